@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef BUS_PCI_H
+#define BUS_PCI_H
+#include "machine/device.h"
+
+/*
+ * What a PCI device says about itself; configuration space, BARs, INTx, MSI and MSI-X are
+ * the bus's.  PCI Local Bus 3.0, PCI Express only where a capability says so.
+ */
+enum pci_space { PCI_PORTS, PCI_MEM32, PCI_MEM64 };
+
+struct pci_bar {
+    u8 index;
+    enum pci_space space;
+    u32 size; /* a power of two */
+    u8 min, max;
+    u64 (*load)(struct device *d, u32 off, u32 size);
+    void (*store)(struct device *d, u32 off, u32 size, u64 val);
+    bool prefetch;
+    u8 *ram; /* instead of handlers: memory of `size` bytes, mapped as a slot */
+};
+
+struct pci_ident {
+    u16 vendor, device, subvendor, subdevice;
+    u32 class; /* 0x020000: ethernet */
+    u8 revision;
+    u8 pin;                     /* INTx: 0 none, 1 INTA ... */
+    bool msi;                   /* one MSI vector, 64-bit address */
+    u16 vectors;                /* MSI-X, 0 none */
+    u8 msix_bar;                /* the BAR that holds table (at 0) and PBA; its own or ... */
+    u32 msix_table, msix_pba;   /* ... offsets inside a BAR of the device's own */
+    const struct pci_bar *bars; /* size 0 ends */
+    const u8 *rom;              /* expansion ROM, or NULL */
+    u32 rom_size;
+};
+
+/* A capability of the device's own, placed in order; returns its offset or -ENOSPC. */
+int pci_capability(struct device *d, u8 id, const u8 *body, u32 len);
+
+/*
+ * From create.  Where: the device's setting "at" ("pci.0.<slot>.<function>", given by the
+ * VM builder through pci_place before create), else the next free slot.
+ */
+int pci_plug(struct device *d, const struct pci_ident *id, struct err *e);
+void pci_unplug(struct device *d);
+int pci_place(struct machine *m, const char *device_name, u8 slot, u8 function, struct err *e);
+
+void pci_raise(struct device *d, u16 vector); /* MSI-X/MSI if on; else nothing: see pci_level */
+void pci_level(struct device *d, bool on);    /* INTx; ignored while MSI or MSI-X is on */
+bool pci_message(const struct device *d);     /* is MSI or MSI-X switched on? */
+bool pci_msix(const struct device *d);
+bool pci_master(const struct device *d); /* may it do DMA now? */
+u8 *pci_config(struct device *d);        /* its 256 bytes, for the device's own registers */
+/* Calls after the guest wrote to the device's own (not standard) configuration bytes. */
+void pci_on_config(struct device *d, void (*fn)(struct device *d, u32 off, u32 size));
+void pci_config_writable(struct device *d, u32 off, u32 len, u8 mask);
+u8 pci_slot(const struct device *d);
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+#include "base/err.h"
+#include "base/types.h"
+
+/*
+ * A CPU engine runs x86 vCPUs.  It knows memory slots and the calls in
+ * struct cpu_io; it does not know that devices or personas exist.
+ */
+struct vcpu;
+struct x86_state; /* engine/x86/state.h */
+
+/* What waits for a vCPU, as cpu_io.vector answers. */
+enum {
+    VECTOR_NONE = -1,  /* nothing waits */
+    VECTOR_LATER = -2, /* something waits, but `open` does not let it in: ask when it opens */
+    VECTOR_NMI = 256,
+    VECTOR_STOP = 257, /* leave run() with STOP_KICKED, whatever is open */
+};
+enum { OPEN_INTR = 1, OPEN_NMI = 2 };
+
+/* What an engine asks of the rest of the machine, always on the vCPU's own thread. */
+struct cpu_io {
+    void *arg;
+    /* regs: the committed state, which a persona's port may change (the engine reloads) */
+    u64 (*in)(void *arg, u16 port, u32 size);
+    void (*out)(void *arg, u16 port, u32 size, u64 val);
+    /* a port that takes and gives whole registers, asked before the permission checks:
+     * true when it was one; the instruction is then done but for RIP */
+    bool (*port)(void *arg, struct x86_state *regs, u16 port, u32 size, bool out);
+    u64 (*load)(void *arg, u64 gpa, u32 size); /* not in a slot: MMIO or nothing */
+    void (*store)(void *arg, u64 gpa, u32 size, u64 val);
+    int (*rdmsr)(void *arg, u32 msr, u64 *val); /* MSRs that the engine has not; -EINVAL: #GP */
+    int (*wrmsr)(void *arg, u32 msr, u64 val);
+    void (*cpuid)(void *arg, u32 leaf, u32 sub, u32 regs[4]); /* in: the model's; out: shown */
+    /* VMCALL (1), VMMCALL (2): true when done, false: #UD */
+    bool (*hypercall)(void *arg, struct x86_state *regs, u8 kind);
+    int (*vector)(void *arg, u32 open); /* acknowledges and answers a vector, or VECTOR_* */
+    u8 (*tpr)(void *arg);               /* CR8 */
+    void (*tpr_set)(void *arg, u8 val);
+};
+
+enum stop { STOP_KICKED, STOP_HALTED, STOP_SHUTDOWN, STOP_DEBUG, STOP_BROKEN };
+
+struct mem_slot {
+    u64 gpa, len; /* whole 4 KiB pages */
+    void *host;
+    bool readonly, log_dirty; /* a store to a readonly slot is dropped */
+};
+
+enum engine_feature { ENGINE_LOCKSTEP = 1, ENGINE_HARDWARE = 2 };
+
+struct engine_options {
+    u64 tsc_hz;     /* of the guest's TSC; it counts the host's own when equal */
+    u64 cache_size; /* translated code, bytes; 0: the engine's choice */
+    bool check;     /* translate: run the interpreter in lock-step and compare */
+    u32 apic_ids;   /* vCPUs there will be */
+};
+
+struct engine_ops {
+    const char *name;                           /* "kvm", "translate", "interpret" */
+    int (*probe)(u64 *features, struct err *e); /* can it run here?  no side effects */
+    int (*open)(void **engine, const struct engine_options *o, struct err *e);
+    void (*close)(void *engine);
+
+    /* Whole map; any thread, vCPUs may be running: on return they no longer see the old one
+     * at their next instruction (a calling vCPU thread counts as stopped). */
+    int (*slots)(void *engine, const struct mem_slot *all, u32 n, struct err *e);
+    int (*dirty)(void *engine, const struct mem_slot *s, u64 *bitmap); /* and clear */
+    void (*forget)(void *engine, u64 gpa, u64 len); /* code there was changed from outside */
+
+    int (*cpu_open)(void *engine, u32 index, const struct cpu_io *io, struct vcpu **v,
+                    struct err *e);
+    void (*cpu_close)(struct vcpu *v);
+    enum stop (*run)(struct vcpu *v, struct err *e); /* until kicked or stopped */
+    void (*kick)(struct vcpu *v); /* any thread, any time, never lost: vector() is asked again */
+    int (*get)(struct vcpu *v, struct x86_state *s); /* the vCPU's thread, or parked */
+    int (*set)(struct vcpu *v, const struct x86_state *s);
+    /* one line a counter, for --stats: name, value; may be NULL */
+    void (*stats)(void *engine, void (*one)(void *arg, const char *name, u64 val), void *arg);
+};
+
+extern const struct engine_ops *const engine_catalog[]; /* generated; ends with NULL */
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+#include "base/err.h"
+#include "base/types.h"
+#include <sys/uio.h>
+
+/*
+ * A disk image with its chain of parents: the guest's bytes, by offset.  Reads take no
+ * lock; any number of threads may read and write at once.  A write is on the disk after
+ * image_flush; a crash at any instant leaves an image that opens and holds what was
+ * flushed.
+ */
+struct image;
+
+enum { IMAGE_WRITE = 1, IMAGE_NO_PARENT = 2, IMAGE_UNSAFE_PATHS = 4 };
+
+struct image_open {
+    const char *path;
+    u64 offset, length; /* the image lies inside that file (an OVA); length 0: all of it */
+    const char *format; /* NULL: probe; "raw" must be said */
+    u32 flags;          /* IMAGE_WRITE ... */
+};
+int image_open(struct image **im, const struct image_open *how, struct err *e);
+int image_close(struct image *im, struct err *e); /* flushes; the image is gone in any case */
+
+struct image_create {
+    const char *path, *format;
+    u64 size;
+    u32 cluster;                    /* 0: the format's own */
+    const struct image_open *parent; /* or NULL; the name is kept in the image */
+    bool fixed;
+};
+int image_create(const struct image_create *how, struct err *e); /* -EEXIST: never overwrites */
+
+u64 image_size(const struct image *im); /* bytes */
+const char *image_format_name(const struct image *im);
+const char *image_path(const struct image *im);
+bool image_writable(const struct image *im);
+
+/* 0 or -errno; off + len within the size.  Short transfers do not happen. */
+int image_read(struct image *im, u64 off, const struct iovec *v, int n, u64 len);
+int image_write(struct image *im, u64 off, const struct iovec *v, int n, u64 len);
+int image_trim(struct image *im, u64 off, u64 len); /* reads as zero, or as before */
+int image_flush(struct image *im);
+
+/* What is at off: how far it reaches, and whether anything is stored there. */
+enum image_kind { IMAGE_DATA, IMAGE_ZERO };
+int image_map(struct image *im, u64 off, u64 *len, enum image_kind *kind, struct err *e);
+
+/* Structure: every table and digest; reports each fault through `say`; 0 or -EBADMSG. */
+int image_check(struct image *im, void (*say)(void *arg, const char *text), void *arg,
+                struct err *e);
+#endif

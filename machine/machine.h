@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+#include "machine/device.h"
+
+/*
+ * The empty PC: RAM, two address spaces, wires, a clock, and the devices plugged in.  The
+ * VM thread makes it and runs its loop; see machine/device.h for what devices may call.
+ */
+struct machine;
+
+/* What the machine asks of whoever runs its vCPUs.  Any thread; must not block. */
+struct machine_cpus {
+    void *arg;
+    void (*kick)(void *arg, u32 cpu); /* look at the interrupt controllers again */
+    void (*nmi)(void *arg, u32 cpu);
+    void (*init)(void *arg, u32 cpu);            /* INIT IPI */
+    void (*startup)(void *arg, u32 cpu, u8 page); /* SIPI */
+    void (*forget)(void *arg, u64 gpa, u64 len);  /* RAM there was written by a device */
+    int (*slots)(void *arg);                      /* the map of memory slots has changed */
+};
+
+enum machine_event { MACHINE_POWEROFF, MACHINE_RESET, MACHINE_EXIT };
+
+struct machine_make {
+    u64 ram;      /* bytes; a multiple of 1 MiB, at least 1 MiB */
+    u32 cpus;     /* 1 to 64 */
+    u64 tsc_hz;   /* what the guest's TSC counts */
+    bool no_irqchip; /* tests only */
+};
+
+int machine_new(struct machine **m, const struct machine_make *how, struct err *e);
+void machine_free(struct machine *m); /* destroys the devices, last made first */
+void machine_cpus_set(struct machine *m, const struct machine_cpus *cpus);
+const struct machine_cpus *machine_cpus(const struct machine *m);
+struct loop *machine_loop(struct machine *m); /* the VM thread's */
+u32 machine_cpu_count(const struct machine *m);
+u64 machine_ram_size(const struct machine *m);
+u64 machine_tsc_hz(const struct machine *m);
+
+/* Which vCPU's thread is this?  Set once by each vCPU thread; 0 elsewhere. */
+void machine_cpu_here_set(u32 cpu);
+u32 machine_cpu_here(void);
+
+void machine_reset(struct machine *m, enum reset kind); /* VM thread, vCPUs parked */
+void machine_pause(struct machine *m);                  /* stops the clock and every device */
+void machine_resume(struct machine *m);
+
+/* A device asks: power off, reset, exit with a code (test device).  Any thread. */
+void machine_ask(struct machine *m, enum machine_event what, u32 code);
+void machine_on_ask(struct machine *m, void (*fn)(void *arg, enum machine_event what, u32 code),
+                    void *arg); /* fn runs on the VM thread */
+
+/* The power button of the machine's power management device. */
+void machine_power_button(struct machine *m);
+
+/*
+ * Memory slots: RAM-like memory at guest-physical addresses.  The machine makes those for
+ * RAM itself (below 3 GiB, above 4 GiB; 0xa0000-0xbffff left out); devices add theirs
+ * (ROM, framebuffer).  Changes reach the engine through machine_cpus.slots.
+ */
+struct machine_slot {
+    u64 gpa, len;
+    void *host;
+    bool readonly;
+};
+int machine_slot_add(struct machine *m, const struct machine_slot *s, u32 *id, struct err *e);
+void machine_slot_move(struct machine *m, u32 id, u64 gpa); /* ~0: out of sight */
+void machine_slot_drop(struct machine *m, u32 id);
+u32 machine_slots(struct machine *m, struct machine_slot *s, u32 room); /* how many there are */
+
+/* PAM: is the RAM of [gpa, gpa + len), inside 0xc0000-0xfffff, writable?  16 KiB grain. */
+void machine_shadow(struct machine *m, u64 gpa, u64 len, bool writable);
+u64 machine_low_ram(const struct machine *m); /* end of RAM below 4 GiB */
+
+/* Deliver an MSI; see irq.h.  Set by the local APIC device. */
+void machine_msi_set(struct machine *m, int (*fn)(void *arg, u64 addr, u32 data), void *arg);
+
+/*
+ * The next interrupt for a vCPU, by the local APIC and PIC: a vector that is acknowledged
+ * by the call, or -1.  set by the interrupt controllers; taken by vm/cpu.
+ */
+struct machine_intc {
+    void *arg;
+    int (*vector)(void *arg, u32 cpu);
+    bool (*waiting)(void *arg, u32 cpu); /* would vector() answer one? */
+    u64 (*base)(void *arg, u32 cpu);     /* IA32_APIC_BASE */
+    int (*base_set)(void *arg, u32 cpu, u64 val);
+    u8 (*tpr)(void *arg, u32 cpu); /* CR8 */
+    void (*tpr_set)(void *arg, u32 cpu, u8 val);
+    /* x2APIC registers and IA32_TSC_DEADLINE: 0 or -EINVAL (#GP) */
+    int (*msr)(void *arg, u32 cpu, u32 msr, u64 *val);
+    int (*msr_set)(void *arg, u32 cpu, u32 msr, u64 val);
+    void (*cpu_reset)(void *arg, u32 cpu); /* INIT was taken */
+};
+void machine_intc_set(struct machine *m, const struct machine_intc *i);
+const struct machine_intc *machine_intc(const struct machine *m);
+
+/* The irq lock, innermost: interrupt controllers and MSI routing. */
+void machine_irq_lock(struct machine *m);
+void machine_irq_unlock(struct machine *m);
+
+/* Guest time and the TSC: both stand still while paused. */
+u64 machine_tsc(const struct machine *m);
+i64 machine_tsc_to_ns(const struct machine *m, u64 tsc); /* guest time when the TSC reads tsc */
+#endif

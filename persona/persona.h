@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PERSONA_PERSONA_H
+#define PERSONA_PERSONA_H
+#include "base/err.h"
+#include "base/field.h"
+
+/*
+ * A persona is the hypervisor the guest believes it runs on.  Several may be
+ * stacked (Xen showing Hyper-V leaves); the first that answers wins.
+ */
+struct machine;
+struct vcpu;
+struct x86_state;
+struct persona {
+    const struct persona_class *class;
+    struct machine *machine;
+};
+
+/* what the calls below answer: not mine; done; raise #GP or #UD */
+enum { PERSONA_PASS, PERSONA_DONE, PERSONA_FAULT };
+
+struct persona_class {
+    const char *name; /* "xen", "hyperv", "vmware", "kvm" */
+    const char *about;
+    u32 size, config_at, config_size, state_at, state_size;
+    const void *config_default;
+    const struct field *config, *state; /* same tables as devices */
+    int (*create)(struct persona *p, struct err *e);
+    void (*destroy)(struct persona *p);
+    void (*reset)(struct persona *p);
+    int (*cpuid)(struct persona *p, u32 cpu, u32 leaf, u32 sub, u32 regs[4]);
+    int (*rdmsr)(struct persona *p, u32 cpu, u32 msr, u64 *val);
+    int (*wrmsr)(struct persona *p, u32 cpu, u32 msr, u64 val);
+    int (*hypercall)(struct persona *p, u32 cpu, u8 kind, struct x86_state *regs);
+    /* a port that takes and gives registers: the VMware backdoor */
+    int (*port)(struct persona *p, u32 cpu, u16 port, u32 size, bool out,
+                struct x86_state *regs);
+    int (*vector)(struct persona *p, u32 cpu); /* -1: none */
+};
+extern const struct persona_class *const persona_catalog[]; /* generated; ends with NULL */
+
+/* Make one with its settings (pairs name, text; NULL ends); persona_free destroys it. */
+int persona_new(struct machine *m, const char *class, const char *const *settings,
+                struct persona **p, struct err *e);
+void persona_free(struct persona *p);
+#endif
