@@ -20,6 +20,7 @@ struct image_open {
     u64 offset, length; /* the image lies inside that file (an OVA); length 0: all of it */
     const char *format; /* NULL: probe; "raw" must be said */
     u32 flags;          /* IMAGE_WRITE ... */
+    const struct image_open *parent; /* take this one, whatever the image names; or NULL */
 };
 int image_open(struct image **im, const struct image_open *how, struct err *e);
 int image_close(struct image *im, struct err *e); /* flushes; the image is gone in any case */
@@ -28,7 +29,7 @@ struct image_create {
     const char *path, *format;
     u64 size;
     u32 cluster;                    /* 0: the format's own */
-    const struct image_open *parent; /* or NULL; the name is kept in the image */
+    const struct image_open *parent; /* or NULL; its name is kept in the image when it is a whole file */
     bool fixed;
 };
 int image_create(const struct image_create *how, struct err *e); /* -EEXIST: never overwrites */
