@@ -275,7 +275,24 @@ static void decode_memory(struct x86_insn *in, const ZydisDecodedOperand *z, u8 
     in->disp = z->mem.disp.has_displacement ? z->mem.disp.value : 0;
 }
 
-/* One operand into its form here; `keep`: there is room for it. */
+static u8 decode_field(const ZydisDecodedOperand *z)
+{
+    switch (z->encoding) {
+    case ZYDIS_OPERAND_ENCODING_MODRM_REG:
+        return AT_MODRM_REG;
+    case ZYDIS_OPERAND_ENCODING_MODRM_RM:
+        return AT_MODRM_RM;
+    case ZYDIS_OPERAND_ENCODING_OPCODE:
+        return AT_OPCODE;
+    case ZYDIS_OPERAND_ENCODING_NDSNDD:
+        return AT_VVVV;
+    case ZYDIS_OPERAND_ENCODING_IS4:
+        return AT_IS4;
+    default:
+        return AT_NONE;
+    }
+}
+
 static void decode_operand(struct x86_insn *in, const ZydisDecodedOperand *z, u8 n)
 {
     struct x86_operand *o = &in->opd[n];
@@ -288,6 +305,7 @@ static void decode_operand(struct x86_insn *in, const ZydisDecodedOperand *z, u8
                                                                                        : 0) |
         (z->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN ? OPD_HIDDEN : 0);
     o->size = z->size / 8;
+    o->at = decode_field(z);
     o->reg = X86_NOREG;
     switch (z->type) {
     case ZYDIS_OPERAND_TYPE_REGISTER:
@@ -482,9 +500,18 @@ static void decode_flags(struct x86_insn *in, const ZydisDecodedInstruction *z)
         in->eflags_read |= FLAGS_ARITH | FLAG_DF;
 }
 
+/* Conversions from memory name no vector register, but MXCSR governs them. */
+static bool decode_sse_on_gpr(u16 op)
+{
+    return op == ZYDIS_MNEMONIC_CVTSS2SI || op == ZYDIS_MNEMONIC_CVTSD2SI ||
+           op == ZYDIS_MNEMONIC_CVTTSS2SI || op == ZYDIS_MNEMONIC_CVTTSD2SI;
+}
+
 /* Which part of the register file: x87, MMX, SSE, AVX. */
 static void decode_vector(struct x86_insn *in, const ZydisDecodedInstruction *z)
 {
+    u32 vec = 0;
+
     switch (z->meta.isa_set) {
     case ZYDIS_ISA_SET_X87:
     case ZYDIS_ISA_SET_SSE3X87:
@@ -502,25 +529,24 @@ static void decode_vector(struct x86_insn *in, const ZydisDecodedInstruction *z)
             in->flags |= INSN_VECTOR;
         break;
     case ZYDIS_ISA_SET_SSEMXCSR:
-        in->flags |= INSN_SSE;
+        in->flags |= in->vex ? INSN_AVX : INSN_SSE;
         break;
     case ZYDIS_ISA_SET_BMI1:
     case ZYDIS_ISA_SET_BMI2:
         break;
     default:
-        for (u32 i = 0; i < in->nopd; i++) {
-            if (in->opd[i].kind == OPD_MMX)
-                in->flags |= INSN_MMX;
-            if (in->opd[i].kind == OPD_VEC && !in->vex)
-                in->flags |= INSN_SSE;
-        }
+        for (u32 i = 0; i < in->nopd; i++)
+            vec |= in->opd[i].kind == OPD_VEC   ? INSN_SSE
+                   : in->opd[i].kind == OPD_MMX ? INSN_MMX
+                                                : 0;
         if (in->op == ZYDIS_MNEMONIC_EMMS)
-            in->flags |= INSN_MMX;
+            vec = INSN_MMX;
         if (in->vex)
-            in->flags |= INSN_AVX | (z->meta.isa_set == ZYDIS_ISA_SET_SSEMXCSR ? INSN_SSE : 0);
+            vec = INSN_AVX;
+        else if (!vec && decode_sse_on_gpr(in->op))
+            vec = INSN_SSE;
+        in->flags |= vec;
     }
-    if (in->vex && z->meta.isa_set == ZYDIS_ISA_SET_AVX)
-        in->flags |= INSN_AVX;
     if (in->flags & (INSN_X87 | INSN_MMX | INSN_SSE | INSN_AVX))
         in->flags |= INSN_VECTOR;
 }
@@ -529,8 +555,10 @@ static void decode_vector(struct x86_insn *in, const ZydisDecodedInstruction *z)
 static bool decode_is_system(const struct x86_insn *in, const ZydisDecodedInstruction *z)
 {
     for (u32 i = 0; i < in->nopd; i++)
-        if (in->opd[i].kind == OPD_SEG || in->opd[i].kind == OPD_CR || in->opd[i].kind == OPD_DR)
-            return !(in->opd[i].access & OPD_HIDDEN) || z->meta.category == ZYDIS_CATEGORY_SEGOP;
+        if ((in->opd[i].kind == OPD_SEG || in->opd[i].kind == OPD_CR ||
+             in->opd[i].kind == OPD_DR) &&
+            !(in->opd[i].access & OPD_HIDDEN))
+            return true;
     switch (z->meta.category) {
     case ZYDIS_CATEGORY_SYSTEM:
     case ZYDIS_CATEGORY_SEGOP:

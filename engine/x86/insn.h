@@ -13,6 +13,8 @@ enum x86_mode { X86_MODE16, X86_MODE32, X86_MODE64 };
 enum x86_operand_kind { OPD_NONE, OPD_GPR, OPD_GPR_HIGH, OPD_MEM, OPD_AGEN, OPD_IMM, OPD_REL,
                         OPD_FAR, OPD_SEG, OPD_CR, OPD_DR, OPD_VEC, OPD_MMX, OPD_ST, OPD_OTHER };
 enum { OPD_READ = 1, OPD_WRITE = 2, OPD_COND = 4, OPD_HIDDEN = 8 };
+/* Which field of the encoding names a register or memory operand. */
+enum { AT_NONE, AT_MODRM_REG, AT_MODRM_RM, AT_OPCODE, AT_VVVV, AT_IS4 };
 
 enum { X86_NOREG = 0xff, X86_RIP = 0x10 };
 
@@ -20,6 +22,7 @@ struct x86_operand {
     u8 kind;   /* enum x86_operand_kind */
     u8 reg;    /* number: GPR 0-15 (GPR_HIGH: 0-3 = ah ch dh bh), SEG_*, CRn, xmm n, st n */
     u8 access; /* OPD_READ ... */
+    u8 at;     /* AT_MODRM_REG ... */
     u16 size;  /* bytes; OPD_MEM of unfixed size (fxsave ...): 0 */
 };
 
