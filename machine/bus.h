@@ -5,10 +5,14 @@
 #include "base/types.h"
 
 /*
- * An address space: port I/O or memory-mapped I/O.  Regions never overlap, but one added
- * with `over` set hides what lies below it.  The table that vCPUs look in never changes: a
- * new one takes its place, so a lookup needs no lock.  Changes asked for inside a handler
- * are allowed and take effect for the next access.
+ * An address space: port I/O or memory-mapped I/O.  Regions are added where nobody is; one
+ * that a guest moves onto others shows only where they leave room: the first made wins.  The
+ * table that vCPUs look in never changes: a new one takes its place, so a lookup needs no
+ * lock.  Changes asked for inside a handler are allowed and take effect for the next access.
+ *
+ * Handlers see naturally aligned accesses of a width between min and max.  A wider access is
+ * split, from low to high; a narrower load is cut out of a wider one, a narrower store has
+ * zeroes around it.
  */
 struct device;
 
@@ -30,6 +34,7 @@ void space_free(struct space *s);
 int space_add(struct space *s, const struct region *r, u32 *id, struct err *e);
 void space_move(struct space *s, u32 id, u64 to); /* ~0: out of sight */
 void space_drop(struct space *s, u32 id);
+u64 space_at(struct space *s, u32 id); /* where it is now; ~0: out of sight */
 
 u64 space_load(struct space *s, u64 addr, u32 size); /* nobody there: all ones, counted */
 void space_store(struct space *s, u64 addr, u32 size, u64 val);

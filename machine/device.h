@@ -77,6 +77,14 @@ struct space *machine_memory(struct machine *m);
 void machine_input(struct machine *m, const char *name, struct irq sink);
 struct irq machine_wire(struct machine *m, const struct device *d, const char *name);
 
+/*
+ * What a bus keeps for the whole machine, found by its name.  reset runs before the devices
+ * are reset, free after they are gone; both may be NULL.
+ */
+void *machine_bus(struct machine *m, const char *name); /* NULL: not added yet */
+int machine_bus_add(struct machine *m, const char *name, void *bus,
+                    void (*reset)(struct machine *m, void *bus), void (*free)(void *bus));
+
 i64 machine_now(const struct machine *m); /* guest time, ns; stands still while paused */
 void guest_error(const struct device *d, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -84,7 +92,7 @@ void guest_error(const struct device *d, const char *fmt, ...)
 /* A timer of a device: fn runs on the VM thread with the device's domain held. */
 struct timer;
 int timer_new(struct device *d, void (*fn)(struct device *d), struct timer **t);
-void timer_set(struct timer *t, i64 at); /* guest time, ns; domain held; any thread */
+void timer_set(struct timer *t, i64 at); /* guest time, ns; domain or irq lock held; any thread */
 void timer_stop(struct timer *t);
 
 /*

@@ -27,13 +27,16 @@ struct machine_make {
     u32 cpus;     /* 1 to 64 */
     u64 tsc_hz;   /* what the guest's TSC counts */
     bool no_irqchip; /* tests only */
+    bool manual;     /* tests only: the caller turns the clock and runs the lane's loop */
 };
 
 int machine_new(struct machine **m, const struct machine_make *how, struct err *e);
-void machine_free(struct machine *m); /* destroys the devices, last made first */
+/* Destroys the devices, last made first.  Their host ends are closed before that. */
+void machine_free(struct machine *m);
 void machine_cpus_set(struct machine *m, const struct machine_cpus *cpus);
 const struct machine_cpus *machine_cpus(const struct machine *m);
 struct loop *machine_loop(struct machine *m); /* the VM thread's */
+struct loop *machine_lane(struct machine *m); /* the I/O thread's: host ends are opened on it */
 u32 machine_cpu_count(const struct machine *m);
 u64 machine_ram_size(const struct machine *m);
 u64 machine_tsc_hz(const struct machine *m);
@@ -45,6 +48,7 @@ u32 machine_cpu_here(void);
 void machine_reset(struct machine *m, enum reset kind); /* VM thread, vCPUs parked */
 void machine_pause(struct machine *m);                  /* stops the clock and every device */
 void machine_resume(struct machine *m);
+void machine_clock_advance(struct machine *m, i64 ns); /* manual: timers run on the way */
 
 /* A device asks: power off, reset, exit with a code (test device).  Any thread. */
 void machine_ask(struct machine *m, enum machine_event what, u32 code);
@@ -53,11 +57,13 @@ void machine_on_ask(struct machine *m, void (*fn)(void *arg, enum machine_event 
 
 /* The power button of the machine's power management device. */
 void machine_power_button(struct machine *m);
+void machine_button_set(struct machine *m, struct device *d, void (*fn)(struct device *d));
 
 /*
  * Memory slots: RAM-like memory at guest-physical addresses.  The machine makes those for
  * RAM itself (below 3 GiB, above 4 GiB; 0xa0000-0xbffff left out); devices add theirs
- * (ROM, framebuffer).  Changes reach the engine through machine_cpus.slots.
+ * (ROM, framebuffer).  Where slots overlap, the first made shows.  Changes reach the engine
+ * through machine_cpus.slots, at once or, when a domain is held, as it is let go.
  */
 struct machine_slot {
     u64 gpa, len;
@@ -96,11 +102,15 @@ struct machine_intc {
 void machine_intc_set(struct machine *m, const struct machine_intc *i);
 const struct machine_intc *machine_intc(const struct machine *m);
 
-/* The irq lock, innermost: interrupt controllers and MSI routing. */
+/* The irq lock, innermost: interrupt controllers and MSI routing.  A holder may take it again. */
 void machine_irq_lock(struct machine *m);
 void machine_irq_unlock(struct machine *m);
 
-/* Guest time and the TSC: both stand still while paused. */
+/*
+ * Guest time and the TSC: both stand still while paused.  The TSC is the host's plus an
+ * offset, 0 until the first pause; whoever runs vCPUs gives them the same.
+ */
 u64 machine_tsc(const struct machine *m);
+u64 machine_tsc_offset(const struct machine *m);
 i64 machine_tsc_to_ns(const struct machine *m, u64 tsc); /* guest time when the TSC reads tsc */
 #endif

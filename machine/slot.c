@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Memory slots: what the CPU reaches without a device, RAM included. */
+#include "machine/machine_int.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define SLOT_HIGH 0x100000000u
+enum { SLOT_SHADOW = 0xc0000, SLOT_SHADOW_END = 0x100000, SLOT_VGA = 0xa0000 };
+static const u64 SLOT_HIDDEN = ~(u64)0;
+
+static void slot_changed(struct machine *m)
+{
+    if (!domain_slots_later(m) && m->cpus.slots)
+        m->cpus.slots(m->cpus.arg);
+}
+
+int machine_slot_add(struct machine *m, const struct machine_slot *s, u32 *id, struct err *e)
+{
+    u32 i;
+
+    if (!s->len || s->len % 4096 || (s->gpa != SLOT_HIDDEN && s->gpa % 4096))
+        return err_set(e, -EINVAL, "a memory slot of %llu bytes is not whole pages",
+                       (unsigned long long)s->len);
+    pthread_mutex_lock(&m->slots.lock);
+    for (i = 0; i < SLOTS_MAX && m->slots.used[i]; i++)
+        continue;
+    if (i < SLOTS_MAX) {
+        m->slots.slot[i] = *s;
+        m->slots.used[i] = true;
+    }
+    pthread_mutex_unlock(&m->slots.lock);
+    if (i == SLOTS_MAX)
+        return err_set(e, -ENOSPC, "more than %d memory slots", SLOTS_MAX);
+    if (id)
+        *id = i;
+    slot_changed(m);
+    return 0;
+}
+
+void machine_slot_move(struct machine *m, u32 id, u64 gpa)
+{
+    bool changed;
+
+    pthread_mutex_lock(&m->slots.lock);
+    changed = m->slots.slot[id].gpa != gpa;
+    m->slots.slot[id].gpa = gpa;
+    pthread_mutex_unlock(&m->slots.lock);
+    if (changed)
+        slot_changed(m);
+}
+
+void machine_slot_drop(struct machine *m, u32 id)
+{
+    pthread_mutex_lock(&m->slots.lock);
+    m->slots.used[id] = false;
+    pthread_mutex_unlock(&m->slots.lock);
+    slot_changed(m);
+}
+
+void machine_shadow(struct machine *m, u64 gpa, u64 len, bool writable)
+{
+    bool changed = false;
+
+    if (gpa < SLOT_SHADOW || !range_ok(gpa - SLOT_SHADOW, len, SLOT_SHADOW_END - SLOT_SHADOW))
+        return;
+    pthread_mutex_lock(&m->slots.lock);
+    for (u64 at = gpa - SLOT_SHADOW; at < gpa - SLOT_SHADOW + len; at += SHADOW_GRAIN) {
+        changed |= m->slots.writable[at / SHADOW_GRAIN] != writable;
+        m->slots.writable[at / SHADOW_GRAIN] = writable;
+    }
+    pthread_mutex_unlock(&m->slots.lock);
+    if (changed)
+        slot_changed(m);
+}
+
+u64 machine_low_ram(const struct machine *m)
+{
+    return m->ram.low;
+}
+
+/* All slots that there would be if none overlapped; RAM first, so that it wins. */
+static u32 slot_list(const struct machine *m, struct machine_slot *all)
+{
+    const struct gmem *g = &m->ram;
+    u32 n = 0;
+
+    all[n++] = (struct machine_slot){ 0, SLOT_VGA, g->host, false };
+    for (u32 i = 0, end; i < SHADOW_PARTS; i = end) {
+        u64 at = (u64)i * SHADOW_GRAIN;
+
+        for (end = i + 1; end < SHADOW_PARTS; end++)
+            if (m->slots.writable[end] != m->slots.writable[i])
+                break;
+        all[n++] = (struct machine_slot){ SLOT_SHADOW + at, (u64)(end - i) * SHADOW_GRAIN,
+                                          g->host + SLOT_SHADOW + at, !m->slots.writable[i] };
+    }
+    if (g->low > SLOT_SHADOW_END)
+        all[n++] = (struct machine_slot){ SLOT_SHADOW_END, g->low - SLOT_SHADOW_END,
+                                          g->host + SLOT_SHADOW_END, false };
+    if (g->size > g->low)
+        all[n++] = (struct machine_slot){ SLOT_HIGH, g->size - g->low, g->host + g->low, false };
+    for (u32 i = 0; i < SLOTS_MAX; i++)
+        if (m->slots.used[i] && m->slots.slot[i].gpa != SLOT_HIDDEN)
+            all[n++] = m->slots.slot[i];
+    return n;
+}
+
+u32 machine_slots(struct machine *m, struct machine_slot *s, u32 room)
+{
+    struct machine_slot all[SLOTS_MAX + SHADOW_PARTS + 3];
+    struct cover c = { 0 };
+    u32 n;
+
+    pthread_mutex_lock(&m->slots.lock);
+    n = slot_list(m, all);
+    pthread_mutex_unlock(&m->slots.lock);
+    for (u32 i = 0; i < n; i++)
+        if (cover_add(&c, all[i].gpa, all[i].len, i))
+            break; /* no memory: the later ones are not seen */
+    for (u32 i = 0; i < c.n && i < room; i++) {
+        const struct cover_part *p = &c.part[i];
+        const struct machine_slot *from = &all[p->id];
+
+        s[i] = (struct machine_slot){ p->base, p->last - p->base + 1,
+                                      (u8 *)from->host + (p->base - from->gpa), from->readonly };
+    }
+    n = c.n;
+    free(c.part);
+    return n;
+}
