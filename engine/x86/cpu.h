@@ -35,6 +35,12 @@ struct x86_fault {
     u64 dr6;     /* #DB: bits to set */
 };
 
+/* What a fault puts back.  x86_step and x86_guard take it; x86_keep renews it. */
+struct x86_restart {
+    u64 gpr[16], rip, rflags;
+    bool shadow, shadow_ss;
+};
+
 struct x86_cpu {
     struct x86_state s;
     const struct cpu_io *io;
@@ -45,9 +51,15 @@ struct x86_cpu {
 
     atomic_uint pending; /* set by kick: ask io->vector at the next boundary */
     bool window;         /* something waits for IF or the end of a shadow or NMI blocking */
+    u8 asked;            /* with window: the OPEN_* that vector() was asked with */
+    bool external;       /* an event is being delivered: error codes get their EXT bit */
 
     struct x86_fault fault;
     jmp_buf *escape;
+    struct x86_restart restart;
+    /* DR6 bits of traps that this instruction met: data and I/O breakpoints, TSS.T.  x86_step
+     * clears it before and delivers #DB (trap) after the instruction when it is not 0 */
+    u64 debug;
 
     struct x86_lin_cache *lin; /* the core's own small TLB: mmu.c */
     struct x86_insn_cache *insns; /* decoded instructions: decode.c */
@@ -55,9 +67,55 @@ struct x86_cpu {
     u64 retired;
 };
 
+/* From here on a fault puts back what is now: an element of a REP or a task switch is done. */
+static inline void x86_keep(struct x86_cpu *c)
+{
+    struct x86_restart *r = &c->restart;
+
+    for (u32 i = 0; i < 16; i++)
+        r->gpr[i] = c->s.gpr[i];
+    r->rip = c->s.rip;
+    r->rflags = c->s.rflags;
+    r->shadow = c->s.shadow;
+    r->shadow_ss = c->s.shadow_ss;
+}
+/* After a jump to escape: registers as x86_keep found them. */
+static inline void x86_put_back(struct x86_cpu *c)
+{
+    const struct x86_restart *r = &c->restart;
+
+    for (u32 i = 0; i < 16; i++)
+        c->s.gpr[i] = r->gpr[i];
+    c->s.rip = r->rip;
+    c->s.rflags = r->rflags;
+    c->s.shadow = r->shadow;
+    c->s.shadow_ss = r->shadow_ss;
+}
+
+/* What is let in now: OPEN_*. */
+static inline u32 x86_open(const struct x86_cpu *c)
+{
+    bool free = !c->s.shadow && !c->s.shadow_ss;
+
+    return (free && (c->s.rflags & FLAG_IF) ? (u32)OPEN_INTR : 0) |
+           (free && !c->s.nmi_blocked ? (u32)OPEN_NMI : 0);
+}
+/* Is x86_events to be called before the next instruction? */
+static inline bool x86_must_ask(const struct x86_cpu *c)
+{
+    return atomic_load_explicit(&c->pending, memory_order_relaxed) ||
+           (c->window && (x86_open(c) & ~(u32)c->asked));
+}
+
 int x86_cpu_init(struct x86_cpu *c, u32 index, const struct cpu_io *io, struct x86_memory *mem,
                  u64 tsc_hz, struct err *e);
 void x86_cpu_fini(struct x86_cpu *c);
+
+/* Made and freed with the vCPU: decode.c or step.c, vector.c.  0 or -ENOMEM. */
+int x86_insn_cache_new(struct x86_cpu *c);
+void x86_insn_cache_free(struct x86_cpu *c);
+int x86_vector_unit_new(struct x86_cpu *c);
+void x86_vector_unit_free(struct x86_cpu *c);
 
 enum x86_stepped { STEPPED, STEP_HALT, STEP_SHUTDOWN };
 
@@ -77,8 +135,21 @@ _Noreturn void x86_raise_page(struct x86_cpu *c, u64 lin, u32 code);
 enum x86_stepped x86_deliver_fault(struct x86_cpu *c);
 /* Software interrupt INT n, INT3, INTO, INT1: next is the RIP after it. */
 void x86_software_interrupt(struct x86_cpu *c, u8 vector, u64 next, bool icebp);
+/* INT n in virtual 8086 mode, asked first: raises #GP by IOPL, or with CR4.VME goes through the
+ * real-mode table: true when done. */
+bool x86_v86_interrupt(struct x86_cpu *c, u8 vector, u64 next);
 /* fn under a fault guard: false when it raised, c->fault says what; registers are put back. */
 bool x86_guard(struct x86_cpu *c, void (*fn)(struct x86_cpu *c, void *arg), void *arg);
+
+/* Before an instruction, while RF still counts (x86_step clears RF after this, before the
+ * operation; a fault puts it back): raises #DB when an instruction breakpoint is at RIP. */
+void x86_check_breakpoint(struct x86_cpu *c);
+static inline bool x86_watching(const struct x86_cpu *c)
+{
+    return c->s.dr[7] & 0xff;
+}
+/* Data (kind 1 write, 3 read or write) and I/O (kind 2) breakpoints: adds to c->debug. */
+void x86_watch(struct x86_cpu *c, u64 at, u32 size, bool write, bool port);
 
 /* ---- memory: mmu.c ---- */
 enum x86_access {

@@ -142,6 +142,7 @@ struct x86_state {
     bool shadow_ss;   /* ... and no #DB either */
     bool nmi_blocked; /* until IRET */
     bool halted;      /* HLT: waits for an interrupt */
+    u8 pad[8];
 };
 
 extern const struct field x86_state_fields[];
