@@ -13,12 +13,15 @@ enum extent_kind { EXT_DATA, EXT_ZERO, EXT_PARENT, EXT_PACKED };
 struct extent {
     u64 len; /* how far this answer reaches */
     enum extent_kind kind;
-    u32 file;   /* which file of a split image */
-    u64 at;     /* where in it */
-    u32 packed; /* EXT_PACKED: bytes on disk */
+    bool shared;  /* EXT_DATA that somebody else uses too: never written in place */
+    u32 file;     /* which file of a split image */
+    u64 at;       /* where in it */
+    u32 packed;   /* EXT_PACKED: bytes on disk, at most */
+    u32 unpacked; /* EXT_PACKED: bytes of the whole unit */
+    u64 base;     /* EXT_PACKED: where the unit begins in the disk */
 };
 
-struct image;      /* image/image.h: size, files, parent, private part */
+struct image;      /* image/image_int.h: size, files, parent, private part */
 struct image_plan; /* metadata writes with their order; the core makes them safe */
 struct probe {
     const u8 *head, *tail;
@@ -29,7 +32,9 @@ struct probe {
 struct image_make {
     u64 size;
     u32 block;
-    const char *parent;
+    const char *parent;        /* the name to keep, or NULL */
+    const char *parent_format; /* or NULL */
+    const struct image *base;  /* the parent itself, or NULL */
     bool fixed;
 };
 
@@ -47,11 +52,24 @@ struct image_format {
     u32 can;
     int (*probe)(const struct probe *p); /* 0 no ... 100 certain */
     int (*open)(struct image *im, struct err *e);
-    void (*close)(struct image *im);
+    void (*close)(struct image *im); /* also after an open that failed */
+    /* The parent is open: is it the one that was meant? */
+    int (*adopt)(struct image *im, struct err *e);
+    /* Any thread, no lock: 0 or -errno.  x->len is at least 1. */
     int (*map)(struct image *im, u64 off, struct extent *x);
+    /*
+     * The rest runs under the image's lock.  touch: once, before the first write.  room:
+     * off and len are whole clusters; x says where at least the first of them goes; what
+     * makes it reachable is in the plan, carried out when the data is written.  trim: whole
+     * clusters.  release: space that nothing on the disk refers to any more.
+     */
+    int (*touch)(struct image *im);
     int (*room)(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan);
-    int (*trim)(struct image *im, u64 off, u64 len, struct image_plan *plan);
-    int (*unpack)(struct image *im, const struct extent *x, const u8 *in, u8 *out);
+    int (*trim)(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 *done);
+    int (*release)(struct image *im, u64 at, u64 len);
+    /* Any thread: n bytes of the file at x->at, x->unpacked bytes out. */
+    int (*unpack)(struct image *im, const struct extent *x, const u8 *in, size_t n, u8 *out);
+    int (*check)(struct image *im, void (*say)(void *arg, const char *text), void *arg);
     int (*create)(struct image *im, const struct image_make *how, struct err *e);
     /* strictly forward writers: streamOptimized VMDK, XVA, a VHD down a pipe */
     int (*begin)(struct image *im, const struct image_make *how, struct err *e);

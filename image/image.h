@@ -13,7 +13,12 @@
  */
 struct image;
 
-enum { IMAGE_WRITE = 1, IMAGE_NO_PARENT = 2, IMAGE_UNSAFE_PATHS = 4 };
+/*
+ * IMAGE_UNSAFE_PATHS: absolute names inside the image are followed (a chain that the user
+ * made himself); else only names beside the file.  IMAGE_NO_LOCK: look although another
+ * process writes.
+ */
+enum { IMAGE_WRITE = 1, IMAGE_NO_PARENT = 2, IMAGE_UNSAFE_PATHS = 4, IMAGE_NO_LOCK = 8 };
 
 struct image_open {
     const char *path;
@@ -28,8 +33,9 @@ int image_close(struct image *im, struct err *e); /* flushes; the image is gone 
 struct image_create {
     const char *path, *format;
     u64 size;
-    u32 cluster;                    /* 0: the format's own */
-    const struct image_open *parent; /* or NULL; its name is kept in the image when it is a whole file */
+    u32 cluster; /* 0: the format's own */
+    const struct image_open
+        *parent; /* or NULL; its name is kept in the image when it is a whole file */
     bool fixed;
 };
 int image_create(const struct image_create *how, struct err *e); /* -EEXIST: never overwrites */
@@ -37,6 +43,8 @@ int image_create(const struct image_create *how, struct err *e); /* -EEXIST: nev
 u64 image_size(const struct image *im); /* bytes */
 const char *image_format_name(const struct image *im);
 const char *image_path(const struct image *im);
+const struct image *image_parent(const struct image *im); /* or NULL */
+u32 image_cluster(const struct image *im); /* writes of this size and place are cheapest */
 bool image_writable(const struct image *im);
 
 /* 0 or -errno; off + len within the size.  Short transfers do not happen. */

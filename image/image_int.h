@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef IMAGE_IMAGE_INT_H
+#define IMAGE_IMAGE_INT_H
+#include "base/err.h"
+#include "base/types.h"
+#include "image/format.h"
+#include "image/image.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/*
+ * What the core and the drivers share.
+ *
+ * An image has files; file 0 is the one that was named.  A file may be a window into a
+ * bigger one, and is then never written.
+ */
+#define IMAGE_FILES_MAX 2048
+#define IMAGE_DEPTH_MAX 64
+
+struct image_file {
+    int fd;
+    char *path;
+    u64 offset;         /* of the window in the host file */
+    _Atomic u64 length; /* grows when we write */
+    bool window;        /* part of a bigger file */
+    dev_t dev;
+    ino_t ino;
+};
+
+/* Sees each write and each barrier of an image, in order (the power-cut test). */
+struct image_tap {
+    void (*wrote)(void *arg, u32 file, u64 at, const struct iovec *v, int n);
+    void (*synced)(void *arg);
+    void *arg;
+};
+
+/* Space on its way to be free: see image/meta.c. */
+struct image_space {
+    struct {
+        u64 at, len;
+    } * v;
+    size_t n, cap;
+};
+
+/*
+ * Metadata writes that make new data reachable.  Lower phases are on the disk before
+ * higher ones begin; data is on the disk before any phase but PLAN_COUNT.
+ */
+enum { PLAN_COUNT, PLAN_COUNT_TABLE, PLAN_HEADER, PLAN_TABLE, PLAN_ROOT, PLAN_PHASES };
+#define PLAN_WRITES 4
+#define PLAN_BYTES 1024
+struct image_plan {
+    u32 nwrites, nfrees;
+    struct {
+        u32 phase, file, n;
+        u64 at;
+        u8 bytes[PLAN_BYTES];
+    } writes[PLAN_WRITES];
+    struct {
+        u64 at, len;
+    } frees[PLAN_BYTES / 8];
+};
+
+struct meta_cache;
+struct packed_cache;
+
+/* A range of the disk that a writer is making room for; others wait. */
+struct image_busy {
+    u64 first, end;
+    struct image_busy *next;
+};
+
+struct image {
+    const struct image_format *format;
+    void *priv; /* the driver's */
+    u64 size;
+    u32 cluster; /* room and trim are asked for in these; a power of two or 0 */
+    struct image_file *files;
+    u32 nfiles;
+    bool writable;
+    u32 flags;
+    unsigned depth;
+    /* Set by the driver's open when the image names a parent. */
+    char *parent_name, *parent_format;
+    struct image *parent;
+
+    pthread_mutex_t lock;   /* allocation; never held over data I/O */
+    pthread_mutex_t commit; /* one commit at a time; taken before lock */
+    pthread_cond_t idle;
+    struct image_busy *busy;
+    _Atomic bool touched, unsynced;
+    _Atomic int broken; /* a commit failed: -errno for every later write */
+    struct meta_cache *meta;
+    struct packed_cache *packs;
+    _Atomic unsigned epoch;
+    _Atomic int inside[2]; /* I/O under way, by epoch */
+    struct image_space dropped, durable, draining;
+    const struct image_tap *tap;
+};
+
+/* image/file.c */
+struct image_file_spec {
+    const char *path;
+    u64 offset, length;
+    bool write, create, lock;
+};
+int image_file_add(struct image *im, const struct image_file_spec *s,
+                   struct err *e); /* index or -errno */
+/* A file named inside the image: found only where image names may lead. */
+int image_file_find(const struct image *im, const char *name, char **path, struct err *e);
+void image_file_drop_all(struct image *im);
+u64 image_file_length(const struct image *im, u32 file);
+int image_file_read(const struct image *im, u32 file, u64 at, void *p, size_t n); /* all of it */
+/* Past the end of the file there are zeroes. */
+int image_file_readv(const struct image *im, u32 file, u64 at, const struct iovec *v, int n);
+int image_file_write(struct image *im, u32 file, u64 at, const void *p, size_t n);
+int image_file_writev(struct image *im, u32 file, u64 at, const struct iovec *v, int n);
+int image_file_sync(struct image *im);
+
+/* image/meta.c */
+int meta_new(struct image *im);
+void meta_free(struct image *im);
+int meta_get(struct image *im, u32 file, u64 at, void *out, size_t n);
+int meta_put(struct image *im, u32 phase, u32 file, u64 at, const void *p, size_t n);
+void plan_write(struct image_plan *p, u32 phase, u32 file, u64 at, const void *bytes, size_t n);
+void plan_free(struct image_plan *p, u64 at, u64 len);
+int plan_apply(struct image *im, const struct image_plan *p); /* lock held */
+size_t meta_dirty(const struct image *im);                    /* pages that wait for a commit */
+int meta_commit(struct image *im);
+int meta_settle(struct image *im); /* at close: commits until nothing is left */
+
+/* image/packed.c */
+int packed_new(struct image *im);
+void packed_free(struct image *im);
+int packed_read(struct image *im, const struct extent *x, u64 off, u64 len, const struct iovec *v,
+                int n);
+/* At most `out` bytes; *got may be less; 0, -EIO (bad stream) or -ENOMEM. */
+int inflate_raw(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
+int inflate_zlib(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
+int unpack_zstd(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
+
+/* image/iov.c */
+/* The part [skip, skip + len) of a vector, as at most `max` pieces; *covered says how much. */
+int iov_part(const struct iovec *v, int n, u64 skip, u64 len, struct iovec *out, int max,
+             u64 *covered);
+void iov_zero(const struct iovec *v, int n, u64 skip, u64 len);
+void iov_fill(const struct iovec *v, int n, u64 skip, const u8 *from, u64 len);
+
+static inline u64 round_up(u64 v, u64 to) /* to: a power of two; v + to does not overflow */
+{
+    return (v + to - 1) & ~(to - 1);
+}
+#endif
