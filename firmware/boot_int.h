@@ -35,7 +35,8 @@ enum {
     INFO_LINE = 0x99000, /* command lines */
     INFO_END = 0x9f000,
     EBDA_BASE = 0x9fc00,
-    BIOS_AREA = 0xe0000, /* ACPI and SMBIOS tables */
+    BIOS_AREA = 0xe0000, /* ACPI tables */
+    BIOS_AREA_SMBIOS = 0xf0000,
     BIOS_AREA_END = 0x100000,
     HIGH_BASE = 0x100000,
 };
@@ -108,7 +109,7 @@ int start_flat32(struct boot *b, u64 entry, struct x86_state *s, struct err *e);
 int start_long64(struct boot *b, u64 entry, struct x86_state *s, struct err *e);
 
 /* direct.c, bios.c */
-int direct_boot(struct machine *m, const struct firmware_how *how, struct firmware_start *out,
-                struct err *e);
+int direct_boot(struct machine *m, const struct firmware_how *how, u64 rsdp,
+                struct firmware_start *out, struct err *e);
 int bios_boot(struct machine *m, const struct firmware_how *how, struct err *e);
 #endif

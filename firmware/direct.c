@@ -58,19 +58,19 @@ static int direct_file(struct boot *b, struct span file, struct firmware_start *
     return pvh_boot(b, file, &im, out, e);
 }
 
-int direct_boot(struct machine *m, const struct firmware_how *how, struct firmware_start *out,
-                struct err *e)
+int direct_boot(struct machine *m, const struct firmware_how *how, u64 rsdp,
+                struct firmware_start *out, struct err *e)
 {
     struct boot b = { .m = m,
                       .ram = machine_ram(m),
                       .how = how,
+                      .rsdp = rsdp,
                       .high_end = machine_low_ram(m),
                       .line_at = INFO_LINE };
     struct buf file = { 0 };
     int r;
 
     e820_direct(&b.map, m);
-    machine_shadow(m, BIOS_AREA, BIOS_AREA_END - BIOS_AREA, true);
     r = file_read(how->kernel, KERNEL_LIMIT, &file, e);
     r = r ? r : direct_bios_data(&b, e);
     if (!r) {

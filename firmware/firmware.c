@@ -2,12 +2,43 @@
 /* What is ready before the first instruction: tables, then a BIOS or a kernel. */
 #include "firmware/firmware.h"
 #include "device/chipset/fwcfg.h"
+#include "firmware/acpi_int.h"
 #include "firmware/boot_int.h"
+#include "firmware/smbios_int.h"
+
+/* The tables go to the firmware configuration and, when no BIOS will, into RAM. */
+static int firmware_tables(struct machine *m, const struct firmware_how *how, struct device *cfg,
+                           u64 *rsdp, struct err *e)
+{
+    struct acpi_tables acpi;
+    struct smbios smbios;
+    u64 end = BIOS_AREA;
+    int r = acpi_make(&acpi, m, how->persona, e);
+
+    if (r)
+        return r;
+    r = smbios_make(&smbios, m, how, e);
+    if (r) {
+        acpi_fini(&acpi);
+        return r;
+    }
+    r = acpi_offer(&acpi, cfg, e);
+    r = r ? r : smbios_offer(&smbios, cfg, e);
+    if (how->kernel) {
+        machine_shadow(m, BIOS_AREA, BIOS_AREA_END - BIOS_AREA, true);
+        r = r ? r : acpi_place(&acpi, m, end, rsdp, &end, e);
+        r = r ? r : smbios_place(&smbios, m, BIOS_AREA_SMBIOS, &end, e);
+    }
+    acpi_fini(&acpi);
+    smbios_fini(&smbios);
+    return r;
+}
 
 int firmware_prepare(struct machine *m, const struct firmware_how *how, struct firmware_start *out,
                      struct err *e)
 {
     struct device *cfg = machine_device(m, "fwcfg");
+    u64 rsdp = 0;
     int r = 0;
 
     *out = (struct firmware_start){ 0 };
@@ -15,7 +46,8 @@ int firmware_prepare(struct machine *m, const struct firmware_how *how, struct f
     if (!cfg)
         r = device_new(m, "fwcfg", "fwcfg", NULL, NULL, &cfg, e);
     r = r ? r : fwcfg_item(cfg, FWCFG_UUID, how->uuid, sizeof(how->uuid), e);
+    r = r ? r : firmware_tables(m, how, cfg, &rsdp, e);
     if (r)
         return r;
-    return how->kernel ? direct_boot(m, how, out, e) : bios_boot(m, how, e);
+    return how->kernel ? direct_boot(m, how, rsdp, out, e) : bios_boot(m, how, e);
 }

@@ -20,6 +20,7 @@ struct firmware_how {
     const char *append;     /* the kernel's command line, or NULL */
     const char *persona;    /* "vmware", "none"; NULL: none */
     u8 uuid[16];            /* RFC 4122 order */
+    u32 hardware_version;   /* VMware's; 0 unknown */
     bool boot_menu;         /* the BIOS offers its menu and waits for a key */
     bool serial_console;    /* the BIOS shows its screen on COM1 too */
     const char *boot_order; /* lines of device paths, as the BIOS reads them; or NULL */

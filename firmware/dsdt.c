@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The differentiated system description of our PC: processors, the PCI host bridge with its
+ * windows and interrupt routing (PIIX: four links, registers 0x60-0x63 of the ISA bridge),
+ * the ISA devices that are there, soft off.  ACPI 6.4 chapters 5 to 7 and 9; PCI Firmware
+ * Specification 4.3 (_PRT).
+ */
+#include "firmware/acpi_int.h"
+#include "firmware/aml_int.h"
+#include <errno.h>
+
+enum { PCI_SLOTS = 32, ISA_SLOT = 1, SCI = 9 };
+enum { PCI_HOLE_END = 0xfebfffff };
+
+static void dsdt_device(struct aml *a, const char *name, const char *hid, struct aml_crs *c)
+{
+    aml_device(a, name);
+    aml_name(a, "_HID");
+    aml_eisa(a, hid);
+    aml_name(a, "_CRS");
+    aml_crs(a, c);
+    aml_close(a);
+}
+
+static void dsdt_serial(struct aml *a, const char *name, u16 port, u8 irq, u8 uid)
+{
+    struct aml_crs c = { .n = 0 };
+
+    crs_io(&c, port, 8);
+    crs_irq(&c, irq);
+    aml_device(a, name);
+    aml_name(a, "_HID");
+    aml_eisa(a, "PNP0501");
+    aml_name(a, "_UID");
+    aml_int(a, uid);
+    aml_name(a, "_CRS");
+    aml_crs(a, &c);
+    aml_close(a);
+}
+
+static void dsdt_isa(struct aml *a, struct space *ports)
+{
+    static const char *const routes[] = { "PRQ0", "PRQ1", "PRQ2", "PRQ3" };
+    struct aml_crs rtc = { .n = 0 }, keys = { .n = 0 }, mouse = { .n = 0 };
+
+    aml_device(a, "ISA_");
+    aml_name(a, "_ADR");
+    aml_int(a, ISA_SLOT << 16);
+    aml_region_pci(a, "PIRQ", 0x60, 4);
+    aml_fields(a, "PIRQ", routes, LEN(routes));
+    crs_io(&rtc, 0x70, 2);
+    crs_irq(&rtc, 8);
+    dsdt_device(a, "RTC_", "PNP0B00", &rtc);
+    if (space_has(ports, 0x60)) {
+        crs_io(&keys, 0x60, 1);
+        crs_io(&keys, 0x64, 1);
+        crs_irq(&keys, 1);
+        dsdt_device(a, "KBD_", "PNP0303", &keys);
+        crs_irq(&mouse, 12);
+        dsdt_device(a, "MOU_", "PNP0F13", &mouse);
+    }
+    if (space_has(ports, 0x3f8))
+        dsdt_serial(a, "COM1", 0x3f8, 4, 1);
+    if (space_has(ports, 0x2f8))
+        dsdt_serial(a, "COM2", 0x2f8, 3, 2);
+    aml_close(a);
+}
+
+/* Interrupt link n: its register holds the IRQ, bit 7 switches it off. */
+static void dsdt_link(struct aml *a, u32 n)
+{
+    static const u32 may[] = { 5, 10, 11 }, none[] = { 0 };
+    char name[] = "LNKA", route[] = "\\_SB_.PCI0.ISA_.PRQ0";
+    struct aml_crs possible = { .n = 0 }, current = { .n = 0 };
+
+    name[3] = (char)('A' + n);
+    route[sizeof(route) - 2] = (char)('0' + n);
+    crs_level(&possible, may, LEN(may));
+    crs_level(&current, none, 1);
+    aml_device(a, name);
+    aml_name(a, "_HID");
+    aml_eisa(a, "PNP0C0F");
+    aml_name(a, "_UID");
+    aml_int(a, n);
+    aml_name(a, "_PRS");
+    aml_crs(a, &possible);
+    aml_method(a, "_STA", 0); /* off: 9, on: 11 */
+    aml_if(a);
+    aml_op(a, AML_AND);
+    aml_path(a, route);
+    aml_int(a, 0x80);
+    aml_op(a, AML_NOWHERE);
+    aml_op(a, AML_RETURN);
+    aml_int(a, 9);
+    aml_close(a);
+    aml_op(a, AML_RETURN);
+    aml_int(a, 11);
+    aml_close(a);
+    aml_method(a, "_DIS", 0);
+    aml_op(a, AML_OR);
+    aml_path(a, route);
+    aml_int(a, 0x80);
+    aml_path(a, route);
+    aml_close(a);
+    aml_method(a, "_CRS", 0); /* the IRQ is at byte 5 of the descriptor */
+    aml_op(a, AML_STORE);
+    aml_crs(a, &current);
+    aml_op(a, AML_LOCAL0);
+    aml_op(a, AML_STORE);
+    aml_op(a, AML_AND);
+    aml_path(a, route);
+    aml_int(a, 15);
+    aml_op(a, AML_NOWHERE);
+    aml_op(a, AML_INDEX);
+    aml_op(a, AML_LOCAL0);
+    aml_int(a, 5);
+    aml_op(a, AML_NOWHERE);
+    aml_op(a, AML_RETURN);
+    aml_op(a, AML_LOCAL0);
+    aml_close(a);
+    aml_method(a, "_SRS", 1);
+    aml_op(a, AML_STORE);
+    aml_op(a, AML_DEREF);
+    aml_op(a, AML_INDEX);
+    aml_op(a, AML_ARG0);
+    aml_int(a, 5);
+    aml_op(a, AML_NOWHERE);
+    aml_path(a, route);
+    aml_close(a);
+    aml_close(a);
+}
+
+/* Slot s, pin p goes to link s - 1 + p; the power management function to the SCI. */
+static void dsdt_routing(struct aml *a)
+{
+    aml_name(a, "_PRT");
+    aml_package(a, (PCI_SLOTS - 1) * 4);
+    for (u32 slot = 1; slot < PCI_SLOTS; slot++)
+        for (u32 pin = 0; pin < 4; pin++) {
+            char link[] = "LNKA";
+
+            link[3] = (char)('A' + ((slot - 1 + pin) & 3));
+            aml_package(a, 4);
+            aml_int(a, slot << 16 | 0xffff);
+            aml_int(a, pin);
+            if (slot == ISA_SLOT && pin == 0) {
+                aml_int(a, 0);
+                aml_int(a, SCI);
+            } else {
+                aml_path(a, link);
+                aml_int(a, 0);
+            }
+            aml_close(a);
+        }
+    aml_close(a);
+}
+
+static void dsdt_pci(struct aml *a, const struct machine *m, struct space *ports)
+{
+    struct aml_crs c = { .n = 0 };
+
+    crs_bus_numbers(&c, 0, 0xff);
+    crs_io(&c, 0xcf8, 8);
+    crs_io_window(&c, 0, 0xcf7);
+    crs_io_window(&c, 0xd00, 0xffff);
+    crs_memory_window(&c, 0xa0000, 0xbffff, true);
+    crs_memory_window(&c, (u32)machine_low_ram(m), PCI_HOLE_END, false);
+    aml_device(a, "PCI0");
+    aml_name(a, "_HID");
+    aml_eisa(a, "PNP0A03");
+    aml_name(a, "_UID");
+    aml_int(a, 0);
+    aml_name(a, "_CRS");
+    aml_crs(a, &c);
+    dsdt_routing(a);
+    dsdt_isa(a, ports);
+    aml_close(a);
+}
+
+static void dsdt_processors(struct aml *a, u32 n)
+{
+    static const char digit[] = "0123456789ABCDEF";
+
+    for (u32 i = 0; i < n; i++) {
+        char name[] = "CP00";
+
+        name[2] = digit[i >> 4 & 15];
+        name[3] = digit[i & 15];
+        aml_processor(a, name, (u8)i);
+        aml_close(a);
+    }
+}
+
+int dsdt_body(struct machine *m, struct buf *to)
+{
+    struct aml a = { .bad = false };
+    struct aml_crs hpet = { .n = 0 };
+    int r;
+
+    aml_scope(&a, "\\_SB_");
+    dsdt_processors(&a, machine_cpu_count(m));
+    for (u32 i = 0; i < 4; i++)
+        dsdt_link(&a, i);
+    dsdt_pci(&a, m, machine_ports(m));
+    if (space_has(machine_memory(m), ACPI_HPET_BASE)) {
+        crs_fixed(&hpet, ACPI_HPET_BASE, 0x400);
+        dsdt_device(&a, "HPET", "PNP0103", &hpet);
+    }
+    aml_close(&a);
+    aml_name(&a, "\\_S5_"); /* sleep type 0: PIIX4, soft off */
+    aml_package(&a, 4);
+    for (u32 i = 0; i < 4; i++)
+        aml_int(&a, 0);
+    aml_close(&a);
+    r = a.bad || a.depth ? -ENOMEM : buf_add(to, a.b.p, a.b.len);
+    buf_fini(&a.b);
+    return r;
+}
