@@ -34,7 +34,10 @@ struct pci_ident {
     u32 rom_size;
 };
 
-/* A capability of the device's own, placed in order; returns its offset or -ENOSPC. */
+/*
+ * A capability of the device's own, from 0x40 in order (MSI and MSI-X stand first); body: what
+ * follows id and next.  Returns its offset or -ENOSPC.
+ */
 int pci_capability(struct device *d, u8 id, const u8 *body, u32 len);
 
 /*
@@ -45,6 +48,7 @@ int pci_plug(struct device *d, const struct pci_ident *id, struct err *e);
 void pci_unplug(struct device *d);
 int pci_place(struct machine *m, const char *device_name, u8 slot, u8 function, struct err *e);
 
+/* Any thread, domain held or not. */
 void pci_raise(struct device *d, u16 vector); /* MSI-X/MSI if on; else nothing: see pci_level */
 void pci_level(struct device *d, bool on);    /* INTx; ignored while MSI or MSI-X is on */
 bool pci_message(const struct device *d);     /* is MSI or MSI-X switched on? */
@@ -55,4 +59,12 @@ u8 *pci_config(struct device *d);        /* its 256 bytes, for the device's own 
 void pci_on_config(struct device *d, void (*fn)(struct device *d, u32 off, u32 size));
 void pci_config_writable(struct device *d, u32 off, u32 len, u8 mask);
 u8 pci_slot(const struct device *d);
+u8 pci_function(const struct device *d);
+
+/*
+ * Configuration space of bus 0 from outside: the host bridge's ports, and tests.  No domain
+ * may be held; takes that of the device.  off + size inside one dword; nobody: all ones.
+ */
+u32 pci_config_load(struct machine *m, u8 slot, u8 function, u32 off, u32 size);
+void pci_config_store(struct machine *m, u8 slot, u8 function, u32 off, u32 size, u32 val);
 #endif

@@ -59,15 +59,22 @@ int machine_new(struct machine **out, const struct machine_make *how, struct err
     return 0;
 }
 
+void machine_clear(struct machine *m)
+{
+    if (m->lane.loop && !m->how.manual)
+        machine_pause(m);
+    device_free_all(m);
+    if (m->lane.loop)
+        lane_go(m);
+}
+
 void machine_free(struct machine *m)
 {
     struct domain *d, *next;
 
     if (!m)
         return;
-    lane_hold(m);
-    lane_stop(m);
-    device_free_all(m);
+    machine_clear(m);
     for (u32 i = m->nbuses; i-- > 0;)
         if (m->buses[i].free)
             m->buses[i].free(m->buses[i].bus);

@@ -31,7 +31,11 @@ struct machine_make {
 };
 
 int machine_new(struct machine **m, const struct machine_make *how, struct err *e);
-/* Destroys the devices, last made first.  Their host ends are closed before that. */
+/*
+ * The end, vCPUs gone: machine_clear pauses and destroys the devices, last made first; then
+ * their host ends are closed; then machine_free.
+ */
+void machine_clear(struct machine *m);
 void machine_free(struct machine *m);
 void machine_cpus_set(struct machine *m, const struct machine_cpus *cpus);
 const struct machine_cpus *machine_cpus(const struct machine *m);
