@@ -13,6 +13,7 @@ int x86_cpu_init(struct x86_cpu *c, u32 index, const struct cpu_io *io, struct x
     c->io = io;
     c->mem = mem;
     c->index = index;
+    c->apic_ids = 1;
     c->tsc_hz = tsc_hz;
     atomic_init(&c->pending, 1);
     if (x86_lin_new(c) || x86_insn_cache_new(c) || x86_vector_unit_new(c)) {

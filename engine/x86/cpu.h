@@ -47,6 +47,7 @@ struct x86_cpu {
     struct x86_memory *mem;
     const struct x86_hooks *hooks;
     u32 index;
+    u32 apic_ids; /* vCPUs there are: CPUID's topology; 1 unless the engine says otherwise */
     u64 tsc_hz;
 
     atomic_uint pending; /* set by kick: ask io->vector at the next boundary */
@@ -198,6 +199,12 @@ u64 x86_linear(struct x86_cpu *c, u8 seg, u64 off, u32 n, bool write);
 bool x86_canonical(const struct x86_cpu *c, u64 lin);
 void x86_load_segment(struct x86_cpu *c, u8 seg, u16 sel); /* MOV, POP, LDS ... : raises */
 void x86_set_real_segment(struct x86_cpu *c, u8 seg, u16 sel); /* real and V86 mode */
+void x86_load_ldtr(struct x86_cpu *c, u16 sel); /* LLDT and LTR, but for CPL: raise */
+void x86_load_tr(struct x86_cpu *c, u16 sel);
+/* LAR, LSL, VERR and VERW: false when the selector cannot be seen so. */
+bool x86_access_rights(struct x86_cpu *c, u16 sel, u32 *rights);
+bool x86_segment_limit(struct x86_cpu *c, u16 sel, u32 *limit);
+bool x86_verify(struct x86_cpu *c, u16 sel, bool write);
 
 /* ---- stack and near flow ---- */
 void x86_push(struct x86_cpu *c, u64 val, u32 size);
@@ -215,10 +222,12 @@ void x86_set_cr0(struct x86_cpu *c, u64 val); /* raise #GP */
 void x86_set_cr3(struct x86_cpu *c, u64 val);
 void x86_set_cr4(struct x86_cpu *c, u64 val);
 void x86_set_efer(struct x86_cpu *c, u64 val);
+void x86_set_xcr0(struct x86_cpu *c, u64 val);
+void x86_set_pkru(struct x86_cpu *c, u32 val); /* flushes; raises nothing */
 u64 x86_rdmsr(struct x86_cpu *c, u32 msr);
 void x86_wrmsr(struct x86_cpu *c, u32 msr, u64 val);
 u64 x86_rdtsc(struct x86_cpu *c);
-/* The model: the host's features masked by what the engines can do. */
+/* The model: the host's features masked by what the engines can do; any thread. */
 void x86_cpuid_model(u32 leaf, u32 sub, u32 regs[4]);
 /* The guest's view: the model, the state's dynamic bits (OSXSAVE, OSPKE), then io->cpuid. */
 void x86_cpuid(struct x86_cpu *c, u32 leaf, u32 sub, u32 regs[4]);

@@ -77,7 +77,7 @@ static u64 mmu_reserved(const struct x86_cpu *c, u32 level, bool leaf)
 
     if (!(c->s.efer & EFER_NXE))
         r |= PTE_NX;
-    if (level >= 4)
+    if (level >= 4 || (level == 3 && !x86_has_gib_pages()))
         r |= PTE_PS;
     if (leaf && level == 3)
         r |= mmu_mask(29, 13);

@@ -117,6 +117,7 @@ void x86_state_reset(struct x86_state *s, u32 index)
     s->pat = 0x0007040600070406;
     s->misc_enable = 1; /* fast strings */
     s->smbase = 0x30000;
+    s->bios_sign = 1ull << 32; /* microcode revision 1 */
 }
 
 void x86_state_init(struct x86_state *s, u32 index)

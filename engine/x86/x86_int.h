@@ -104,11 +104,12 @@ void x86_check_rip(struct x86_cpu *c, const struct x86_descriptor *cs, u64 rip);
 enum x86_task_how { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_EVENT };
 void x86_task_switch(struct x86_cpu *c, struct x86_descriptor *tss, enum x86_task_how how,
                      u64 next);
-void x86_load_ldtr(struct x86_cpu *c, u16 sel);
-void x86_load_tr(struct x86_cpu *c, u16 sel);
 
 /* paging */
-u32 x86_phys_bits(void);
+u32 x86_phys_bits(void); /* by the CPUID model: cpuid.c */
+bool x86_has_gib_pages(void);
+u64 x86_cr4_allowed(void);
+u64 x86_xcr0_allowed(void);
 void x86_load_pdptes(struct x86_cpu *c, u64 cr3, u64 cr0, u64 cr4); /* raises #GP */
 int x86_lin_new(struct x86_cpu *c);
 void x86_lin_free(struct x86_cpu *c);

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What CPUID answers: the host's own leaves, masked by what the software engines do.  Nothing
+ * that the host lacks is shown, for vector instructions run on it, except what is the
+ * machine's and not the processor's: x2APIC, TSC deadline, the hypervisor bit.  Intel SDM
+ * volume 2A, CPUID.
+ */
+#include "engine/x86/x86_int.h"
+#include <cpuid.h>
+#include <pthread.h>
+#include <string.h>
+
+enum { EAX, EBX, ECX, EDX };
+enum { LEAVES = 0xe, SUBS = 10, EXT_LEAVES = 9 };
+#define EXT 0x80000000u
+#define BIT(n) (1u << (n))
+
+enum {
+    L1C_X2APIC = 21,
+    L1C_DEADLINE = 24,
+    L1C_XSAVE = 26,
+    L1C_OSXSAVE = 27,
+    L1C_HYPERVISOR = 31,
+    L1D_APIC = 9,
+    L1D_HTT = 28,
+    L7C_OSPKE = 4,
+    L7D_SPEC_CTRL = 26,
+    L7D_ARCH_CAP = 29,
+};
+
+/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
+static const u32 cpuid_l1c = BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) |
+                             BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) |
+                             BIT(30);
+/* all of FPU to PSE36 but PSN, CLFSH MMX FXSR SSE SSE2 SS */
+static const u32 cpuid_l1d = 0x0783fbff | BIT(19) | BIT(27);
+/* FSGSBASE TSC_ADJUST BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID FCS RDSEED ADX SMAP CLFLUSHOPT CLWB */
+static const u32 cpuid_l7b = BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(9) |
+                             BIT(10) | BIT(13) | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(24);
+static const u32 cpuid_l7c = BIT(2) | BIT(3) | BIT(22); /* UMIP PKU RDPID */
+static const u32 cpuid_l7d = BIT(4);                    /* FSRM */
+static const u32 cpuid_e1c = BIT(0) | BIT(5) | BIT(8);  /* LAHF LZCNT PREFETCHW */
+/* SYSCALL NX PDPE1GB RDTSCP LM */
+static const u32 cpuid_e1d = BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29);
+
+static struct {
+    u32 basic[LEAVES][SUBS][4], ext[EXT_LEAVES][4];
+} model;
+static pthread_once_t model_once = PTHREAD_ONCE_INIT;
+
+static void cpuid_host(u32 leaf, u32 sub, u32 r[4])
+{
+    if (!__get_cpuid_count(leaf, sub, &r[EAX], &r[EBX], &r[ECX], &r[EDX]))
+        memset(r, 0, 4 * sizeof(*r));
+}
+
+static void cpuid_make_features(void)
+{
+    u32 *r = model.basic[1][0];
+
+    cpuid_host(1, 0, r);
+    r[EBX] &= 0xff00; /* CLFLUSH's line; the rest is each vCPU's */
+    r[ECX] = (r[ECX] & cpuid_l1c) | BIT(L1C_X2APIC) | BIT(L1C_DEADLINE) | BIT(L1C_HYPERVISOR);
+    r[EDX] = (r[EDX] & cpuid_l1d) | BIT(L1D_APIC);
+    r = model.basic[7][0];
+    cpuid_host(7, 0, r);
+    r[EAX] = 0;
+    r[EBX] &= cpuid_l7b;
+    r[ECX] &= cpuid_l7c;
+    r[EDX] = (r[EDX] & cpuid_l7d) | BIT(L7D_SPEC_CTRL) | BIT(L7D_ARCH_CAP);
+}
+
+/* Leaf 0xd: x87, SSE and AVX as everywhere; PKRU, eight bytes, right behind AVX. */
+static void cpuid_make_xsave(void)
+{
+    enum { LEGACY = 576, AVX = 256, PKRU = 8 };
+    bool avx = model.basic[1][0][ECX] & BIT(28), pku = model.basic[7][0][ECX] & BIT(3);
+    u32 host[4], (*r)[4] = model.basic[0xd];
+
+    if (!(model.basic[1][0][ECX] & BIT(L1C_XSAVE)))
+        return;
+    r[0][EAX] = XCR0_X87 | XCR0_SSE | (avx ? XCR0_AVX : 0) | (pku ? XCR0_PKRU : 0);
+    r[0][ECX] = pku ? LEGACY + AVX + PKRU : avx ? LEGACY + AVX : LEGACY;
+    cpuid_host(0xd, 1, host);
+    r[1][EAX] = host[EAX] & 7; /* XSAVEOPT XSAVEC XGETBV1 */
+    if (avx) {
+        r[2][EAX] = AVX;
+        r[2][EBX] = LEGACY;
+    }
+    if (pku) {
+        r[9][EAX] = PKRU;
+        r[9][EBX] = LEGACY + AVX;
+    }
+}
+
+static void cpuid_make_extended(void)
+{
+    u32 host[4], (*r)[4] = model.ext;
+
+    cpuid_host(EXT, 0, host);
+    r[0][EAX] = EXT + EXT_LEAVES - 1;
+    memcpy(&r[0][EBX], &host[EBX], 12);
+    for (u32 i = 1; i < EXT_LEAVES; i++)
+        cpuid_host(EXT + i, 0, r[i]);
+    r[1][ECX] &= cpuid_e1c;
+    r[1][EDX] &= cpuid_e1d;
+    memset(r[5], 0, sizeof(r[5]));
+    r[7][EAX] = r[7][EBX] = r[7][ECX] = 0;
+    r[7][EDX] = BIT(8); /* the TSC counts alike always */
+    r[8][EAX] = (r[8][EAX] & 0xff) | 48 << 8;
+    if ((r[8][EAX] & 0xff) < 36 || (r[8][EAX] & 0xff) > 52)
+        r[8][EAX] = 36 | 48 << 8;
+    r[8][EBX] = r[8][ECX] = r[8][EDX] = 0;
+}
+
+static void cpuid_make(void)
+{
+    cpuid_host(0, 0, model.basic[0][0]);
+    model.basic[0][0][EAX] = LEAVES - 1;
+    cpuid_make_features();
+    cpuid_host(2, 0, model.basic[2][0]);
+    for (u32 i = 0; i < SUBS; i++) {
+        cpuid_host(4, i, model.basic[4][i]);
+        if (!(model.basic[4][i][EAX] & 0x1f))
+            break;
+        model.basic[4][i][EAX] &= 0x3ff; /* who shares it is topology */
+    }
+    model.basic[6][0][EAX] = BIT(2); /* the APIC timer never stops */
+    cpuid_make_xsave();
+    cpuid_make_extended();
+}
+
+void x86_cpuid_model(u32 leaf, u32 sub, u32 regs[4])
+{
+    bool subs = leaf == 4 || leaf == 7 || leaf == 0xd;
+
+    pthread_once(&model_once, cpuid_make);
+    memset(regs, 0, 4 * sizeof(*regs));
+    if (leaf < LEAVES && (!subs || sub < SUBS))
+        memcpy(regs, model.basic[leaf][subs ? sub : 0], 4 * sizeof(*regs));
+    else if (leaf >= EXT && leaf - EXT < EXT_LEAVES)
+        memcpy(regs, model.ext[leaf - EXT], 4 * sizeof(*regs));
+}
+
+u32 x86_phys_bits(void)
+{
+    pthread_once(&model_once, cpuid_make);
+    return model.ext[8][EAX] & 0xff;
+}
+
+bool x86_has_gib_pages(void)
+{
+    pthread_once(&model_once, cpuid_make);
+    return model.ext[1][EDX] & BIT(26);
+}
+
+u64 x86_xcr0_allowed(void)
+{
+    pthread_once(&model_once, cpuid_make);
+    return model.basic[0xd][0][EAX];
+}
+
+u64 x86_cr4_allowed(void)
+{
+    u64 r = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE |
+            CR4_OSFXSR | CR4_OSXMMEXCPT;
+    u32 l1c, l7b, l7c;
+
+    pthread_once(&model_once, cpuid_make);
+    l1c = model.basic[1][0][ECX];
+    l7b = model.basic[7][0][EBX];
+    l7c = model.basic[7][0][ECX];
+    r |= l1c & BIT(17) ? CR4_PCIDE : 0;
+    r |= l1c & BIT(L1C_XSAVE) ? CR4_OSXSAVE : 0;
+    r |= l7b & BIT(0) ? CR4_FSGSBASE : 0;
+    r |= l7b & BIT(7) ? CR4_SMEP : 0;
+    r |= l7b & BIT(20) ? CR4_SMAP : 0;
+    r |= l7c & BIT(2) ? CR4_UMIP : 0;
+    r |= l7c & BIT(3) ? CR4_PKE : 0;
+    return r;
+}
+
+/* ---- each vCPU's own ---- */
+
+static u32 cpuid_log2_up(u32 n)
+{
+    u32 bits = 0;
+
+    while (n > 1u << bits)
+        bits++;
+    return bits;
+}
+
+/* One package of apic_ids cores, one thread each. */
+static void cpuid_topology(const struct x86_cpu *c, u32 leaf, u32 sub, u32 r[4])
+{
+    u32 bits = cpuid_log2_up(c->apic_ids);
+
+    if (leaf == 1) {
+        r[EBX] |= c->index << 24 | (c->apic_ids & 0xff) << 16;
+        r[EDX] |= c->apic_ids > 1 ? BIT(L1D_HTT) : 0;
+    } else if (leaf == 4 && (r[EAX] & 0x1f)) {
+        u32 share = (r[EAX] >> 5 & 7) >= 3 ? (1u << bits) - 1 : 0;
+
+        r[EAX] |= ((1u << bits) - 1) << 26 | share << 14;
+    } else if (leaf == 0xb) {
+        r[EAX] = sub == 1 ? bits : 0;
+        r[EBX] = sub == 0 ? 1 : sub == 1 ? c->apic_ids : 0;
+        r[ECX] = (sub & 0xff) | (sub < 2 ? (sub + 1) << 8 : 0);
+        r[EDX] = c->index;
+    }
+}
+
+static u32 cpuid_xsave_size(u64 xcr0, bool compact)
+{
+    u32 n = 576;
+
+    if (xcr0 & XCR0_PKRU)
+        n = compact && !(xcr0 & XCR0_AVX) ? 576 + 8 : 832 + 8;
+    else if (xcr0 & XCR0_AVX)
+        n = 832;
+    return n;
+}
+
+static void cpuid_dynamic(struct x86_cpu *c, u32 leaf, u32 sub, u32 r[4])
+{
+    u64 base;
+
+    if (leaf == 1) {
+        if (c->s.cr4 & CR4_OSXSAVE)
+            r[ECX] |= BIT(L1C_OSXSAVE);
+        if (!c->io->rdmsr(c->io->arg, 0x1b, &base) && !(base & BIT(11)))
+            r[EDX] &= ~BIT(L1D_APIC);
+    } else if (leaf == 7 && !sub && (c->s.cr4 & CR4_PKE)) {
+        r[ECX] |= BIT(L7C_OSPKE);
+    } else if (leaf == 0xd && !sub && r[EAX]) {
+        r[EBX] = cpuid_xsave_size(c->s.xcr0, false);
+    } else if (leaf == 0xd && sub == 1 && (r[EAX] & 2)) {
+        r[EBX] = cpuid_xsave_size(c->s.xcr0, true);
+    }
+}
+
+void x86_cpuid(struct x86_cpu *c, u32 leaf, u32 sub, u32 regs[4])
+{
+    x86_cpuid_model(leaf, sub, regs);
+    cpuid_topology(c, leaf, sub, regs);
+    cpuid_dynamic(c, leaf, sub, regs);
+    c->io->cpuid(c->io->arg, leaf, sub, regs);
+}
