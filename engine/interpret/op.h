@@ -22,6 +22,15 @@ u64 op_address(struct x86_cpu *c, const struct x86_insn *in); /* effective, asiz
 u64 op_get(struct x86_cpu *c, const struct x86_insn *in, u32 n);
 void op_put(struct x86_cpu *c, const struct x86_insn *in, u32 n, u64 val);
 
+/* MOV to and from control and debug registers; the interpreter's MOV calls it. */
+void op_mov_control(struct x86_cpu *c, const struct x86_insn *in);
+/* Runs the instruction itself on the guest's x87, SSE and AVX registers: vector.c. */
+void op_vector(struct x86_cpu *c, const struct x86_insn *in);
+
 /* Tables of operations: one line each in ops_user.def and ops_sys.def: OP(MNEMONIC, function). */
+#define OP(mnemonic, function) x86_op function;
+#include "engine/interpret/ops_sys.def"
+#include "engine/interpret/ops_user.def"
+#undef OP
 extern x86_op *const op_table[];
 #endif
