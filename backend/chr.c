@@ -42,8 +42,9 @@ struct chr {
     pthread_mutex_t lock; /* guards all below that more than one thread uses */
     pthread_cond_t wake, room;
     pthread_t writer;
-    bool has_writer, closing, broken, idle, told, wants_room;
-    u32 posted; /* calls that the loop still owes us */
+    bool has_writer, ending, broken, idle, told, wants_room;
+    bool closing; /* the last call that is owed frees it */
+    u32 posted;   /* calls that the loop still owes us */
 
     u32 (*can)(void *arg);
     void (*take)(void *arg, const u8 *p, u32 n);
@@ -122,26 +123,26 @@ static void chr_room_again(void *arg)
 static void chr_drained(struct chr *c)
 {
     pthread_cond_broadcast(&c->room);
-    if (c->wants_room && c->kept.len < CHR_KEEP / 2 && !c->closing) {
+    if (c->wants_room && c->kept.len < CHR_KEEP / 2 && !c->ending) {
         c->wants_room = false;
         chr_post(c, chr_room_again);
     }
 }
 
-/* Lock not held.  Waits until out is ready or a closing one has waited enough. */
+/* Lock not held.  Waits until out is ready or an ending one has waited enough. */
 static ssize_t chr_write(struct chr *c, const u8 *p, size_t n, i64 *until)
 {
     struct pollfd f = { .fd = c->out, .events = POLLOUT };
 
     while (!poll(&f, 1, CHR_WAIT_MS)) {
-        bool closing;
+        bool ending;
 
         pthread_mutex_lock(&c->lock);
-        closing = c->closing;
+        ending = c->ending;
         pthread_mutex_unlock(&c->lock);
-        if (closing && !*until)
+        if (ending && !*until)
             *until = loop_now() + (i64)CHR_LAST_MS * 1000000;
-        if (closing && loop_now() >= *until)
+        if (ending && loop_now() >= *until)
             return -1;
     }
     do {
@@ -163,13 +164,13 @@ static void *chr_writer(void *arg)
     for (;;) {
         ssize_t n;
 
-        while (!c->kept.len && !c->closing) {
+        while (!c->kept.len && !c->ending) {
             struct timespec t;
 
             c->idle = true;
             pthread_cond_wait(&c->wake, &c->lock);
             t = chr_in(CHR_GATHER_NS);
-            while (!c->closing && c->kept.len < CHR_CHUNK &&
+            while (!c->ending && c->kept.len < CHR_CHUNK &&
                    pthread_cond_timedwait(&c->wake, &c->lock, &t) != ETIMEDOUT)
                 ;
         }
@@ -397,21 +398,35 @@ int chr_open_fd(struct chr **out, int in, int out_fd, struct loop *l, struct err
     return 0;
 }
 
-void chr_close(struct chr *c)
+static void chr_close_here(void *arg)
 {
+    struct chr *c = arg;
     bool owed;
 
-    if (!c)
-        return;
     loop_watch_drop(c->watch);
     c->watch = NULL;
     pthread_mutex_lock(&c->lock);
     c->closing = true;
     owed = c->posted;
-    pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
-    if (c->has_writer)
-        pthread_join(c->writer, NULL);
     if (!owed)
+        chr_free(c);
+}
+
+void chr_close(struct chr *c)
+{
+    if (!c)
+        return;
+    if (c->has_writer) {
+        pthread_mutex_lock(&c->lock);
+        c->ending = true;
+        pthread_cond_broadcast(&c->wake);
+        pthread_mutex_unlock(&c->lock);
+        pthread_join(c->writer, NULL);
+        c->has_writer = false;
+    }
+    if (c->loop)
+        loop_call(c->loop, chr_close_here, c);
+    else
         chr_free(c);
 }

@@ -97,6 +97,7 @@ void net_queue(struct net *n, const u8 *frame, u32 len)
 void net_flush(struct net *n)
 {
     while (n->count && n->guest) {
+        const struct net_guest *guest = n->guest;
         struct net_frame f[NET_BATCH];
         u32 ends[NET_BATCH], k = 0, at = n->head, took;
 
@@ -111,7 +112,7 @@ void net_flush(struct net *n)
             at += net_need(len);
             ends[k++] = at;
         }
-        took = n->guest->deliver(n->arg, f, k);
+        took = guest->deliver(n->arg, f, k);
         if (took) {
             n->head = ends[took - 1];
             n->count -= took;
@@ -125,8 +126,8 @@ void net_attach(struct net *n, const struct net_guest *g, void *arg)
 {
     if (!n)
         return;
-    n->guest = g;
     n->arg = arg;
+    atomic_store(&n->guest, g); /* the lane may be looking */
 }
 
 void net_detach(struct net *n)
@@ -164,12 +165,14 @@ bool net_link(const struct net *n)
 static void net_link_posted(void *arg)
 {
     struct net *n = arg;
+    const struct net_guest *guest;
 
     if (!net_posted(n))
         return;
     n->link_owed = false;
-    if (n->guest && n->guest->link)
-        n->guest->link(n->arg);
+    guest = n->guest;
+    if (guest && guest->link)
+        guest->link(n->arg);
 }
 
 void net_link_set(struct net *n, bool up)
@@ -188,10 +191,10 @@ bool net_large(const struct net *n)
     return n && n->large;
 }
 
-void net_close(struct net *n)
+static void net_close_here(void *arg)
 {
-    if (!n)
-        return;
+    struct net *n = arg;
+
     n->guest = NULL;
     n->ops->close(n);
     free(n->queue);
@@ -200,6 +203,12 @@ void net_close(struct net *n)
     n->closed = true;
     if (!n->owed)
         free(n);
+}
+
+void net_close(struct net *n)
+{
+    if (n)
+        loop_call(n->lane, net_close_here, n);
 }
 
 struct net_end {

@@ -8,9 +8,9 @@
 /*
  * The host end of a network card: whole Ethernet frames, without FCS.
  *
- * Opened on any thread; closed on the lane, or when the lane no longer runs.  All other
- * calls are made on the lane, from the device with its domain held.  The calls back come on
- * the lane with no lock held and never from inside another call.
+ * Opened, attached and closed on any thread; closed while the machine is paused and before
+ * it is freed.  All other calls are made on the lane, from the device with its domain held.
+ * The calls back come on the lane with no lock held and never from inside another call.
  */
 struct net;
 struct loop;

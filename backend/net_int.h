@@ -2,6 +2,7 @@
 #ifndef BACKEND_NET_INT_H
 #define BACKEND_NET_INT_H
 #include "backend/net.h"
+#include <stdatomic.h>
 
 /* What the kinds of network backends share: the queue of frames on their way to the guest. */
 struct net_ops {
@@ -12,7 +13,7 @@ struct net_ops {
 struct net {
     const struct net_ops *ops;
     struct loop *lane;
-    const struct net_guest *guest;
+    const struct net_guest *_Atomic guest;
     void *arg;
     bool large, link_down;
     bool batching; /* net_flush follows anyway */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -21,8 +22,16 @@ struct loop {
     struct event *bell;
     int bell_fd;
     atomic_bool stop;
-    pthread_mutex_t lock; /* guards the list of posted calls */
+    pthread_mutex_t lock; /* guards all below */
     struct loop_call *first, **last;
+    bool running; /* by runner, in loop_run */
+    pthread_t runner;
+};
+
+struct loop_visit { /* a call that somebody waits for */
+    void (*fn)(void *arg);
+    void *arg;
+    sem_t done;
 };
 
 struct loop_watch {
@@ -56,15 +65,10 @@ static void loop_ring(struct loop *l)
         return; /* the counter is full: the loop wakes anyway */
 }
 
-static void loop_answer(evutil_socket_t fd, short what, void *arg)
+static void loop_calls(struct loop *l)
 {
-    struct loop *l = arg;
     struct loop_call *c, *next;
-    u64 n;
 
-    (void)what;
-    if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
-        return;
     pthread_mutex_lock(&l->lock);
     c = l->first;
     l->first = NULL;
@@ -75,6 +79,16 @@ static void loop_answer(evutil_socket_t fd, short what, void *arg)
         c->fn(c->arg);
         free(c);
     }
+}
+
+static void loop_answer(evutil_socket_t fd, short what, void *arg)
+{
+    u64 n;
+
+    (void)what;
+    if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+        return;
+    loop_calls(arg);
 }
 
 int loop_new(struct loop **out, struct err *e)
@@ -126,16 +140,37 @@ void loop_once(struct loop *l)
     event_base_loop(l->base, EVLOOP_ONCE);
 }
 
+static void loop_running_set(struct loop *l, bool running)
+{
+    pthread_mutex_lock(&l->lock);
+    l->running = running;
+    l->runner = pthread_self();
+    pthread_mutex_unlock(&l->lock);
+}
+
 void loop_run(struct loop *l)
 {
+    loop_running_set(l, true);
     while (!atomic_load(&l->stop))
         loop_once(l);
+    loop_running_set(l, false);
+    loop_calls(l); /* nobody waits for ever */
 }
 
 void loop_stop(struct loop *l)
 {
     atomic_store(&l->stop, true);
     loop_ring(l);
+}
+
+/* Lock held: was the list empty? */
+static bool loop_append(struct loop *l, struct loop_call *c)
+{
+    bool first = !l->first;
+
+    *l->last = c;
+    l->last = &c->next;
+    return first;
 }
 
 int loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
@@ -147,13 +182,44 @@ int loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
         return -ENOMEM;
     *c = (struct loop_call){ .fn = fn, .arg = arg };
     pthread_mutex_lock(&l->lock);
-    first = !l->first;
-    *l->last = c;
-    l->last = &c->next;
+    first = loop_append(l, c);
     pthread_mutex_unlock(&l->lock);
     if (first)
         loop_ring(l);
     return 0;
+}
+
+static void loop_visited(void *arg)
+{
+    struct loop_visit *v = arg;
+
+    v->fn(v->arg);
+    sem_post(&v->done);
+}
+
+void loop_call(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+    struct loop_visit v = { .fn = fn, .arg = arg };
+    struct loop_call *c = malloc(sizeof(*c));
+    bool away;
+
+    pthread_mutex_lock(&l->lock);
+    away = c && l->running && !pthread_equal(l->runner, pthread_self());
+    if (away) {
+        sem_init(&v.done, 0, 0);
+        *c = (struct loop_call){ .fn = loop_visited, .arg = &v };
+        loop_append(l, c);
+    }
+    pthread_mutex_unlock(&l->lock);
+    if (!away) {
+        free(c);
+        fn(arg);
+        return;
+    }
+    loop_ring(l);
+    while (sem_wait(&v.done) < 0)
+        continue;
+    sem_destroy(&v.done);
 }
 
 static void loop_ready(evutil_socket_t fd, short what, void *arg)
@@ -170,8 +236,8 @@ static short loop_what(u32 events)
                    EV_PERSIST);
 }
 
-int loop_watch_add(struct loop *l, int fd, u32 events, void (*fn)(void *arg, u32 events),
-                   void *arg, struct loop_watch **out)
+int loop_watch_add(struct loop *l, int fd, u32 events, void (*fn)(void *arg, u32 events), void *arg,
+                   struct loop_watch **out)
 {
     struct loop_watch *w = calloc(1, sizeof(*w));
 

@@ -6,7 +6,7 @@
 
 /*
  * An event loop: descriptors, timers and calls posted from other threads.  One thread runs
- * it; only loop_post and loop_stop may be called from others.  Built on libevent.
+ * it; only loop_post, loop_call and loop_stop may be called from others.  Built on libevent.
  */
 struct loop;
 struct loop_watch;
@@ -23,9 +23,13 @@ void loop_stop(struct loop *l); /* any thread; also before loop_run */
 /* fn runs on the loop's thread, in the order of posting.  Any thread; never lost. */
 int loop_post(struct loop *l, void (*fn)(void *arg), void *arg); /* 0 or -ENOMEM */
 
+/* fn runs on the loop's thread, and has run on return.  Runs here when this is that thread
+ * or no thread runs the loop.  Any thread, no lock held. */
+void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
+
 /* Calls fn while fd is ready.  The loop does not own fd. */
-int loop_watch_add(struct loop *l, int fd, u32 events, void (*fn)(void *arg, u32 events),
-                   void *arg, struct loop_watch **w);
+int loop_watch_add(struct loop *l, int fd, u32 events, void (*fn)(void *arg, u32 events), void *arg,
+                   struct loop_watch **w);
 void loop_watch_set(struct loop_watch *w, u32 events); /* 0 pauses it */
 void loop_watch_drop(struct loop_watch *w);
 
