@@ -44,8 +44,11 @@ static void smbios_add(struct smbios *s, u8 type, u16 handle, const u8 *body, u8
 
     put_le16(head + 2, handle);
     bad = buf_add(&s->b, head, 4) || buf_add(&s->b, body, size);
-    for (; texts && texts[n]; n++)
-        bad = bad || buf_add(&s->b, texts[n], strlen(texts[n]) + 1);
+    for (; texts && texts[n]; n++) { /* an empty text would end the structure */
+        const char *text = texts[n][0] ? texts[n] : " ";
+
+        bad = bad || buf_add(&s->b, text, strlen(text) + 1);
+    }
     bad = bad || buf_add(&s->b, "\0", n ? 1 : 2);
     if (bad) {
         s->n = UINT16_MAX;
