@@ -62,8 +62,8 @@ struct x86_cpu {
      * clears it before and delivers #DB (trap) after the instruction when it is not 0 */
     u64 debug;
 
-    struct x86_lin_cache *lin; /* the core's own small TLB: mmu.c */
-    struct x86_insn_cache *insns; /* decoded instructions: decode.c */
+    struct x86_lin_cache *lin;      /* the core's own small TLB: mmu.c */
+    struct x86_insn_cache *insns;   /* decoded instructions: decode.c */
     struct x86_vector_unit *vector; /* stubs that run vector instructions: vector.c */
     u64 retired;
 };
@@ -197,7 +197,7 @@ bool x86_cmpxchg(struct x86_cpu *c, u64 lin, u32 size, void *old, const void *ex
  * canonical form) and #AC. */
 u64 x86_linear(struct x86_cpu *c, u8 seg, u64 off, u32 n, bool write);
 bool x86_canonical(const struct x86_cpu *c, u64 lin);
-void x86_load_segment(struct x86_cpu *c, u8 seg, u16 sel); /* MOV, POP, LDS ... : raises */
+void x86_load_segment(struct x86_cpu *c, u8 seg, u16 sel);     /* MOV, POP, LDS ... : raises */
 void x86_set_real_segment(struct x86_cpu *c, u8 seg, u16 sel); /* real and V86 mode */
 void x86_load_ldtr(struct x86_cpu *c, u16 sel); /* LLDT and LTR, but for CPL: raise */
 void x86_load_tr(struct x86_cpu *c, u16 sel);
@@ -234,6 +234,8 @@ void x86_cpuid(struct x86_cpu *c, u32 leaf, u32 sub, u32 regs[4]);
 
 /* May an I/O instruction touch these ports?  Raises #GP. */
 void x86_check_io(struct x86_cpu *c, u16 port, u32 size);
+/* Tells the hooks that CR0 CR4 EFER CS SS CPL DR7 or flags outside arithmetic changed. */
+void x86_mode_changed(struct x86_cpu *c);
 /* POPF's rules by CPL and IOPL; sets flags and tells the hooks. */
 void x86_set_flags(struct x86_cpu *c, u64 val, u64 mask);
 /* A vector instruction may run: raises #UD or #NM by CR0, CR4, XCR0. */

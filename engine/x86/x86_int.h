@@ -46,8 +46,6 @@ struct x86_segment x86_null_segment(u16 sel, u32 dpl);
 /* The checks for SS at level cpl; vector for all but not present (#SS). */
 struct x86_segment x86_stack_segment(struct x86_cpu *c, u16 sel, u32 cpl, u8 vector,
                                      struct x86_descriptor *d);
-/* Loads CS, SS and the flags' privilege rules are the caller's; tells the hooks. */
-void x86_mode_changed(struct x86_cpu *c);
 static inline u32 desc_type(const struct x86_descriptor *d)
 {
     return d->low >> 40 & 0xf;
