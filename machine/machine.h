@@ -20,6 +20,9 @@ struct machine_cpus {
     int (*slots)(void *arg);                      /* the map of memory slots has changed */
 };
 
+/* What the local APICs' timers count before their divider; told in CPUID too. */
+enum { MACHINE_BUS_HZ = 1000000000 };
+
 enum machine_event { MACHINE_POWEROFF, MACHINE_RESET, MACHINE_EXIT };
 
 struct machine_make {
