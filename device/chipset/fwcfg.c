@@ -253,6 +253,15 @@ static int fwcfg_fill(struct device *d, struct err *e)
     return r ? r : fwcfg_directory((struct fwcfg *)d, e);
 }
 
+static void fwcfg_destroy(struct device *d)
+{
+    struct fwcfg *f = (struct fwcfg *)d;
+
+    for (u32 i = 0; i < f->n; i++)
+        free(f->entry[i].data);
+    f->n = 0;
+}
+
 static int fwcfg_create(struct device *d, struct err *e)
 {
     struct region r = { .name = "fw_cfg",
@@ -276,16 +285,10 @@ static int fwcfg_create(struct device *d, struct err *e)
     ((struct fwcfg *)d)->next_key = FWCFG_FILE_FIRST;
     err = fwcfg_fill(d, e);
     err = err ? err : space_add(machine_ports(d->machine), &r, NULL, e);
-    return err ? err : space_add(machine_ports(d->machine), &dma, NULL, e);
-}
-
-static void fwcfg_destroy(struct device *d)
-{
-    struct fwcfg *f = (struct fwcfg *)d;
-
-    for (u32 i = 0; i < f->n; i++)
-        free(f->entry[i].data);
-    f->n = 0;
+    err = err ? err : space_add(machine_ports(d->machine), &dma, NULL, e);
+    if (err)
+        fwcfg_destroy(d);
+    return err;
 }
 
 static void fwcfg_reset(struct device *d, enum reset kind)

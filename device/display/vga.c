@@ -330,6 +330,15 @@ static int vga_regions(struct device *d, struct err *e)
     return err ? err : space_add(machine_memory(d->machine), &window, NULL, e);
 }
 
+static void vga_free(struct vga *v)
+{
+    free(v->rom);
+    if (v->memory)
+        munmap(v->memory, VGA_MEMORY);
+    v->memory = NULL;
+    v->rom = NULL;
+}
+
 static int vga_create(struct device *d, struct err *e)
 {
     struct vga *v = (struct vga *)d;
@@ -362,20 +371,17 @@ static int vga_create(struct device *d, struct err *e)
     r = vga_rom(v, e);
     id.rom = v->rom_size ? v->rom : NULL;
     id.rom_size = v->rom_size;
+    r = r ? r : vga_regions(d, e);
     r = r ? r : pci_plug(d, &id, e);
-    return r ? r : vga_regions(d, e);
+    if (r)
+        vga_free(v);
+    return r;
 }
 
 static void vga_destroy(struct device *d)
 {
-    struct vga *v = (struct vga *)d;
-
     pci_unplug(d);
-    free(v->rom);
-    if (v->memory)
-        munmap(v->memory, VGA_MEMORY);
-    v->memory = NULL;
-    v->rom = NULL;
+    vga_free((struct vga *)d);
 }
 
 /* The first 64 colours of a VGA: two bits each of red, green, blue. */
