@@ -32,6 +32,6 @@ struct package_options {
  * Open whatever `path` is (OVA, OVF, ...; not a bare disk image: -ENOENT), verify its
  * manifest, fill in d (initialised by the caller).  Disks are described, not opened.
  */
-int package_open(const char *path, const struct package_options *o, struct desc *d,
-                 struct notes *n, struct err *e);
+int package_open(const char *path, const struct package_options *o, struct desc *d, struct notes *n,
+                 struct err *e);
 #endif

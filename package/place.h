@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PACKAGE_PLACE_H
+#define PACKAGE_PLACE_H
+#include "desc/desc.h"
+#include "package/names.h"
+
+/*
+ * Putting foreign devices into a description: the class by the name map, a note when it
+ * becomes another device, disks on a free unit.  NULL: no memory.
+ */
+struct desc_device *place_controller(struct desc *d, struct notes *n, enum name_kind kind,
+                                     const char *foreign);
+struct desc_nic *place_nic(struct desc *d, struct notes *n, const char *foreign);
+/* unit < 0: the next free one.  Without a controller one is found, or made. */
+struct desc_disk *place_disk(struct desc *d, struct notes *n, enum desc_media media,
+                             struct desc_device *controller, long unit);
+bool place_mac(struct desc_nic *c, const char *text); /* 005056AABBCC, 00:50:56:... */
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Files of a package: beside its descriptor, or inside an archive. */
+#include "package/source_int.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SOURCE_FILES_MAX 8192
+#define SOURCE_MEMORY (64u << 20)
+
+bool source_has_suffix(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), m = strlen(suffix);
+
+    return n >= m && !strcasecmp(name + n - m, suffix);
+}
+
+const char *source_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+int source_add(struct source *s, const char *name, size_t n, u64 offset, u64 size, struct err *e)
+{
+    struct source_file *f, **last = &s->files;
+
+    for (; *last; last = &(*last)->next)
+        if (strlen((*last)->name) == n && !memcmp((*last)->name, name, n))
+            return err_set(e, -EEXIST, "%s: \"%.*s\" is in it twice", s->path, (int)n, name);
+    if (s->nfiles++ >= SOURCE_FILES_MAX)
+        return err_set(e, -E2BIG, "%s: more than %d files", s->path, SOURCE_FILES_MAX);
+    f = arena_new(&s->arena, sizeof(*f));
+    if (!f || !(f->name = arena_text(&s->arena, name, n)))
+        return err_set(e, -ENOMEM, "%s: its list of files is too long", s->path);
+    f->path = s->path;
+    f->offset = offset;
+    f->size = size;
+    *last = f;
+    return 0;
+}
+
+static int source_open_fd(struct source *s, int fd, struct err *e)
+{
+    struct stat st;
+    u8 head[512];
+    ssize_t n;
+
+    if (fstat(fd, &st))
+        return err_set(e, -errno, "%s: %s", s->path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, -ENOENT, "%s: is no file", s->path);
+    n = pread(fd, head, sizeof(head), 0);
+    if (n == sizeof(head) && tar_is(head)) {
+        s->kind = SOURCE_TAR;
+        return tar_list(s, fd, (u64)st.st_size, e);
+    }
+    s->kind = SOURCE_FILES;
+    n = (ssize_t)strlen(source_base(s->path));
+    if (source_add(s, source_base(s->path), (size_t)n, 0, (u64)st.st_size, e))
+        return -ENOMEM;
+    s->main = s->files;
+    return 0;
+}
+
+int source_open(struct source *s, const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+
+    *s = (struct source){ .arena = { .limit = SOURCE_MEMORY } };
+    if (fd < 0)
+        return err_set(e, -errno, "%s: %s", path, strerror(errno));
+    s->path = arena_text(&s->arena, path, strlen(path));
+    s->dir = source_base(path) == path
+                 ? "."
+                 : arena_text(&s->arena, path, (size_t)(source_base(path) - path));
+    r = s->path && s->dir ? source_open_fd(s, fd, e) : err_set(e, -ENOMEM, "%s: no memory", path);
+    close(fd);
+    if (r)
+        source_close(s);
+    return r;
+}
+
+void source_close(struct source *s)
+{
+    arena_fini(&s->arena);
+    *s = (struct source){ 0 };
+}
+
+/* A file beside the descriptor: below its directory, never by a link that leads out. */
+static int source_look(struct source *s, const char *name, struct err *e)
+{
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+    int dir = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, r = 0;
+    struct source_file *f;
+    struct stat st;
+
+    if (dir < 0)
+        return err_set(e, -errno, "%s: %s", s->dir, strerror(errno));
+    fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+    if (fd < 0 || fstat(fd, &st))
+        r = -errno;
+    if (fd >= 0)
+        close(fd);
+    close(dir);
+    if (r == -EXDEV || r == -ELOOP)
+        return err_set(e, -EPERM, "%s: \"%.100s\" leads out of its directory", s->path, name);
+    if (r)
+        return err_set(e, r, "%s: \"%.100s\": %s", s->path, name, strerror(-r));
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, -EPERM, "%s: \"%.100s\" is no file", s->path, name);
+    r = source_add(s, name, strlen(name), 0, (u64)st.st_size, e);
+    if (r)
+        return r;
+    for (f = s->files; f->next; f = f->next)
+        ;
+    f->path = arena_print(&s->arena, "%s/%s", s->dir, name);
+    return f->path ? 0 : err_set(e, -ENOMEM, "%s: no memory", s->path);
+}
+
+int source_find(struct source *s, const char *name, const struct source_file **found, struct err *e)
+{
+    int r;
+
+    *found = NULL;
+    while (name[0] == '.' && name[1] == '/')
+        name += 2;
+    if (!*name || strstr(name, "://") || name[0] == '/')
+        return err_set(e, -EPERM, "%s: \"%.100s\" is not the name of a file in the package",
+                       s->path, name);
+    for (int pass = 0; pass < 2; pass++) {
+        for (const struct source_file *f = s->files; f; f = f->next)
+            if (!strcmp(f->name, name)) {
+                *found = f;
+                return 0;
+            }
+        if (s->kind == SOURCE_TAR)
+            break;
+        if ((r = source_look(s, name, e)))
+            return r;
+    }
+    return err_set(e, -ENOENT, "%s: there is no \"%.100s\" in it", s->path, name);
+}
+
+int source_read(const struct source_file *f, u64 at, void *p, size_t n, struct err *e)
+{
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC), r = 0;
+    u8 *to = p;
+
+    if (fd < 0)
+        return err_set(e, -errno, "%s: %s", f->path, strerror(errno));
+    if (!range_ok(at, n, f->size))
+        r = -EIO;
+    while (!r && n) {
+        ssize_t got = pread(fd, to, n, (off_t)(f->offset + at));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            r = got ? -errno : -EIO;
+            break;
+        }
+        to += got;
+        at += (u64)got;
+        n -= (size_t)got;
+    }
+    close(fd);
+    return r ? err_set(e, r, "%s: \"%s\": %s", f->path, f->name, strerror(-r)) : 0;
+}
+
+int source_load(const struct source_file *f, u64 most, struct buf *b, struct err *e)
+{
+    u8 *to;
+    int r;
+
+    *b = (struct buf){ 0 };
+    if (f->size > most)
+        return err_set(e, -E2BIG, "%s: \"%s\" has %llu bytes, %llu are the most", f->path, f->name,
+                       (unsigned long long)f->size, (unsigned long long)most);
+    to = buf_room(b, f->size + 1);
+    if (!to)
+        return err_set(e, -ENOMEM, "%s: no memory", f->path);
+    b->len--;
+    r = source_read(f, 0, to, f->size, e);
+    if (r)
+        buf_fini(b);
+    return r;
+}

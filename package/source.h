@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PACKAGE_SOURCE_H
+#define PACKAGE_SOURCE_H
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/types.h"
+
+/*
+ * Where a package is read from: a descriptor with the files beside it, or an archive whose
+ * members are read in place, by offset.  A member's name is a key and nothing else: nothing
+ * is ever written under it.
+ */
+enum source_kind { SOURCE_FILES, SOURCE_TAR };
+
+struct source_file {
+    const char *name; /* as the package says, without "./" in front */
+    const char *path; /* the host file that holds it */
+    u64 offset, size;
+    struct source_file *next;
+};
+
+struct source {
+    struct arena arena;
+    enum source_kind kind;
+    const char *path, *dir;    /* what was opened, and the directory that it is in */
+    struct source_file *files; /* tar: the members in order; files: those looked up so far */
+    u32 nfiles;
+    struct source_file *main; /* files: the one that was named */
+};
+
+int source_open(struct source *s, const char *path, struct err *e);
+void source_close(struct source *s);
+/* NULL and -ENOENT when there is none; other errors when it may not be used. */
+int source_find(struct source *s, const char *name, const struct source_file **f, struct err *e);
+int source_read(const struct source_file *f, u64 at, void *p, size_t n, struct err *e);
+/* The whole of a small file, ended by a 0 that is not counted; the caller frees. */
+int source_load(const struct source_file *f, u64 most, struct buf *b, struct err *e);
+bool source_has_suffix(const char *name, const char *suffix); /* in any case */
+const char *source_base(const char *path);                    /* its last component */
+#endif
