@@ -92,6 +92,9 @@ void guest_error(const struct device *d, const char *fmt, ...)
 /* A timer of a device: fn runs on the VM thread with the device's domain held. */
 struct timer;
 int timer_new(struct device *d, void (*fn)(struct device *d), struct timer **t);
+/* The same for one of many: fn is told which. */
+int timer_new_index(struct device *d, void (*fn)(struct device *d, u32 index), u32 index,
+                    struct timer **t);
 void timer_set(struct timer *t, i64 at); /* guest time, ns; domain or irq lock held; any thread */
 void timer_stop(struct timer *t);
 

@@ -14,7 +14,9 @@
 
 struct timer {
     struct device *dev;
-    void (*fn)(struct device *d);
+    void (*fn)(struct device *d); /* one of the two is set */
+    void (*fn_index)(struct device *d, u32 index);
+    u32 index;
     struct timer *next; /* of the same device */
     i64 at;
     u32 place;   /* in the heap, or TIMER_NOWHERE */
@@ -131,7 +133,7 @@ static void clock_arm(struct clock *c, bool again)
 
 /* ---- contract ---- */
 
-int timer_new(struct device *d, void (*fn)(struct device *d), struct timer **out)
+static int timer_make(struct device *d, const struct timer *like, struct timer **out)
 {
     struct clock *c = &d->machine->clock;
     struct timer *t = calloc(1, sizeof(*t));
@@ -140,7 +142,10 @@ int timer_new(struct device *d, void (*fn)(struct device *d), struct timer **out
 
     if (!t)
         return -ENOMEM;
-    *t = (struct timer){ .dev = d, .fn = fn, .place = TIMER_NOWHERE, .next = node->timers };
+    *t = *like;
+    t->dev = d;
+    t->place = TIMER_NOWHERE;
+    t->next = node->timers;
     pthread_mutex_lock(&c->lock);
     if (c->room == 0 || c->room <= c->n + 1) { /* room for every timer there is */
         struct timer **heap = realloc(c->heap, (c->room + 64) * sizeof(struct timer *));
@@ -160,6 +165,17 @@ int timer_new(struct device *d, void (*fn)(struct device *d), struct timer **out
     node->timers = t;
     *out = t;
     return 0;
+}
+
+int timer_new(struct device *d, void (*fn)(struct device *d), struct timer **t)
+{
+    return timer_make(d, &(struct timer){ .fn = fn }, t);
+}
+
+int timer_new_index(struct device *d, void (*fn)(struct device *d, u32 index), u32 index,
+                    struct timer **t)
+{
+    return timer_make(d, &(struct timer){ .fn_index = fn, .index = index }, t);
 }
 
 void timer_set(struct timer *t, i64 at)
@@ -220,8 +236,10 @@ static void clock_fire(struct clock *c, struct timer *t)
     go = t->firing;
     t->firing = false;
     pthread_mutex_unlock(&c->lock);
-    if (go)
+    if (go && t->fn)
         t->fn(t->dev);
+    else if (go)
+        t->fn_index(t->dev, t->index);
     domain_unlock(t->dev->domain);
 }
 
