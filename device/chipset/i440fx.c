@@ -108,7 +108,12 @@ static void i440fx_on_config(struct device *d, u32 off, u32 size)
 static int i440fx_create(struct device *d, struct err *e)
 {
     const struct pci_ident id = {
-        .vendor = 0x8086, .device = 0x1237, .class = 0x060000, .revision = 2
+        .vendor = 0x8086,
+        .device = 0x1237,
+        .class = 0x060000,
+        .revision = 2,
+        .subvendor = 0x1af4,
+        .subdevice = 0x1100, /* by which SeaBIOS looks for fw_cfg */
     };
     struct region address = { .name = "pci address",
                               .base = 0xcf8,

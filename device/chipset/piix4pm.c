@@ -11,7 +11,14 @@
 #include "machine/machine.h"
 #include <errno.h>
 
-enum { PM_BASE = 0x40, PM_MISC = 0x80, SMB_BASE = 0x90, PM_SIZE = 64, PM_DEFAULT = 0x600 };
+enum {
+    PM_BASE = 0x40,
+    DEVACTB = 0x58,
+    PM_MISC = 0x80,
+    SMB_BASE = 0x90,
+    PM_SIZE = 64,
+    PM_DEFAULT = 0x600
+};
 enum {
     PM1_STATUS = 0,
     PM1_ENABLE = 2,
@@ -260,6 +267,7 @@ static void piix4pm_reset(struct device *d, enum reset kind)
     put_le32(config + PM_BASE, PM_DEFAULT | 1);
     config[PM_MISC] = 1;
     config[SMB_BASE] = 1;
+    config[DEVACTB + 3] = 2; /* SMI by APM is on: there is nothing for a BIOS to set up */
     *pm_state(d) = (struct piix4pm_state){ .overflow = pm_next(machine_now(d->machine)) };
     pm_place(d);
     pm_update((struct piix4pm *)d);
