@@ -156,7 +156,8 @@ void op_cmpxchg(struct x86_cpu *c, const struct x86_insn *in)
         x86_cmpxchg(c, op_linear(c, in, size, true), size, &old, &a, &want);
     } else {
         old = op_get(c, in, 0);
-        op_put(c, in, 0, old == a ? want : old);
+        if (old == a)
+            op_put(c, in, 0, want);
     }
     alu_sub(a, old, size, &c->s.rflags);
     if (old != a)

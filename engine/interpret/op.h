@@ -33,4 +33,6 @@ void op_vector(struct x86_cpu *c, const struct x86_insn *in);
 #include "engine/interpret/ops_user.def"
 #undef OP
 extern x86_op *const op_table[];
+/* The operation of an instruction, or NULL: #UD.  Vector instructions are in no table. */
+x86_op *op_find(const struct x86_insn *in);
 #endif

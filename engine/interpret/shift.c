@@ -30,10 +30,6 @@
                : size == 2 ? shift_##name##w(a, count, flags)                                      \
                : size == 4 ? shift_##name##l(a, count, flags)                                      \
                            : shift_##name##q(a, count, flags);                                     \
-    }                                                                                              \
-    void op_##name(struct x86_cpu *c, const struct x86_insn *in)                                   \
-    {                                                                                              \
-        op_update(c, in, op_get(c, in, 1), shift_##name);                                          \
     }
 SHIFT(shl)
 SHIFT(shr)
@@ -42,6 +38,40 @@ SHIFT(rol)
 SHIFT(ror)
 SHIFT(rcl)
 SHIFT(rcr)
+
+#define SHIFT_OP(name)                                                                             \
+    void op_##name(struct x86_cpu *c, const struct x86_insn *in)                                   \
+    {                                                                                              \
+        op_update(c, in, op_get(c, in, 1), shift_##name);                                          \
+    }
+SHIFT_OP(shl)
+SHIFT_OP(shr)
+SHIFT_OP(sar)
+SHIFT_OP(rcl)
+SHIFT_OP(rcr)
+
+/* ROL and ROR of a register by an immediate leave OF alone unless that is one; by CL, and in
+ * memory, they do not. */
+static void shift_rotate(struct x86_cpu *c, const struct x86_insn *in, op_change *fn)
+{
+    u64 count = op_get(c, in, 1), flags = c->s.rflags;
+    bool stays = in->at_imm != 0xff && in->mem == X86_NOREG &&
+                 (count & (in->opd[0].size == 8 ? 63 : 31)) != 1;
+
+    op_update(c, in, count, fn);
+    if (stays)
+        op_flags(c, FLAG_OF, flags);
+}
+
+void op_rol(struct x86_cpu *c, const struct x86_insn *in)
+{
+    shift_rotate(c, in, shift_rol);
+}
+
+void op_ror(struct x86_cpu *c, const struct x86_insn *in)
+{
+    shift_rotate(c, in, shift_ror);
+}
 
 /* Double shifts: b is the register that bits come from; the count is beside it. */
 #define DOUBLE_SIZE(name, suffix, type)                                                            \

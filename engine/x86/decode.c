@@ -264,6 +264,8 @@ static void decode_memory(struct x86_insn *in, const ZydisDecodedOperand *z, u8 
     in->mem = n;
     in->seg = decode_segment(z->mem.segment);
     in->base = decode_address_reg(z->mem.base);
+    if (in->at_sib != 0xff && in->modrm < 0x40 && (in->bytes[in->at_sib] & 7) == 5)
+        in->base = X86_NOREG; /* Zydis 4.0 names R13D after a 67h prefix */
     in->index = X86_NOREG;
     if (z->mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
         in->flags |= INSN_VSIB;
@@ -468,14 +470,17 @@ static u32 decode_flag_mask(u32 zydis)
 /* Flags that stay as they were on some path are read: who drops them loses them. */
 static void decode_flags(struct x86_insn *in, const ZydisDecodedInstruction *z)
 {
-    u32 count = in->imm & (in->osize == 8 ? 63 : 31);
+    u32 count = in->imm & (in->opd[0].size == 8 ? 63 : 31);
 
+    if (in->op == ZYDIS_MNEMONIC_VPTEST || in->op == ZYDIS_MNEMONIC_VTESTPS ||
+        in->op == ZYDIS_MNEMONIC_VTESTPD)
+        in->eflags_write = FLAGS_ARITH; /* Zydis 4.0 does not say */
     if (!z->cpu_flags)
         return;
     in->eflags_read = decode_flag_mask(z->cpu_flags->tested);
     in->eflags_undef = decode_flag_mask(z->cpu_flags->undefined);
-    in->eflags_write = decode_flag_mask(z->cpu_flags->modified | z->cpu_flags->set_0 |
-                                        z->cpu_flags->set_1 | z->cpu_flags->undefined);
+    in->eflags_write |= decode_flag_mask(z->cpu_flags->modified | z->cpu_flags->set_0 |
+                                         z->cpu_flags->set_1 | z->cpu_flags->undefined);
     switch (z->meta.category) {
     case ZYDIS_CATEGORY_SHIFT:
     case ZYDIS_CATEGORY_ROTATE:
@@ -483,6 +488,8 @@ static void decode_flags(struct x86_insn *in, const ZydisDecodedInstruction *z)
             break;
         if (in->at_imm == 0xff && in->opcode != 0xd0 && in->opcode != 0xd1)
             in->eflags_read |= in->eflags_write; /* by CL: the count may be zero */
+        else if (in->at_imm != 0xff && z->meta.category == ZYDIS_CATEGORY_ROTATE)
+            in->eflags_read |= in->eflags_write; /* OF stays unless the count is one */
         else if (in->at_imm != 0xff && !count)
             in->eflags_read = in->eflags_write = in->eflags_undef = 0;
         break;
@@ -492,6 +499,8 @@ static void decode_flags(struct x86_insn *in, const ZydisDecodedInstruction *z)
     default:
         break;
     }
+    if (in->op == ZYDIS_MNEMONIC_DIV || in->op == ZYDIS_MNEMONIC_IDIV)
+        in->eflags_read |= in->eflags_undef; /* they leave them, too */
     if (in->op == ZYDIS_MNEMONIC_POPF || in->op == ZYDIS_MNEMONIC_POPFD ||
         in->op == ZYDIS_MNEMONIC_POPFQ)
         in->eflags_write |= FLAGS_ARITH | FLAG_DF;
@@ -500,11 +509,22 @@ static void decode_flags(struct x86_insn *in, const ZydisDecodedInstruction *z)
         in->eflags_read |= FLAGS_ARITH | FLAG_DF;
 }
 
-/* Conversions from memory name no vector register, but MXCSR governs them. */
-static bool decode_sse_on_gpr(u16 op)
+/* Conversions from memory name no XMM register, but MXCSR governs them. */
+static bool decode_converts(u16 op)
 {
-    return op == ZYDIS_MNEMONIC_CVTSS2SI || op == ZYDIS_MNEMONIC_CVTSD2SI ||
-           op == ZYDIS_MNEMONIC_CVTTSS2SI || op == ZYDIS_MNEMONIC_CVTTSD2SI;
+    switch (op) {
+    case ZYDIS_MNEMONIC_CVTSS2SI:
+    case ZYDIS_MNEMONIC_CVTSD2SI:
+    case ZYDIS_MNEMONIC_CVTTSS2SI:
+    case ZYDIS_MNEMONIC_CVTTSD2SI:
+    case ZYDIS_MNEMONIC_CVTPS2PI:
+    case ZYDIS_MNEMONIC_CVTPD2PI:
+    case ZYDIS_MNEMONIC_CVTTPS2PI:
+    case ZYDIS_MNEMONIC_CVTTPD2PI:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* Which part of the register file: x87, MMX, SSE, AVX. */
@@ -543,8 +563,8 @@ static void decode_vector(struct x86_insn *in, const ZydisDecodedInstruction *z)
             vec = INSN_MMX;
         if (in->vex)
             vec = INSN_AVX;
-        else if (!vec && decode_sse_on_gpr(in->op))
-            vec = INSN_SSE;
+        else if (decode_converts(in->op))
+            vec |= INSN_SSE;
         in->flags |= vec;
     }
     if (in->flags & (INSN_X87 | INSN_MMX | INSN_SSE | INSN_AVX))
@@ -682,6 +702,8 @@ static void decode_kinds(struct x86_insn *in, const ZydisDecodedInstruction *z)
         in->flags |= INSN_SYSTEM;
     if (in->mem != X86_NOREG && decode_unsized(in->op))
         in->opd[in->mem].size = 0;
+    if (in->op == ZYDIS_MNEMONIC_BSF || in->op == ZYDIS_MNEMONIC_BSR)
+        in->gpr_read |= in->gpr_write; /* a source of zero leaves the destination */
     if (in->op == ZYDIS_MNEMONIC_XLAT)
         in->gpr_read |= 1 << RAX;
 }

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The interpreter against the processor under it: random instructions run on both, from the
+ * same registers, flags, vector state and memory, and must leave the same.  Memory is mapped
+ * where the guest has it, so the instruction's very bytes run.  MIMIC_CASES: how many.
+ */
+#include "engine/interpret/vector_int.h"
+#include "engine/x86/memory.h"
+#include "tests/check.h"
+#include <Zydis/Mnemonic.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+enum {
+    PAGE = 4096,
+    DATA = 0x10000000,
+    DATA_SIZE = 4 * PAGE,
+    RAM_SIZE = 0x200000,
+    DATA_GPA = 0x100000
+};
+enum { PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, PT = 0x4000 };
+enum { FAULT_NONE = -1, CODE_AT = 0x5000 };
+
+static struct x86_cpu cpu;
+static struct x86_memory memory;
+static u8 *ram, *native, *code;
+static u64 seed = 88172645463325252ull;
+
+static u64 random64(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static u64 no_load(void *arg, u64 gpa, u32 size)
+{
+    return ~0ull;
+}
+static void no_store(void *arg, u64 gpa, u32 size, u64 val)
+{
+}
+static void no_cpuid(void *arg, u32 leaf, u32 sub, u32 regs[4])
+{
+}
+static int no_vector(void *arg, u32 open)
+{
+    return VECTOR_NONE;
+}
+static const struct cpu_io io = {
+    .load = no_load, .store = no_store, .cpuid = no_cpuid, .vector = no_vector
+};
+
+/* 64-bit mode, DATA mapped to DATA_GPA by 4 KiB pages, the first 2 MiB as they are. */
+static void rig_start(void)
+{
+    struct mem_slot slot = { .len = RAM_SIZE };
+    struct x86_state *s = &cpu.s;
+    struct err e = { 0 };
+
+    ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    native = mmap((void *)(uintptr_t)DATA, DATA_SIZE, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    slot.host = ram;
+    CHECK_EQ(x86_memory_init(&memory), 0);
+    CHECK_EQ(x86_memory_set(&memory, &slot, 1, &e), 0);
+    CHECK_EQ(x86_cpu_init(&cpu, 0, &io, &memory, 1000000000, &e), 0);
+    put_le64(ram + PML4, PDPT | 7);
+    put_le64(ram + PDPT, PD | 7);
+    put_le64(ram + PD, 0x87);
+    put_le64(ram + PD + DATA / 0x200000 * 8, PT | 7);
+    for (u32 i = 0; i < DATA_SIZE / PAGE; i++)
+        put_le64(ram + PT + 8 * i, (DATA_GPA + i * PAGE) | 0x67);
+    s->cr3 = PML4;
+    s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
+    s->cr0 = CR0_PE | CR0_PG | CR0_NE | CR0_ET | CR0_MP;
+    s->efer = EFER_LME | EFER_LMA | EFER_NXE;
+    s->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+    s->seg[SEG_CS].attr = ATTR_S | ATTR_P | ATTR_L | ATTR_G | 0xb;
+    s->seg[SEG_SS].attr = ATTR_S | ATTR_P | ATTR_DB | ATTR_G | 3;
+    s->rip = CODE_AT;
+}
+
+/* ---- random instructions and states ---- */
+
+static void random_bytes(u8 b[15])
+{
+    static const u8 prefix[] = { 0x66, 0xf2, 0xf3, 0x66, 0xf0 };
+    u32 n = 0;
+
+    for (u32 i = 0; i < 15; i++)
+        b[i] = (u8)(random64() >> 20);
+    while (random64() % 3 == 0 && n < 2)
+        b[n++] = prefix[random64() % LEN(prefix)];
+    if (random64() % 2)
+        b[n++] = 0x40 | (random64() & 15);
+    switch (random64() % 8) {
+    case 0:
+        b[n++] = random64() % 3 ? 0xc4 : 0xc5;
+        b[n] = random64() % 2 ? (b[n] & 0xe0) | (1 + random64() % 3) : b[n];
+        break;
+    case 1:
+        b[n++] = 0xd8 | (random64() & 7);
+        break;
+    case 2:
+    case 3:
+    case 4:
+        b[n++] = 0x0f;
+        if (random64() % 3 == 0)
+            b[n++] = random64() % 2 ? 0x38 : 0x3a;
+        break;
+    default:
+        break;
+    }
+}
+
+static u64 random_value(void)
+{
+    static const u64 special[] = { 0,
+                                   1,
+                                   ~0ull,
+                                   0x7f,
+                                   0x80,
+                                   0x7fff,
+                                   0x8000,
+                                   0x7fffffff,
+                                   0x80000000,
+                                   0x7fffffffffffffff,
+                                   0x8000000000000000,
+                                   0xff,
+                                   0xffff };
+
+    switch (random64() % 4) {
+    case 0:
+        return special[random64() % LEN(special)];
+    case 1:
+        return random64() % 64;
+    default:
+        return random64();
+    }
+}
+
+/* Numbers that floating point finds hard. */
+static void random_floats(u8 *p, u32 n)
+{
+    static const u32 single[] = { 0x00000000, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000,
+                                  0xff800000, 0x7fc00000, 0x7f800001, 0x00000001, 0x7f7fffff,
+                                  0x00800000, 0x4f000000, 0x40490fdb };
+
+    for (u32 i = 0; i < n; i += 8) {
+        u64 v = random64();
+
+        if (random64() % 3 == 0)
+            v = single[random64() % LEN(single)] | (u64)single[random64() % LEN(single)] << 32;
+        else if (random64() % 3 == 0)
+            v = (v & 0x800fffffffffffff) | (0x3ff0000000000000 + ((random64() % 64 - 32) << 52));
+        memcpy(p + i, &v, 8);
+    }
+}
+
+static void random_x87(u8 *x)
+{
+    static const u16 exponent[] = { 0x3fff, 0xbfff, 0,      0x8000, 0x7fff,
+                                    0xffff, 0x4005, 0x3ff0, 0x7ffe, 1 };
+    bool unmasked = random64() % 16 == 0;
+    u16 fcw = 0x37f & ~(unmasked ? random64() & 0x3f : 0), fsw;
+
+    fcw = (fcw & ~0xf00) | (random64() % 4 << 10) | (random64() % 3 ? 0x300 : 0x200);
+    fsw = (u16)(random64() & 0x7f00);
+    if (random64() % 8 == 0)
+        fsw |= random64() & 0x7f;
+    if (fsw & ~fcw & 0x3f)
+        fsw |= FSW_ES | FSW_BUSY;
+    put_le16(x + AREA_FCW, fcw);
+    put_le16(x + AREA_FSW, fsw);
+    x[AREA_FTW] = random64() % 2 ? 0xff : (u8)random64();
+    for (u32 i = 0; i < 8; i++) {
+        u8 *st = x + AREA_ST + 16 * i;
+        u64 m = random64() | (random64() % 8 ? 1ull << 63 : 0);
+
+        if (random64() % 4 == 0)
+            m = random64() % 2 ? 1ull << 63 : 0;
+        put_le64(st, m);
+        put_le16(st + 8, exponent[random64() % LEN(exponent)]);
+        memset(st + 10, 0, 6);
+    }
+}
+
+static void random_state(void)
+{
+    struct x86_state *s = &cpu.s;
+    u32 mxcsr = 0x1f80 | (random64() & 3) << 13;
+
+    for (u32 i = 0; i < 16; i++)
+        s->gpr[i] = random_value();
+    s->rflags = FLAG_ONE | (random64() & (FLAGS_ARITH | FLAG_DF));
+    memset(s->xsave, 0, sizeof(s->xsave));
+    random_floats(s->xsave + AREA_XMM, 256);
+    random_floats(s->xsave + AREA_YMM, 256);
+    random_x87(s->xsave);
+    if (random64() % 16 == 0)
+        mxcsr &= ~(random64() & 0x1f80);
+    if (random64() % 4 == 0)
+        mxcsr |= random64() & 0x8040;
+    put_le32(s->xsave + AREA_MXCSR, mxcsr | (random64() % 2 ? random64() & 0x3f : 0));
+    put_le32(s->xsave + AREA_MXCSR_MASK, 0xffff);
+    put_le64(s->xsave + AREA_HEADER, 7);
+    random_floats(native, DATA_SIZE);
+}
+
+/* Makes the memory operand lie in DATA; false: another try. */
+static bool random_address(const struct x86_insn *in)
+{
+    u64 *g = cpu.s.gpr, at = DATA + PAGE + random64() % PAGE;
+
+    if (random64() % 2)
+        at &= ~63ull;
+    if (in->flags & INSN_STRING || in->op == ZYDIS_MNEMONIC_XLAT ||
+        in->op == ZYDIS_MNEMONIC_MASKMOVQ || in->op == ZYDIS_MNEMONIC_MASKMOVDQU ||
+        in->op == ZYDIS_MNEMONIC_VMASKMOVDQU) {
+        g[RSI] = at;
+        g[RDI] = DATA + PAGE + random64() % PAGE;
+        g[RBX] = at;
+        g[RCX] = random64() % 40;
+        return true;
+    }
+    if (in->mem == X86_NOREG || in->opd[in->mem].kind == OPD_AGEN)
+        return true;
+    if (in->base == X86_NOREG || in->base == X86_RIP || in->base == in->index)
+        return false;
+    if (in->flags & INSN_VSIB) {
+        for (u32 i = 0; i < 8; i++)
+            put_le32(cpu.s.xsave + (i < 4 ? AREA_XMM : AREA_YMM) + 16 * in->index + 4 * (i & 3),
+                     in->opcode & 1 && (i & 1) ? 0 : (u32)(random64() % 100));
+        g[in->base] = at - (u64)in->disp;
+    } else {
+        if (in->index != X86_NOREG)
+            g[in->index] = random64() % 16;
+        g[in->base] = at - (u64)in->disp - (in->index == X86_NOREG ? 0 : g[in->index] * in->scale);
+        if (in->map == 1 && in->nopd > 1 && in->opd[1].kind == OPD_GPR &&
+            in->opd[1].reg != in->base && in->opd[1].reg != in->index && !(in->flags & INSN_VECTOR))
+            g[in->opd[1].reg] = (u64)((i64)(random64() % 4096) - 2048); /* bit strings */
+    }
+    return range_ok(op_address(&cpu, in) - DATA - PAGE, 1, PAGE);
+}
+
+/* ---- the host's side ---- */
+
+static sigjmp_buf host_escape;
+static volatile int host_signal;
+
+static void host_fault(int sig, siginfo_t *info, void *context)
+{
+    host_signal = sig;
+    siglongjmp(host_escape, 1);
+}
+
+static void host_start(void)
+{
+    struct sigaction a = { .sa_sigaction = host_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+    sigaction(SIGFPE, &a, NULL);
+    sigaction(SIGSEGV, &a, NULL);
+    sigaction(SIGILL, &a, NULL);
+    sigaction(SIGBUS, &a, NULL);
+}
+
+static _Alignas(64) u8 host_area[X86_XSAVE_SIZE];
+static struct vector_frame host_frame;
+
+/* 0, or the signal. */
+static int host_run(const struct x86_insn *in)
+{
+    static const u32 calm = 0x1f80;
+
+    memcpy(code, in->bytes, in->len);
+    code[in->len] = 0xc3;
+    memcpy(host_frame.gpr, cpu.s.gpr, sizeof(host_frame.gpr));
+    host_frame.flags = cpu.s.rflags;
+    host_frame.code = code;
+    host_frame.from = cpu.s.xsave;
+    host_frame.to = host_area;
+    host_frame.mxcsr = le32(cpu.s.xsave + AREA_MXCSR);
+    host_frame.components = 7;
+    host_signal = 0;
+    if (!sigsetjmp(host_escape, 0))
+        vector_enter(&host_frame);
+    __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(calm));
+    return host_signal;
+}
+
+/* ---- both ---- */
+
+static bool is_wanted(const struct x86_insn *in)
+{
+    if (in->flags & (INSN_BRANCH | INSN_SYSTEM | INSN_STACK | INSN_PRIVILEGED | INSN_SEGMENT))
+        return false;
+    if ((in->gpr_read | in->gpr_write) >> RSP & 1 || in->base == X86_RIP)
+        return false;
+    if (in->flags & INSN_STRING && (in->opcode & 0xfc) == 0x6c)
+        return false;
+    switch (in->op) {
+    case ZYDIS_MNEMONIC_RDRAND:
+    case ZYDIS_MNEMONIC_RDSEED:
+    case ZYDIS_MNEMONIC_FNSTENV: /* its pointers are of the run */
+    case ZYDIS_MNEMONIC_FNSAVE:
+    case ZYDIS_MNEMONIC_STD:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static void run_operation(struct x86_cpu *c, void *arg)
+{
+    const struct x86_insn *in = arg;
+
+    do {
+        op_find(in)(c, in);
+    } while (in->flags & INSN_STRING && c->s.rip == CODE_AT); /* it may return early */
+}
+
+/* The signal that stands for a vector. */
+static int signal_of(u8 vector)
+{
+    switch (vector) {
+    case VEC_DE:
+    case VEC_MF:
+    case VEC_XM:
+        return SIGFPE;
+    case VEC_UD:
+        return SIGILL;
+    default:
+        return SIGSEGV;
+    }
+}
+
+static void compare_vector(void)
+{
+    u8 *x = cpu.s.xsave;
+
+    CHECK_EQ(le64(x), le64(host_area) & 0x0000ffffffffffff);
+    CHECK_EQ(le32(x + AREA_MXCSR), le32(host_area + AREA_MXCSR));
+    for (u32 i = 0; i < 8; i++) {
+        CHECK_EQ(le64(x + AREA_ST + 16 * i), le64(host_area + AREA_ST + 16 * i));
+        CHECK_EQ(le16(x + AREA_ST + 16 * i + 8), le16(host_area + AREA_ST + 16 * i + 8));
+    }
+    for (u32 i = 0; i < 16; i++) {
+        CHECK(!memcmp(x + AREA_XMM + 16 * i, host_area + AREA_XMM + 16 * i, 16));
+        CHECK(!memcmp(x + AREA_YMM + 16 * i, host_area + AREA_YMM + 16 * i, 16));
+    }
+}
+
+static void compare(const struct x86_insn *in)
+{
+    for (u32 i = 0; i < 16; i++)
+        if (i != RSP)
+            CHECK_EQ(cpu.s.gpr[i], host_frame.gpr[i]);
+    CHECK_EQ(cpu.s.rflags & (FLAGS_ARITH | FLAG_DF), host_frame.flags & (FLAGS_ARITH | FLAG_DF));
+    compare_vector();
+    CHECK(!memcmp(ram + DATA_GPA, native, DATA_SIZE));
+}
+
+/* What the decoder says of registers and flags is at least what happens. */
+static void check_sets(const struct x86_insn *in, const struct x86_state *before)
+{
+    u64 flags = before->rflags ^ cpu.s.rflags;
+
+    for (u32 i = 0; i < 16; i++)
+        if (!(in->gpr_write >> i & 1))
+            CHECK_EQ(before->gpr[i], cpu.s.gpr[i]);
+    CHECK_EQ(flags & ~(u64)in->eflags_write & (FLAGS_ARITH | FLAG_DF), 0);
+}
+
+/* Registers and flags that it does not read make no difference to what it writes. */
+static void check_reads(const struct x86_insn *in, const struct x86_state *before, const u8 *data)
+{
+    struct vector_frame first = host_frame;
+
+    cpu.s = *before;
+    for (u32 i = 0; i < 16; i++)
+        if (!(in->gpr_read >> i & 1))
+            cpu.s.gpr[i] = random_value();
+    cpu.s.rflags ^= random64() & ~(u64)in->eflags_read & FLAGS_ARITH;
+    memcpy(native, data, DATA_SIZE);
+    if (host_run(in))
+        return;
+    for (u32 i = 0; i < 16; i++)
+        if (i != RSP && (in->gpr_write >> i & 1))
+            CHECK_EQ(first.gpr[i], host_frame.gpr[i]);
+    CHECK_EQ(first.flags & in->eflags_write & FLAGS_ARITH,
+             host_frame.flags & in->eflags_write & FLAGS_ARITH);
+}
+
+static void describe(const struct x86_insn *in, const struct x86_state *s)
+{
+    char text[100];
+
+    x86_print(in, 0, text, sizeof(text));
+    printf("# %s | bytes", text);
+    for (u32 i = 0; i < in->len; i++)
+        printf(" %02x", in->bytes[i]);
+    printf("\n# rax %" PRIx64 " rcx %" PRIx64 " rdx %" PRIx64 " flags %" PRIx64
+           " mxcsr %x fcw %x fsw %x\n",
+           s->gpr[RAX], s->gpr[RCX], s->gpr[RDX], s->rflags, le32(s->xsave + AREA_MXCSR),
+           le16(s->xsave + AREA_FCW), le16(s->xsave + AREA_FSW));
+    if (cpu.fault.vector)
+        printf("# fault %u, signal %d\n", cpu.fault.vector, host_signal);
+}
+
+static u8 data_before[DATA_SIZE];
+
+/* One random instruction on both sides; false: it was none. */
+static bool host_one(void)
+{
+    struct x86_state before;
+    struct x86_insn in;
+    u8 bytes[15];
+    bool done;
+    int sig;
+
+    random_bytes(bytes);
+    if (x86_decode(&in, bytes, 15, X86_MODE64) || !is_wanted(&in) || !op_find(&in))
+        return false;
+    random_state();
+    if (!random_address(&in))
+        return false;
+    memcpy(ram + DATA_GPA, native, DATA_SIZE);
+    memcpy(data_before, native, DATA_SIZE);
+    before = cpu.s;
+    sig = host_run(&in);
+    cpu.fault.vector = 0;
+    cpu.s.rip = CODE_AT;
+    done = x86_guard(&cpu, run_operation, &in);
+    CHECK_EQ(done, !sig);
+    if (!done && sig)
+        CHECK_EQ(signal_of(cpu.fault.vector), sig);
+    if (done && !sig) {
+        compare(&in);
+        check_sets(&in, &before);
+        if (!(in.flags & INSN_VECTOR))
+            check_reads(&in, &before, data_before);
+    }
+    if (check_failed_now)
+        describe(&in, &before);
+    cpu.s = before;
+    return true;
+}
+
+static u32 cases_wanted(void)
+{
+    const char *text = getenv("MIMIC_CASES");
+
+    return text ? (u32)strtoul(text, NULL, 0) : 100000;
+}
+
+static void same_as_host(void)
+{
+    u32 n = cases_wanted(), done = 0, bad = 0;
+    int failed = 0;
+
+    host_start();
+    while (done < n && bad < 20) {
+        check_failed_now = 0;
+        done += host_one();
+        bad += check_failed_now;
+        failed |= check_failed_now;
+    }
+    check_failed_now = failed;
+}
+
+int main(void)
+{
+    rig_start();
+    CASE(same_as_host);
+    return check_end();
+}
