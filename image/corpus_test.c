@@ -16,7 +16,7 @@
 #define BLOCK 65536
 #define RAW_MAX (256ull << 20) /* bigger disks are compared by their blocks with content */
 
-static char corpus[4096], dir[] = "/tmp/mimic-corpus-XXXXXX";
+static char corpus[4096], dir[] = "/dev/shm/mimic-corpus-XXXXXX";
 
 struct row {
     char *cell[12];

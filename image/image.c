@@ -254,8 +254,26 @@ int image_check(struct image *im, void (*say)(void *arg, const char *text), void
     return r;
 }
 
-/* How an image names its parent: the file, or for a part of a file what QEMU reads as that. */
-static int image_name_parent(const struct image *base, char **name)
+/* Is `whole`, a real path, in the directory where `child` will be? */
+static bool image_is_beside(const char *whole, const char *child)
+{
+    const char *slash = strrchr(child, '/');
+    char *dir = slash ? strndup(child, slash == child ? 1 : (size_t)(slash - child)) : strdup(".");
+    char *real = dir ? realpath(dir, NULL) : NULL;
+    size_t n = real ? strlen(real) : 0;
+    bool beside =
+        real && !strncmp(whole, real, n) && whole[n] == '/' && !strchr(whole + n + 1, '/');
+
+    free(dir);
+    free(real);
+    return beside;
+}
+
+/*
+ * How an image names its parent: its name beside it, else its path; for a part of a file what
+ * QEMU reads as that.
+ */
+static int image_name_parent(const struct image *base, const char *child, char **name)
 {
     const struct image_file *f = &base->files[0];
     char *whole = realpath(f->path, NULL);
@@ -264,6 +282,11 @@ static int image_name_parent(const struct image *base, char **name)
     if (!whole)
         return -errno;
     if (!f->window) {
+        if (image_is_beside(whole, child)) {
+            char *last = strrchr(whole, '/') + 1;
+
+            memmove(whole, last, strlen(last) + 1);
+        }
         *name = whole;
         return 0;
     }
@@ -331,7 +354,7 @@ int image_create(const struct image_create *how, struct err *e)
         make.base = base;
         make.parent_format = base->format->name;
         make.size = how->size ? how->size : base->size;
-        r = image_name_parent(base, &name);
+        r = image_name_parent(base, how->path, &name);
         make.parent = name;
         if (r)
             err_set(e, r, "%s: cannot be named as a parent", base->files[0].path);

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/mimic-image-XXXXXX";
+static char dir[] = "/dev/shm/mimic-image-XXXXXX";
 static char path[256];
 
 static const char *in_dir(const char *name)

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "image/image_int.h"
+#include "tests/check.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[] = "/dev/shm/mimic-qcow2-XXXXXX";
+
+static const char *in_dir(const char *name)
+{
+    static char paths[4][256];
+    static unsigned turn;
+    char *p = paths[turn++ % 4];
+
+    snprintf(p, 256, "%s/%s", dir, name);
+    return p;
+}
+
+static u32 seed = 1;
+static u32 some(u32 below)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (seed >> 8) % below;
+}
+
+static bool have_qemu(void)
+{
+    if (!system("command -v qemu-img >/dev/null 2>&1"))
+        return true;
+    check_skip("qemu-img is not there");
+    return false;
+}
+
+/* Runs a command with the directory's files; 0 when it succeeds. */
+static int run(const char *fmt, ...)
+{
+    char command[1200], text[1000];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    snprintf(command, sizeof(command), "cd %s && %s >/dev/null 2>&1", dir, text);
+    return system(command);
+}
+
+static void say(void *arg, const char *text)
+{
+    printf("# %s\n", text);
+}
+
+static struct image *open_it(const char *name, u32 flags)
+{
+    struct image_open how = { .path = in_dir(name), .flags = flags };
+    struct image *im = NULL;
+    struct err e = { 0 };
+
+    if (image_open(&im, &how, &e))
+        printf("# %s\n", e.text);
+    CHECK(im != NULL);
+    return im;
+}
+
+static void make(const char *name, u64 size, u32 cluster, const char *parent)
+{
+    struct image_open up = { .path = parent ? in_dir(parent) : NULL, .format = "raw" };
+    struct image_create how = { .path = in_dir(name),
+                                .format = "qcow2",
+                                .size = size,
+                                .cluster = cluster,
+                                .parent = parent ? &up : NULL };
+    struct err e = { 0 };
+
+    unlink(how.path);
+    if (image_create(&how, &e))
+        printf("# %s\n", e.text);
+    CHECK_EQ(e.code, 0);
+}
+
+static void store(const char *name, const u8 *p, size_t n)
+{
+    FILE *f = fopen(in_dir(name), "we");
+
+    CHECK(f && fwrite(p, 1, n, f) == n);
+    if (f)
+        fclose(f);
+}
+
+static int write_at(struct image *im, u64 off, const void *p, u64 n)
+{
+    struct iovec v[3] = { { (void *)p, n / 3 },
+                          { (u8 *)p + n / 3, n / 3 },
+                          { (u8 *)p + n / 3 * 2, n - n / 3 * 2 } };
+
+    return image_write(im, off, v, 3, n);
+}
+
+static bool same(struct image *im, const u8 *model, u64 n)
+{
+    u8 *b = malloc(n);
+    struct iovec v = { b, n };
+    bool ok = !image_read(im, 0, &v, 1, n) && !memcmp(b, model, n);
+
+    free(b);
+    return ok;
+}
+
+enum { DISK = 6 << 20 };
+static u8 model[DISK];
+
+/* Writes of all sizes and places, trims, flushes; the model says what must be there. */
+static void storm(struct image *im, unsigned n, u64 size)
+{
+    static u8 b[300000];
+
+    for (unsigned i = 0; i < n; i++) {
+        u64 off = some((u32)(size / 512)) * 512ull;
+        u64 len = min_u64((some(10) ? some(40) : some(580)) * 512ull + 512, size - off);
+
+        memset(b, (int)some(255) + 1, len);
+        if (some(12) == 0) {
+            struct iovec v = { b, len };
+
+            CHECK_EQ(image_trim(im, off, len), 0);
+            CHECK_EQ(image_read(im, off, &v, 1, len), 0);
+            memcpy(model + off, b, len);
+        } else {
+            CHECK_EQ(write_at(im, off, b, len), 0);
+            memcpy(model + off, b, len);
+        }
+        if (some(20) == 0)
+            CHECK_EQ(image_flush(im), 0);
+    }
+}
+
+static void clusters_of(u32 cluster, bool overlay)
+{
+    u64 size = DISK - 1536;
+    struct image *im;
+
+    for (size_t i = 0; i < DISK; i++)
+        model[i] = overlay ? (u8)(i / 777) : 0;
+    store("base.raw", model, size);
+    make("a.qcow2", overlay ? 0 : size, cluster, overlay ? "base.raw" : NULL);
+    im = open_it("a.qcow2", IMAGE_WRITE);
+    if (!im)
+        return;
+    CHECK_EQ(image_size(im), size);
+    CHECK(same(im, model, size));
+    storm(im, 250, size);
+    CHECK(same(im, model, size));
+    CHECK_EQ(image_check(im, say, NULL, NULL), 0);
+    CHECK_EQ(image_close(im, NULL), 0);
+    im = open_it("a.qcow2", IMAGE_WRITE);
+    CHECK(same(im, model, size));
+    storm(im, 100, size);
+    CHECK_EQ(image_close(im, NULL), 0);
+    im = open_it("a.qcow2", 0);
+    CHECK(same(im, model, size));
+    CHECK_EQ(image_check(im, say, NULL, NULL), 0);
+    image_close(im, NULL);
+    if (!have_qemu())
+        return;
+    store("model.raw", model, size);
+    CHECK_EQ(run("qemu-img check a.qcow2"), 0);
+    CHECK_EQ(run("qemu-img compare -f qcow2 -F raw a.qcow2 model.raw"), 0);
+}
+
+static void new_disks(void)
+{
+    clusters_of(65536, false);
+    clusters_of(4096, false);
+    clusters_of(512, false);
+    clusters_of(2 << 20, false);
+}
+static void overlays(void)
+{
+    clusters_of(65536, true);
+    clusters_of(512, true);
+    clusters_of(1 << 20, true);
+}
+
+/* What qemu-img made, written by us, read by qemu-img. */
+static void disks_of_qemu(const char *options, const char *after)
+{
+    struct image *im;
+
+    for (size_t i = 0; i < DISK; i++)
+        model[i] = (u8)(i / 3000 % 7 ? i / 1000 : 0);
+    store("base.raw", model, DISK);
+    CHECK_EQ(run("rm -f q.qcow2; qemu-img convert -O qcow2 %s base.raw q.qcow2", options), 0);
+    CHECK_EQ(run("%s", after), 0);
+    im = open_it("q.qcow2", IMAGE_WRITE);
+    if (!im)
+        return;
+    CHECK(same(im, model, DISK));
+    storm(im, 200, DISK);
+    CHECK(same(im, model, DISK));
+    CHECK_EQ(image_check(im, say, NULL, NULL), 0);
+    CHECK_EQ(image_close(im, NULL), 0);
+    store("model.raw", model, DISK);
+    CHECK_EQ(run("qemu-img check q.qcow2"), 0);
+    CHECK_EQ(run("qemu-img compare -f qcow2 -F raw q.qcow2 model.raw"), 0);
+}
+static void disks_that_others_made(void)
+{
+    if (!have_qemu())
+        return;
+    disks_of_qemu("", "true");
+    disks_of_qemu("-c", "true");
+    disks_of_qemu("-c -o compression_type=zstd", "true");
+    disks_of_qemu("-c -o compat=0.10", "true");
+    disks_of_qemu("-o refcount_bits=1", "true");
+    disks_of_qemu("-o refcount_bits=64,cluster_size=512", "true");
+    disks_of_qemu("", "qemu-img snapshot -c first q.qcow2");
+    CHECK_EQ(run("qemu-img convert -l first -O raw q.qcow2 snap.raw && cmp snap.raw base.raw"), 0);
+}
+
+static void subclusters_are_read(void)
+{
+    struct image_open how = { .path = in_dir("x.qcow2"), .flags = IMAGE_WRITE };
+    struct image *im, *none = NULL;
+    struct err e = { 0 };
+
+    if (!have_qemu())
+        return;
+    for (size_t i = 0; i < DISK; i++)
+        model[i] = (u8)(i / 5000 % 3 ? i / 1000 : 0);
+    store("base.raw", model, DISK);
+    CHECK_EQ(run("rm -f x.qcow2; qemu-img create -f qcow2 -b base.raw -F raw "
+                 "-o extended_l2=on,cluster_size=128k x.qcow2 && "
+                 "qemu-io -c 'write -P 9 20k 4k' -c 'write -P 8 300k 12k' "
+                 "-c 'write -z 1m 64k' x.qcow2"),
+             0);
+    memset(model + (20 << 10), 9, 4 << 10);
+    memset(model + (300 << 10), 8, 12 << 10);
+    memset(model + (1 << 20), 0, 64 << 10);
+    im = open_it("x.qcow2", 0);
+    CHECK(im && same(im, model, DISK));
+    if (im)
+        image_close(im, NULL);
+    CHECK_EQ(image_open(&none, &how, &e), (u64)-EROFS);
+}
+
+/* Everything written between two barriers may be on the disk or not, in any combination. */
+struct event {
+    u64 at;
+    u8 *p;
+    size_t n; /* 0: a barrier */
+};
+static struct event events[20000];
+static unsigned nevents;
+
+static void saw_write(void *arg, u32 file, u64 at, const struct iovec *v, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (!v[i].iov_len)
+            continue;
+        events[nevents].at = at;
+        events[nevents].n = v[i].iov_len;
+        events[nevents].p = malloc(v[i].iov_len);
+        memcpy(events[nevents++].p, v[i].iov_base, v[i].iov_len);
+        at += v[i].iov_len;
+    }
+}
+static void saw_sync(void *arg)
+{
+    events[nevents++] = (struct event){ 0 };
+}
+
+enum { SMALL = 512 << 10, SECTORS = SMALL / 512 };
+struct promise { /* at one flush */
+    unsigned event;
+    u32 version[SECTORS];
+};
+static struct promise promises[64];
+static unsigned npromises;
+static u32 latest[SECTORS];
+
+static u32 version_of(const u8 *sector)
+{
+    u32 v;
+
+    memcpy(&v, sector, 4);
+    return v;
+}
+
+/* Stamped sectors; a trim is a stamp of 0. */
+static void stamped_storm(struct image *im, unsigned n)
+{
+    static u8 b[64 * 512];
+    u32 version = 1;
+
+    for (unsigned i = 0; i < n; i++) {
+        u32 first = some(SECTORS), len = (u32)min_u64(1 + some(40), SECTORS - first);
+
+        version++;
+        for (u32 k = 0; k < len; k++) {
+            memset(b + k * 512, (u8)version, 512);
+            memcpy(b + k * 512, &version, 4);
+            latest[first + k] = version;
+        }
+        CHECK_EQ(write_at(im, first * 512ull, b, len * 512ull), 0);
+        if (some(9) == 0 && npromises < LEN(promises)) {
+            CHECK_EQ(image_flush(im), 0);
+            promises[npromises].event = nevents;
+            memcpy(promises[npromises++].version, latest, sizeof(latest));
+        }
+    }
+}
+
+static void replay(const u8 *start, size_t nstart, unsigned upto, bool lossy)
+{
+    unsigned barrier = 0;
+    int fd = open(in_dir("cut.qcow2"), O_RDWR | O_CREAT | O_TRUNC, 0666);
+
+    CHECK_EQ(write(fd, start, nstart), nstart);
+    for (unsigned i = 0; i < upto; i++)
+        if (!events[i].n)
+            barrier = i;
+    for (unsigned i = 0; i < upto; i++)
+        if (events[i].n && !(lossy && i > barrier && some(2)))
+            CHECK_EQ(pwrite(fd, events[i].p, events[i].n, (off_t)events[i].at), events[i].n);
+    close(fd);
+}
+
+static bool survived(unsigned upto)
+{
+    struct image_open how = { .path = in_dir("cut.qcow2"), .flags = IMAGE_WRITE };
+    const struct promise *p = NULL;
+    static u8 b[SMALL];
+    struct iovec v = { b, SMALL };
+    struct image *im = NULL;
+    struct err e = { 0 };
+    bool ok = true;
+
+    for (unsigned i = 0; i < npromises && promises[i].event <= upto; i++)
+        p = &promises[i];
+    if (image_open(&im, &how, &e) || image_read(im, 0, &v, 1, SMALL)) {
+        printf("# after %u of %u: %s\n", upto, nevents, e.text);
+        return false;
+    }
+    for (u32 s = 0; p && s < SECTORS; s++)
+        if (version_of(b + s * 512) < p->version[s]) {
+            printf("# after %u: sector %u is of %u, %u was flushed\n", upto, s,
+                   version_of(b + s * 512), p->version[s]);
+            ok = false;
+        }
+    image_close(im, NULL);
+    return ok;
+}
+
+static void power_cut(u32 cluster)
+{
+    static const struct image_tap tap = { .wrote = saw_write, .synced = saw_sync };
+    struct image *im;
+    static u8 start[8 << 20];
+    ssize_t nstart;
+    int fd;
+
+    nevents = npromises = 0;
+    memset(latest, 0, sizeof(latest));
+    make("p.qcow2", SMALL, cluster, NULL);
+    fd = open(in_dir("p.qcow2"), O_RDONLY);
+    nstart = read(fd, start, sizeof(start));
+    close(fd);
+    im = open_it("p.qcow2", IMAGE_WRITE);
+    if (!im)
+        return;
+    im->tap = &tap;
+    stamped_storm(im, 120);
+    CHECK_EQ(image_close(im, NULL), 0);
+    CHECK(nevents > 100);
+    for (unsigned i = 0; i <= nevents && !check_failed_now; i++) {
+        replay(start, (size_t)nstart, i, false);
+        CHECK(survived(i));
+        replay(start, (size_t)nstart, i, true);
+        CHECK(survived(i));
+    }
+    for (unsigned i = 0; i < nevents; i++)
+        free(events[i].p);
+}
+static void power_cut_at_every_write(void)
+{
+    power_cut(4096);
+    power_cut(512);
+    power_cut(65536);
+}
+
+/* A writer that is killed; what it said was flushed is there. */
+static void killed_writer(void)
+{
+    u32 *flushed =
+        mmap(NULL, sizeof(latest), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    static u8 zero[SMALL], b[SMALL];
+    struct iovec v = { b, SMALL };
+    bool qemu = have_qemu();
+
+    store("base.raw", zero, SMALL);
+    make("k.qcow2", 0, 4096, "base.raw");
+    for (int round = 0; round < 12; round++) {
+        pid_t pid = fork();
+        struct image *im;
+
+        if (!pid) {
+            im = open_it("k.qcow2", IMAGE_WRITE);
+            seed = (u32)round + 5;
+            memcpy(latest, flushed, sizeof(latest));
+            for (u32 version = (u32)round * 100000 + 1;; version++) {
+                u8 sector[512 * 9];
+                u32 first = some(SECTORS - 9), len = 1 + some(9);
+
+                for (u32 k = 0; k < len; k++) {
+                    memset(sector + k * 512, (u8)version, 512);
+                    memcpy(sector + k * 512, &version, 4);
+                    latest[first + k] = version;
+                }
+                if (write_at(im, first * 512ull, sector, len * 512ull))
+                    _exit(1);
+                if (some(30) == 0 && !image_flush(im))
+                    for (u32 s = 0; s < SECTORS; s++)
+                        __atomic_store_n(&flushed[s], latest[s], __ATOMIC_SEQ_CST);
+            }
+        }
+        while (!__atomic_load_n(&flushed[0], __ATOMIC_SEQ_CST) && !waitpid(pid, NULL, WNOHANG))
+            sched_yield(); /* until the first flush that had sector 0 */
+        for (u32 i = 0; i < 200000u * (u32)(round % 4); i++)
+            __atomic_load_n(&flushed[i % SECTORS], __ATOMIC_SEQ_CST);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        if (qemu)
+            CHECK((run("qemu-img check k.qcow2") & ~(3 << 8)) == 0); /* 3: leaks only */
+        im = open_it("k.qcow2", 0);
+        if (!im)
+            break;
+        CHECK_EQ(image_read(im, 0, &v, 1, SMALL), 0);
+        for (u32 s = 0; s < SECTORS; s++)
+            CHECK(version_of(b + s * 512) >= flushed[s]);
+        CHECK_EQ(image_check(im, say, NULL, NULL), 0);
+        image_close(im, NULL);
+    }
+    munmap(flushed, sizeof(latest));
+}
+
+/* Threads that write neighbouring sectors of the same clusters, and read them back. */
+static struct image *shared;
+static _Atomic int mistakes;
+static void *neighbour(void *arg)
+{
+    u32 me = (u32)(uintptr_t)arg;
+    u8 b[512], back[512];
+    struct iovec v = { b, 512 }, bv = { back, 512 };
+
+    for (u32 round = 0; round < 3; round++)
+        for (u64 s = me; s < DISK / 512; s += 4) {
+            memset(b, (int)(me * 50 + round + s % 11), 512);
+            if (image_write(shared, s * 512, &v, 1, 512) ||
+                image_read(shared, s * 512, &bv, 1, 512) || memcmp(b, back, 512))
+                atomic_fetch_add(&mistakes, 1);
+            if (s % 1024 == me && image_flush(shared))
+                atomic_fetch_add(&mistakes, 1);
+        }
+    return NULL;
+}
+static void many_threads(void)
+{
+    pthread_t t[4];
+
+    atomic_store(&mistakes, 0);
+    for (size_t i = 0; i < DISK; i++)
+        model[i] = (u8)i;
+    store("base.raw", model, DISK);
+    if (!have_qemu())
+        return;
+    CHECK_EQ(run("rm -f t.qcow2; qemu-img convert -c -O qcow2 base.raw t.qcow2"), 0);
+    shared = open_it("t.qcow2", IMAGE_WRITE);
+    if (!shared)
+        return;
+    for (size_t i = 0; i < 4; i++)
+        CHECK_EQ(pthread_create(&t[i], NULL, neighbour, (void *)i), 0);
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+    CHECK_EQ(mistakes, 0);
+    for (u64 s = 0; s < DISK / 512; s++)
+        memset(model + s * 512, (int)(s % 4 * 50 + 2 + s % 11), 512);
+    CHECK(same(shared, model, DISK));
+    CHECK_EQ(image_check(shared, say, NULL, NULL), 0);
+    CHECK_EQ(image_close(shared, NULL), 0);
+    CHECK_EQ(run("qemu-img check t.qcow2"), 0);
+}
+
+static void damage_is_refused(void)
+{
+    struct image_open how = { .path = in_dir("d.qcow2"), .flags = IMAGE_WRITE };
+    static const struct {
+        u32 at;
+        u8 byte;
+        int code;
+    } bad[] = {
+        { 23, 5, -EBADMSG },    { 23, 40, -EBADMSG },   { 7, 9, -EOPNOTSUPP },
+        { 35, 2, -EOPNOTSUPP }, { 36, 0xff, -EBADMSG }, { 47, 7, -EBADMSG },
+        { 79, 2, -EROFS },      { 79, 1, -EROFS },      { 72, 0x40, -EOPNOTSUPP },
+        { 99, 9, -EBADMSG },    { 59, 0, -EBADMSG },
+    };
+    static u8 b[512] = { 1 };
+    struct image *im;
+
+    for (size_t i = 0; i < LEN(bad); i++) {
+        struct err e = { 0 };
+        int fd, r;
+
+        make("d.qcow2", 1 << 20, 65536, NULL);
+        im = open_it("d.qcow2", IMAGE_WRITE);
+        CHECK_EQ(write_at(im, 0, b, 512), 0);
+        CHECK_EQ(image_close(im, NULL), 0);
+        fd = open(how.path, O_WRONLY);
+        CHECK_EQ(pwrite(fd, &bad[i].byte, 1, bad[i].at), 1);
+        close(fd);
+        r = image_open(&im, &how, &e);
+        if (r != bad[i].code)
+            printf("# byte %u: %d: %s\n", bad[i].at, r, e.text);
+        CHECK_EQ(r, bad[i].code);
+        CHECK(e.text[0]);
+        if (!r)
+            image_close(im, NULL);
+    }
+}
+
+static void chains_end(void)
+{
+    struct image_open how = { .path = in_dir("c1.qcow2") };
+    struct image *im = NULL;
+    struct err e = { 0 };
+
+    if (!have_qemu())
+        return;
+    CHECK_EQ(run("qemu-img create -f qcow2 -u -b c2.qcow2 -F qcow2 c1.qcow2 1M && "
+                 "qemu-img create -f qcow2 -u -b c1.qcow2 -F qcow2 c2.qcow2 1M"),
+             0);
+    CHECK_EQ(image_open(&im, &how, &e), (u64)-ELOOP);
+    CHECK(strstr(e.text, "its own parent"));
+    CHECK_EQ(run("qemu-img create -f qcow2 -u -b /etc/passwd -F raw c3.qcow2 1M"), 0);
+    how.path = in_dir("c3.qcow2");
+    CHECK_EQ(image_open(&im, &how, &e), (u64)-ENOENT);
+    CHECK_EQ(run("qemu-img create -f qcow2 -u -b ../etc/passwd -F raw c4.qcow2 1M"), 0);
+    how.path = in_dir("c4.qcow2");
+    CHECK_EQ(image_open(&im, &how, &e), (u64)-EXDEV);
+}
+
+int main(void)
+{
+    char command[100];
+
+    if (!mkdtemp(dir))
+        return 1;
+    CASE(new_disks);
+    CASE(overlays);
+    CASE(disks_that_others_made);
+    CASE(subclusters_are_read);
+    CASE(power_cut_at_every_write);
+    CASE(killed_writer);
+    CASE(many_threads);
+    CASE(damage_is_refused);
+    CASE(chains_end);
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    return system(command) ? 1 : check_end();
+}

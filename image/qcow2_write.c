@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Writing a qcow2: places for new data, and giving places back. */
+#include "base/bytes.h"
+#include "image/qcow2_int.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WRITE_RUN (PLAN_BYTES / 8)
+
+/* What others keep about the content (dirty bitmaps) is not true any more. */
+int qcow2_touch(struct image *im)
+{
+    struct qcow2 *q = im->priv;
+    static const u8 none[8];
+    int r;
+
+    if (q->version < 3 || !q->autoclear)
+        return 0;
+    r = image_file_write(im, 0, 88, none, sizeof(none));
+    if (!r)
+        r = image_file_sync(im);
+    if (!r)
+        q->autoclear = 0;
+    return r;
+}
+
+/* An L2 table of our own: new, or a copy of one that a snapshot has too. */
+static int qcow2_own_table(struct image *im, u64 off, u64 old, u64 *table, struct image_plan *plan)
+{
+    const struct qcow2 *q = im->priv;
+    u8 b[512], entry[8];
+    u64 cluster, got;
+    int r = qcow2_alloc(im, 1, &cluster, &got);
+
+    if (r)
+        return r;
+    *table = cluster << q->bits;
+    memset(b, 0, sizeof(b));
+    for (u64 i = 0; !r && i < q->cluster; i += sizeof(b)) {
+        if (old)
+            r = meta_get(im, 0, old + i, b, sizeof(b));
+        if (!r)
+            r = meta_put(im, PLAN_TABLE, 0, *table + i, b, sizeof(b));
+    }
+    put_be64(entry, *table | QCOW2_COPIED);
+    if (!r)
+        r = meta_put(im, PLAN_ROOT, 0, q->l1_at + off / (q->cluster * q->slots) * 8, entry, 8);
+    if (!r && old)
+        plan_free(plan, old, q->cluster);
+    return r;
+}
+
+/* The table for `off` that may be changed. */
+static int qcow2_table(struct image *im, u64 off, u64 *table, struct image_plan *plan)
+{
+    u64 l1;
+    int r = qcow2_l1(im, off, &l1);
+
+    if (r)
+        return r;
+    *table = l1 & QCOW2_OFFSET;
+    if (*table && l1 & QCOW2_COPIED)
+        return 0;
+    return qcow2_own_table(im, off, *table, table, plan);
+}
+
+/* Does this entry have a place that only it uses? */
+static bool qcow2_is_own(u64 e)
+{
+    return !(e & QCOW2_PACKED) && e & QCOW2_OFFSET && e & QCOW2_COPIED;
+}
+
+/* The entry's place is given up: freed, or counted one lower. */
+static void qcow2_give_up(const struct qcow2 *q, u64 e, struct image_plan *plan)
+{
+    u64 at, len = q->cluster;
+
+    if (e & QCOW2_PACKED)
+        at = qcow2_packed_at(q, e, &len);
+    else
+        at = e & QCOW2_OFFSET;
+    if (at)
+        plan_free(plan, at, len);
+}
+
+int qcow2_room(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan)
+{
+    const struct qcow2 *q = im->priv;
+    u32 slot = (u32)(off / q->cluster % q->slots);
+    u64 want = min_u64(min_u64(len / q->cluster, q->slots - slot), WRITE_RUN - 2);
+    u64 table, first, got, n;
+    u8 old[PLAN_BYTES], entries[PLAN_BYTES];
+    int r = qcow2_table(im, off, &table, plan);
+
+    if (!r)
+        r = meta_get(im, 0, table + slot * 8, old, want * 8);
+    if (r)
+        return r;
+    for (n = 0; n < want; n++) {
+        u64 e = be64(old + n * 8);
+
+        if (qcow2_is_own(e) && !(q->version >= 3 && e & QCOW2_ZERO))
+            break;
+    }
+    if (!n)
+        return -EIO;
+    r = qcow2_alloc(im, n, &first, &got);
+    if (r)
+        return r;
+    for (u64 i = 0; i < got; i++) {
+        qcow2_give_up(q, be64(old + i * 8), plan);
+        put_be64(entries + i * 8, (first + i) << q->bits | QCOW2_COPIED);
+    }
+    plan_write(plan, PLAN_TABLE, 0, table + slot * 8, entries, got * 8);
+    x->kind = EXT_DATA;
+    x->file = 0;
+    x->at = first << q->bits;
+    x->len = got << q->bits;
+    return 0;
+}
+
+/* Zero from now on, and the place is free; what is the parent's stays as it is. */
+int qcow2_trim(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 *done)
+{
+    const struct qcow2 *q = im->priv;
+    u64 reach = q->cluster * q->slots, l1, n;
+    u32 slot = (u32)(off / q->cluster % q->slots);
+    u64 zero = im->parent_name || im->parent ? QCOW2_ZERO : 0;
+    u8 b[PLAN_BYTES];
+    bool changed = false;
+    int r = qcow2_l1(im, off, &l1);
+
+    *done = reach - off % reach;
+    if (r || !(l1 & QCOW2_OFFSET) || !(l1 & QCOW2_COPIED) || (zero && q->version < 3))
+        return r;
+    n = min_u64(min_u64(len / q->cluster, q->slots - slot), WRITE_RUN - 2);
+    *done = n * q->cluster;
+    r = meta_get(im, 0, (l1 & QCOW2_OFFSET) + slot * 8, b, n * 8);
+    for (u64 i = 0; !r && i < n; i++) {
+        u64 e = be64(b + i * 8);
+
+        if (!(e & (QCOW2_PACKED | QCOW2_OFFSET)))
+            continue;
+        qcow2_give_up(q, e, plan);
+        put_be64(b + i * 8, zero);
+        changed = true;
+    }
+    if (!r && changed)
+        plan_write(plan, PLAN_TABLE, 0, (l1 & QCOW2_OFFSET) + slot * 8, b, n * 8);
+    return r;
+}
