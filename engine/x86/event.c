@@ -175,9 +175,9 @@ static void event_gate(struct x86_cpu *c, const struct event *e, struct x86_desc
     if (e->vector * size + size - 1 > c->s.idtr.limit)
         x86_raise_code(c, VEC_GP, event_gate_code(c, e));
     *d = (struct x86_descriptor){ .at = at };
+    d->low = x86_read(c, at, 8, ACCESS_SYSTEM);
     if (size == 16)
         d->high = (u32)x86_read(c, at + 8, 8, ACCESS_SYSTEM);
-    d->low = x86_read(c, at, 8, ACCESS_SYSTEM);
     type = desc_type(d);
     if (!desc_system(d) ||
         (type != DESC_INT && type != DESC_TRAP &&
