@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One block: decode up to its end, find which flags are live where, write host code for each
+ * instruction, then the code that is seldom run: misses, exits, polls.
+ */
+#include "engine/translate/build.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define AT(m) offsetof(struct vcpu, m)
+enum { ROOM = 64 << 10 }; /* more than any block takes */
+
+void flags_free(struct build *t, u32 live)
+{
+    struct emit *e = &t->e;
+
+    if (t->flags == FLAGS_HOST && live) {
+        x_mov(e, R10, RAX);
+        x_u8(e, 0x9f);            /* lahf */
+        x_reg(e, 0x0f90, 0, RAX); /* seto al */
+        x_gs_op(e, 0x89 | X_66, RAX, AT(flags));
+        x_mov(e, RAX, R10);
+    }
+    t->flags = FLAGS_MEMORY;
+}
+
+void flags_restore(struct build *t)
+{
+    struct emit *e = &t->e;
+
+    x_store(e, AT(keep[2]), RAX);
+    x_gs_op(e, 0x0fb7, RAX, AT(flags));
+    x_u8(e, 0x04); /* add al, 127: OF */
+    x_u8(e, 127);
+    x_u8(e, 0x9e); /* sahf */
+    x_load(e, RAX, AT(keep[2]));
+}
+
+void flags_want(struct build *t)
+{
+    if (t->flags != FLAGS_MEMORY)
+        return;
+    flags_restore(t);
+    t->flags = FLAGS_BOTH;
+}
+
+struct late *late_add(struct build *t, enum late_kind kind, u8 *from)
+{
+    struct late *l = &t->late[t->nlate < LATES - 1 ? t->nlate++ : LATES - 1];
+
+    if (t->nlate == LATES - 1)
+        t->e.full = true;
+    *l = (struct late){ .from = from, .kind = kind, .insn = (u8)t->i, .flags = (u8)t->flags };
+    return l;
+}
+
+/* A call of C, and what it is told.  Flags must be in memory, or `flags` says FLAGS_HOST. */
+void site_emit(struct build *t, enum why why, u32 insn, u32 a, u32 b, const u8 *retry)
+{
+    struct emit *e = &t->e;
+    struct site s = { .block = t->b->id, .why = (u8)why, .insn = (u8)insn, .a = (u8)a, .b = (u8)b };
+
+    x_jump_to(e, X_CALL, t->flags == FLAGS_HOST ? t->g->to_c_flags : t->g->to_c);
+    s.retry = retry ? (i32)(retry - e->p) : 0;
+    x_bytes(e, &s, sizeof(s));
+}
+
+void late_emit(struct build *t)
+{
+    struct emit *e = &t->e;
+
+    for (u32 i = 0; i < t->nlate && !e->full; i++) { /* edges add to the list */
+        struct late l = t->late[i];
+
+        x_here(e, l.from);
+        t->flags = (enum flags_at)l.flags;
+        t->i = l.insn;
+        switch ((enum late_kind)l.kind) {
+        case LATE_MISS_AT:
+            x_mov_imm(e, R10, l.value);
+            x_mov_imm(e, R11, (l.value >> 12 & (TLB_SIZE - 1)) * sizeof(struct tlb_entry));
+            /* fallthrough */
+        case LATE_MISS:
+            t->flags = FLAGS_MEMORY;
+            site_emit(t, WHY_MISS, l.insn, l.a, l.b, l.retry);
+            break;
+        case LATE_EDGE:
+            flow_edge(t, l.value);
+            break;
+        case LATE_EXIT:
+            t->exits[l.a].stub = e->p;
+            site_emit(t, WHY_EXIT, l.insn, l.a, 0, NULL);
+            break;
+        case LATE_POLL:
+            site_emit(t, WHY_POLL, l.insn, l.a, 0, NULL);
+            break;
+        case LATE_INDIRECT:
+            site_emit(t, WHY_INDIRECT, l.insn, 0, 0, NULL);
+            break;
+        }
+    }
+}
+
+/* Is the block over behind this instruction? */
+static bool build_ends(const struct build *t, const struct x86_insn *in)
+{
+    if (!(in->flags & INSN_BRANCH))
+        return in->flags & INSN_SYSTEM && in->op == ZYDIS_MNEMONIC_HLT;
+    if (t->g->options.check)
+        return true;
+    switch (in->op) {
+    case ZYDIS_MNEMONIC_JMP:
+    case ZYDIS_MNEMONIC_CALL:
+    case ZYDIS_MNEMONIC_RET:
+        return true;
+    default:
+        return in->flags & INSN_SYSTEM;
+    }
+}
+
+/* Its outcome is not the same twice, or changes more than lock-step can undo. */
+static bool build_is_private(const struct x86_insn *in)
+{
+    return in->flags & INSN_SYSTEM || in->op == ZYDIS_MNEMONIC_RDRAND ||
+           in->op == ZYDIS_MNEMONIC_RDSEED || in->op == ZYDIS_MNEMONIC_RDTSC ||
+           in->op == ZYDIS_MNEMONIC_RDTSCP || in->op == ZYDIS_MNEMONIC_CPUID;
+}
+
+/* For lock-step: flags that nobody can know behind each instruction. */
+static int build_undefined(struct build *t)
+{
+    u32 *undef, now = 0;
+
+    if (!t->g->options.check || !t->compare)
+        return 0;
+    undef = t->b->undefined = cache_alloc(t->g, t->n * sizeof(*undef));
+    if (!undef)
+        return -ENOMEM;
+    for (u32 i = 0; i < t->n; i++) {
+        now = (now & ~t->in[i].eflags_write) | t->in[i].eflags_undef;
+        undef[i] = now;
+    }
+    return 0;
+}
+
+/* Decodes the block's instructions; the sum of their lengths.  0: not even one. */
+static u32 build_decode(struct build *t, const u32 n[2])
+{
+    u32 at = 0, branches = 0;
+
+    while (t->n < BLOCK_INSNS && branches < 3) {
+        struct x86_insn *in = &t->in[t->n];
+        int rc;
+
+        if (at >= n[0] || (t->mode & MODE_CS64K && t->b->pc + at > 0xffff - 15 && t->n))
+            break;
+        rc = x86_decode(in, t->code + at, n[0] + n[1] - at, t->mode & MODE_SIZE);
+        if (rc || at + in->len > n[0]) {
+            if (t->n || rc)
+                break;
+        }
+        if (t->g->options.check && build_is_private(in)) {
+            if (t->n)
+                break;
+            t->compare = false;
+        }
+        t->pc[t->n++] = t->b->pc + at;
+        at += in->len;
+        branches += in->flags & INSN_BRANCH ? 1 : 0;
+        if (build_ends(t, in) || !t->compare)
+            break;
+    }
+    t->pc[t->n] = t->b->pc + at;
+    return at;
+}
+
+/* Flags that are live at the start of a place in this page, by its first instructions. */
+static u32 build_live_at(struct build *t, u64 pc)
+{
+    u64 at = pc - t->b->pc + (t->b->gpa & (PAGE - 1));
+    const u8 *page = t->code - (t->b->gpa & (PAGE - 1));
+    u32 left = FLAGS_ARITH;
+
+    if (t->g->options.check || at >= PAGE || t->b->gpa2)
+        return FLAGS_ARITH;
+    for (u32 i = 0; i < 3 && at < PAGE; i++) {
+        struct x86_insn in;
+
+        if (x86_decode(&in, page + at, (u32)(PAGE - at), t->mode & MODE_SIZE))
+            return FLAGS_ARITH;
+        if (in.eflags_read & left || in.flags & (INSN_BRANCH | INSN_SYSTEM | INSN_STRING))
+            return FLAGS_ARITH;
+        left &= ~in.eflags_write;
+        t->b->lines |= 1ull << at / 64 | 1ull << min_u64(at + in.len - 1, PAGE - 1) / 64;
+        if (!left)
+            return 0;
+        at += in.len;
+    }
+    return FLAGS_ARITH;
+}
+
+u32 flow_live(struct build *t, u64 pc)
+{
+    u64 off = pc - (t->b->pc - (t->b->gpa & (PAGE - 1)));
+
+    return off < PAGE ? build_live_at(t, pc) : FLAGS_ARITH;
+}
+
+u32 flags_kept(const struct x86_insn *in)
+{
+    switch (in->op) {
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR:
+    case ZYDIS_MNEMONIC_ROL:
+    case ZYDIS_MNEMONIC_ROR:
+    case ZYDIS_MNEMONIC_SHLD:
+    case ZYDIS_MNEMONIC_SHRD:
+        return in->eflags_read & FLAGS_ARITH;
+    default:
+        return in->eflags_read & in->eflags_undef & FLAGS_ARITH;
+    }
+}
+
+/* Interpreted instructions need all flags in memory; so do the exits. */
+static u32 build_live_before(struct build *t, u32 i)
+{
+    const struct x86_insn *in = &t->in[i];
+    u32 live = t->live[i + 1];
+
+    if (t->g->options.check || in->flags & (INSN_SYSTEM | INSN_STRING) ||
+        in->op == ZYDIS_MNEMONIC_DIV || in->op == ZYDIS_MNEMONIC_IDIV)
+        return FLAGS_ARITH;
+    if (in->flags & INSN_BRANCH) {
+        u64 target = flow_target(t, i);
+
+        if (!in->nopd || in->opd[0].kind != OPD_REL)
+            return FLAGS_ARITH;
+        if (in->op == ZYDIS_MNEMONIC_JMP)
+            return flow_live(t, target);
+        if (in->op == ZYDIS_MNEMONIC_CALL)
+            return FLAGS_ARITH;
+        return FLAGS_ARITH & (in->eflags_read | live | flow_live(t, target));
+    }
+    return (live & ~(in->eflags_write & ~flags_kept(in))) |
+           (in->eflags_read & ~flags_kept(in) & FLAGS_ARITH);
+}
+
+static void build_liveness(struct build *t)
+{
+    t->live[t->n] = FLAGS_ARITH;
+    for (u32 i = t->n; i--;)
+        t->live[i] = build_live_before(t, i);
+}
+
+/* Left to x86_step. */
+static void build_interpret(struct build *t)
+{
+    flags_free(t, FLAGS_ARITH);
+    site_emit(t, WHY_STEP, t->i, 0, 0, NULL);
+    t->flags = FLAGS_BOTH;
+}
+
+static void build_insn(struct build *t)
+{
+    const struct x86_insn *in = &t->in[t->i];
+    enum flags_at flags = t->flags;
+    u32 nlate = t->nlate;
+    u8 *p = t->e.p;
+    bool done;
+
+    if (in->flags & INSN_SYSTEM)
+        done = false;
+    else if (in->flags & INSN_BRANCH)
+        done = flow_insn(t, in);
+    else if (in->flags & INSN_STACK)
+        done = stack_insn(t, in);
+    else
+        done = plain_insn(t, in);
+    if (!done) {
+        t->e.p = p; /* whatever it tried */
+        t->nlate = nlate;
+        t->flags = flags;
+        build_interpret(t);
+    }
+    if (!done && in->flags & INSN_BRANCH && build_ends(t, in))
+        t->ended = true; /* C goes on from the new RIP */
+}
+
+static u64 build_lines(u64 gpa, u32 len)
+{
+    u64 off = gpa & (PAGE - 1), last = min_u64(off + len - 1, PAGE - 1) / 64;
+
+    return (~0ull >> (63 - last)) & (~0ull << off / 64);
+}
+
+static void build_code(struct build *t)
+{
+    struct engine *g = t->g;
+    struct block *b = t->b;
+    struct emit *e = &t->e;
+    u8 *start = e->p;
+
+    b->code = engine_rx(g, start);
+    t->flags = FLAGS_BOTH;
+    if (t->live[0])
+        flags_restore(t);
+    b->entry = b->code;
+    b->entry_host = engine_rx(g, e->p);
+    t->flags = t->live[0] ? FLAGS_HOST : FLAGS_MEMORY;
+    for (t->i = 0; t->i < t->n && !e->full; t->i++) {
+        b->host[t->i] = (u32)(e->p - g->rw);
+        build_insn(t);
+    }
+    t->i = t->n - 1;
+    if (!t->ended)
+        flow_edge(t, t->pc[t->n]);
+    late_emit(t);
+}
+
+static int build_exits(struct build *t)
+{
+    struct block *b = t->b;
+
+    b->exits = cache_alloc(t->g, t->nexit * sizeof(*b->exits));
+    if (!b->exits)
+        return -ENOMEM;
+    for (u32 i = 0; i < t->nexit; i++) {
+        b->exits[i] = t->exits[i];
+        b->exits[i].from = b;
+    }
+    b->nexit = (u8)t->nexit;
+    return 0;
+}
+
+static int build_finish(struct build *t)
+{
+    struct engine *g = t->g;
+    struct block *b = t->b;
+
+    if (build_exits(t))
+        return -ENOMEM;
+    if (t->e.full)
+        return -ENOSPC;
+    b->end = engine_rx(g, t->e.p);
+    g->used = (u64)(t->e.p - g->rw + 15) & -16ull;
+    g->blocks[g->nblock++] = b;
+    g->count_block++;
+    g->count_bytes += (u64)(b->end - b->code);
+    return cache_add(g, b);
+}
+
+int translate_open(struct engine *g)
+{
+    g->build = calloc(1, sizeof(*g->build));
+    return g->build ? 0 : -ENOMEM;
+}
+void translate_close(struct engine *g)
+{
+    free(g->build);
+}
+
+int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
+                    const u32 n[2], struct block **out)
+{
+    struct build *t = g->build;
+    struct block *b;
+    u32 len;
+
+    if (g->size - g->used < ROOM || g->nblock == g->room)
+        return -ENOSPC;
+    /* from here on stores are seen, so what is read is what will be run */
+    tlb_drop_writes(g, gpa[0] & -(u64)PAGE);
+    b = cache_alloc(g, sizeof(*b));
+    if (!b)
+        return -ENOMEM;
+    t->g = g;
+    t->b = b;
+    t->e = (struct emit){ .p = g->rw + g->used, .end = g->rw + g->used + ROOM };
+    t->n = t->nlate = t->nexit = 0;
+    t->mode = mode;
+    t->set = mode_set(mode);
+    t->code = code;
+    t->ncode = n[0];
+    t->ended = false;
+    t->compare = true;
+    b->gpa = gpa[0];
+    b->pc = pc;
+    b->mode = mode;
+    b->id = g->nblock;
+    len = build_decode(t, n);
+    if (!len)
+        return -ENODATA;
+    if (len > n[0]) {
+        b->gpa2 = gpa[1];
+        tlb_drop_writes(g, gpa[1]);
+    }
+    b->len = (u16)len;
+    b->ninsn = (u8)t->n;
+    b->lines = build_lines(gpa[0], len);
+    b->host = cache_alloc(g, t->n * sizeof(*b->host));
+    b->at = cache_alloc(g, (t->n + 1) * sizeof(*b->at));
+    if (!b->host || !b->at || build_undefined(t))
+        return -ENOMEM;
+    for (u32 i = 0; i <= t->n; i++)
+        b->at[i] = (u16)(t->pc[i] - pc);
+    build_liveness(t);
+    build_code(t);
+    *out = b;
+    return build_finish(t);
+}

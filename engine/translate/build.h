@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef ENGINE_TRANSLATE_BUILD_H
+#define ENGINE_TRANSLATE_BUILD_H
+#include "engine/translate/translate_int.h"
+
+/*
+ * A block being translated.  At each instruction boundary every guest register is in its
+ * place; arithmetic flags are where `flags` says.  An instruction changes nothing before its
+ * last access is known to succeed.
+ */
+enum flags_at { FLAGS_HOST, FLAGS_MEMORY, FLAGS_BOTH };
+
+/* Code that stands behind the block's own: where it was left is `from`. */
+struct late {
+    u8 *from; /* displacement of the jump to it */
+    u8 kind;  /* enum late_kind */
+    u8 insn, flags, a, b;
+    u64 value; /* LATE_MISS_AT: page; LATE_EDGE: pc */
+    u8 *retry;
+};
+enum late_kind { LATE_MISS, LATE_MISS_AT, LATE_EDGE, LATE_EXIT, LATE_POLL, LATE_INDIRECT };
+enum { LATES = 4 * BLOCK_INSNS };
+
+struct build {
+    struct engine *g;
+    struct block *b;
+    struct emit e;
+    struct x86_insn in[BLOCK_INSNS];
+    u64 pc[BLOCK_INSNS + 1];
+    u32 live[BLOCK_INSNS + 1]; /* arithmetic flags that are still read, before each */
+    u32 n, i;                  /* how many; which one is being translated */
+    enum flags_at flags;
+    u32 mode, set;
+    const u8 *code; /* of the page, from b->pc */
+    u32 ncode;      /* bytes of it in this page */
+    bool ended;     /* the last instruction went somewhere itself */
+    bool compare;   /* lock-step can compare the block */
+    struct late late[LATES];
+    u32 nlate;
+    struct block_exit exits[BLOCK_EXITS];
+    u32 nexit;
+};
+
+static inline size_t gpr_at(u32 n)
+{
+    return offsetof(struct vcpu, c.s.gpr) + 8 * (size_t)n;
+}
+static inline bool is_evicted(u32 n)
+{
+    return n >= R9 && n <= R11;
+}
+static inline u32 host_of(u32 n) /* of one that is not evicted */
+{
+    return n == RSP ? R9 : n;
+}
+static inline bool is_code64(const struct build *t)
+{
+    return (t->mode & MODE_SIZE) == X86_MODE64;
+}
+
+u32 flags_kept(const struct x86_insn *in); /* read only because they may stay as they are */
+/* flags: before host flags are destroyed; before they are used; after they are written */
+void flags_free(struct build *t, u32 live);
+void flags_want(struct build *t);
+void flags_restore(struct build *t);
+
+struct late *late_add(struct build *t, enum late_kind kind, u8 *from);
+void late_emit(struct build *t);
+void site_emit(struct build *t, enum why why, u32 insn, u32 a, u32 b, const u8 *retry);
+
+/* operand.c: the check of one access.  Destroys host flags (freed before), r10, r11. */
+struct access {
+    u8 seg, base, index, scale, asize;
+    i64 disp; /* of a RIP base: the linear address */
+    u32 size;
+    bool write;
+};
+void operand_of(const struct build *t, const struct x86_insn *in, struct access *a);
+struct xmem operand_check(struct build *t, const struct access *a);
+struct xmem operand_check_linear(struct build *t, const struct access *a, u8 *retry); /* at r10 */
+struct xmem operand_host(struct build *t, const struct access *a);        /* no check; r10, r11 */
+struct xmem operand_fold(struct build *t, struct xmem m);                 /* so that r10 is free */
+void operand_address(struct build *t, const struct access *a, u32 extra); /* effective: r10 */
+void operand_load_gpr(struct build *t, u32 to, u32 gpr);
+
+/* flow.c, stack.c, plain.c: true when they translated it */
+u64 flow_target(const struct build *t, u32 i); /* of a relative branch */
+u32 flow_live(struct build *t, u64 pc);        /* flags that are live there: translate.c */
+void flow_edge(struct build *t, u64 pc);
+void flow_jump_if(struct build *t, u32 jcc, u64 pc);
+void flow_indirect(struct build *t);
+bool flow_insn(struct build *t, const struct x86_insn *in);
+bool stack_insn(struct build *t, const struct x86_insn *in);
+void stack_push_const(struct build *t, u64 val, u32 size);
+void stack_move(struct build *t, i32 by);
+bool plain_insn(struct build *t, const struct x86_insn *in);
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The translation cache: one memfd mapped twice, so that no mapping is both writable and
+ * executable; blocks by physical address, pc and mode; which pages hold translated code;
+ * direct links between blocks.  Code is only ever freed all at once.
+ */
+#include "engine/translate/translate_int.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { CHUNK = 1 << 20 };
+struct chunk {
+    struct chunk *next;
+    u32 used, pad;
+    u8 data[CHUNK];
+};
+
+static void *cache_reserve(u64 n)
+{
+    void *p =
+        mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+int cache_map(u64 size, u8 **rw, u8 **rx, struct err *e)
+{
+    int fd = memfd_create("mimic-code", MFD_CLOEXEC), rc = 0;
+    void *w = MAP_FAILED, *x = MAP_FAILED;
+
+    if (fd < 0)
+        return err_set(e, -errno, "no memory file for translated code");
+    if (!ftruncate(fd, (off_t)size))
+        w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (w != MAP_FAILED)
+        x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (x == MAP_FAILED) {
+        rc = err_set(e, -errno, "the host allows no executable memory for translated code");
+        if (w != MAP_FAILED)
+            munmap(w, size);
+    } else {
+        *rw = w;
+        *rx = x;
+    }
+    close(fd);
+    return rc;
+}
+
+int cache_open(struct engine *g, struct err *e)
+{
+    int rc;
+
+    g->size = g->options.cache_size ? g->options.cache_size : 256u << 20;
+    g->size = (max_u64(g->size, 1 << 20) + PAGE - 1) & -(u64)PAGE;
+    g->size = min_u64(g->size, 1u << 30);
+    g->room = (u32)(g->size / 64);
+    g->pages = 1u << 28; /* 1 TiB of guest memory */
+    g->hash = cache_reserve(HASH_SIZE * sizeof(*g->hash));
+    g->blocks = cache_reserve(g->room * sizeof(*g->blocks));
+    g->page = cache_reserve(g->pages);
+    if (!g->hash || !g->blocks || !g->page)
+        return err_set(e, -ENOMEM, "no address space for the translator's tables");
+    rc = cache_map(g->size, &g->rw, &g->rx, e);
+    return rc ? rc : glue_emit(g);
+}
+
+static void cache_free_chunks(struct engine *g)
+{
+    while (g->chunks) {
+        struct chunk *c = g->chunks;
+
+        g->chunks = c->next;
+        free(c);
+    }
+}
+
+void cache_close(struct engine *g)
+{
+    cache_free_chunks(g);
+    if (g->hash)
+        munmap(g->hash, HASH_SIZE * sizeof(*g->hash));
+    if (g->blocks)
+        munmap(g->blocks, g->room * sizeof(*g->blocks));
+    if (g->page)
+        munmap((void *)g->page, g->pages);
+    if (g->rw) {
+        munmap(g->rw, g->size);
+        munmap(g->rx, g->size);
+    }
+}
+
+void *cache_alloc(struct engine *g, size_t n)
+{
+    struct chunk *c = g->chunks;
+    void *p;
+
+    n = (n + 15) & ~(size_t)15;
+    if (n > CHUNK)
+        return NULL;
+    if (!c || c->used + n > CHUNK) {
+        c = calloc(1, sizeof(*c));
+        if (!c)
+            return NULL;
+        c->next = g->chunks;
+        g->chunks = c;
+    }
+    p = c->data + c->used;
+    c->used += (u32)n;
+    return p;
+}
+
+static u32 cache_hash(u64 gpa, u64 pc, u32 mode)
+{
+    u64 h = (gpa ^ pc >> 7 ^ (u64)mode << 20) * 0x9e3779b97f4a7c15ull;
+
+    return h >> 48 & (HASH_SIZE - 1);
+}
+
+struct block *cache_find(struct engine *g, u64 gpa, u64 gpa2, u64 pc, u32 mode)
+{
+    struct block *b = g->hash[cache_hash(gpa, pc, mode)];
+
+    while (b && (b->gpa != gpa || b->pc != pc || b->mode != mode || (b->gpa2 && b->gpa2 != gpa2)))
+        b = b->hash_next;
+    return b;
+}
+
+static struct code_page **cache_page_slot(struct engine *g, u64 gpa)
+{
+    struct code_page **p = &g->page_hash[gpa >> 12 & (PAGE_HASH - 1)];
+
+    while (*p && (*p)->gpa != gpa)
+        p = &(*p)->next;
+    return p;
+}
+
+static int cache_page_add(struct engine *g, u64 gpa, struct block *b, u64 lines)
+{
+    struct code_page **slot = cache_page_slot(g, gpa), *p = *slot;
+
+    if (!p) {
+        p = cache_alloc(g, sizeof(*p));
+        if (!p)
+            return -ENOMEM;
+        p->gpa = gpa;
+        *slot = p;
+    }
+    if (gpa == (b->gpa & -(u64)PAGE)) {
+        b->page_next = p->first;
+        p->first = b;
+    } else {
+        b->page2_next = p->second;
+        p->second = b;
+    }
+    p->lines |= lines;
+    return 0;
+}
+
+int cache_add(struct engine *g, struct block *b)
+{
+    u32 h = cache_hash(b->gpa, b->pc, b->mode);
+
+    if (cache_page_add(g, b->gpa & -(u64)PAGE, b, b->lines) ||
+        (b->gpa2 && cache_page_add(g, b->gpa2, b, 1)))
+        return -ENOMEM;
+    b->hash_next = g->hash[h];
+    g->hash[h] = b;
+    return 0;
+}
+
+struct block *cache_by_host(struct engine *g, const u8 *rx)
+{
+    u32 lo = 0, hi = g->nblock;
+
+    while (hi - lo > 1) {
+        u32 mid = (lo + hi) / 2;
+
+        if (g->blocks[mid]->code <= rx)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return g->nblock && rx >= g->blocks[lo]->code && rx < g->blocks[lo]->end ? g->blocks[lo] : NULL;
+}
+
+/* One aligned store: other vCPUs may be running over it. */
+static void cache_patch(u8 *rel, const u8 *to)
+{
+    i32 d = (i32)(to - (rel + 4));
+
+    __atomic_store_n((i32 *)(void *)rel, d, __ATOMIC_RELEASE);
+}
+
+void cache_link(struct engine *g, struct block_exit *x, struct block *to)
+{
+    if (x->to || x->from->dead || to->dead || to->gpa2)
+        return;
+    x->to = to;
+    x->next = to->incoming;
+    to->incoming = x;
+    cache_patch(x->rel, engine_rw(g, x->host_flags ? to->entry_host : to->entry));
+}
+
+static void cache_unlink(struct block_exit *x)
+{
+    struct block_exit **p = &x->to->incoming;
+
+    while (*p != x)
+        p = &(*p)->next;
+    *p = x->next;
+    x->to = NULL;
+    cache_patch(x->rel, x->stub);
+}
+
+static void cache_kill(struct engine *g, struct block *b)
+{
+    struct block **p = &g->hash[cache_hash(b->gpa, b->pc, b->mode)];
+
+    atomic_store(&b->dead, true);
+    while (*p != b)
+        p = &(*p)->hash_next;
+    *p = b->hash_next;
+    while (b->incoming)
+        cache_unlink(b->incoming);
+    for (u32 i = 0; i < b->nexit; i++)
+        if (b->exits[i].to)
+            cache_unlink(&b->exits[i]);
+    for (u32 i = 0; i < MAX_VCPUS; i++)
+        if (g->vcpu[i])
+            jump_drop(g->vcpu[i], b->pc, b->entry);
+    g->count_invalid++;
+}
+
+/* Drop dead blocks from a page's lists; what is left says which lines are code. */
+static void cache_page_sweep(struct engine *g, struct code_page *p)
+{
+    struct block **b;
+
+    p->lines = 0;
+    for (b = &p->first; *b;) {
+        if ((*b)->dead) {
+            *b = (*b)->page_next;
+        } else {
+            p->lines |= (*b)->lines;
+            b = &(*b)->page_next;
+        }
+    }
+    for (b = &p->second; *b;) {
+        if ((*b)->dead) {
+            *b = (*b)->page2_next;
+        } else {
+            p->lines |= 1;
+            b = &(*b)->page2_next;
+        }
+    }
+    if (!p->lines)
+        atomic_fetch_and(&g->page[p->gpa >> 12], (u8)~PAGE_CODE);
+}
+
+static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len)
+{
+    struct code_page *p = *cache_page_slot(g, gpa);
+    u64 last = (off + len - 1) / 64, lines = (~0ull >> (63 - last)) & (~0ull << (off / 64));
+
+    if (!p)
+        atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
+    if (!p || !(p->lines & lines))
+        return;
+    for (struct block *b = p->first; b; b = b->page_next)
+        if (!b->dead && b->lines & lines)
+            cache_kill(g, b);
+    for (struct block *b = p->second; b; b = b->page2_next)
+        if (!b->dead && lines & 1)
+            cache_kill(g, b);
+    cache_page_sweep(g, p);
+}
+
+void cache_wrote(struct engine *g, u64 gpa, u64 len)
+{
+    while (len) {
+        u64 page = gpa & -(u64)PAGE, off = gpa - page, n = min_u64(len, PAGE - off);
+
+        if (page >> 12 < g->pages && atomic_load(&g->page[page >> 12]) & PAGE_CODE) {
+            pthread_mutex_lock(&g->lock);
+            cache_wrote_page(g, page, off, n);
+            pthread_mutex_unlock(&g->lock);
+        }
+        gpa += n;
+        len -= n;
+    }
+}
+
+void cache_empty(struct engine *g)
+{
+    for (u32 i = 0; i < PAGE_HASH; i++)
+        for (struct code_page *p = g->page_hash[i]; p; p = p->next)
+            atomic_fetch_and(&g->page[p->gpa >> 12], (u8)~PAGE_CODE);
+    for (u32 i = 0; i < PAGE_HASH; i++)
+        g->page_hash[i] = NULL;
+    for (u32 i = 0; i < HASH_SIZE; i++)
+        g->hash[i] = NULL;
+    cache_free_chunks(g);
+    g->nblock = 0;
+    g->used = g->start;
+    g->count_full++;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The fixed code between C and translated code, the moving of vector state, and native
+ * faults of translated code (divide errors, alignment of SSE operands), which are turned
+ * into calls of C at the guest instruction that did it.
+ */
+#include "engine/translate/translate_int.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+_Thread_local struct vcpu *glue_vcpu;
+
+#define AT(m) offsetof(struct vcpu, m)
+#define GPR(n) (offsetof(struct vcpu, c.s.gpr) + 8 * (size_t)(n))
+
+/* Guest number and host register of those that live in one. */
+static const u8 glue_pairs[][2] = {
+    { RAX, RAX }, { RCX, RCX }, { RDX, RDX }, { RBX, RBX }, { RSP, R9 },
+    { RBP, RBP }, { RSI, RSI }, { RDI, RDI }, { R8, R8 },   { R12, R12 },
+    { R13, R13 }, { R14, R14 }, { R15, R15 },
+};
+
+static u8 *glue_to_c_flags(struct emit *e)
+{
+    u8 *at = e->p;
+
+    x_gs_op(e, 0x8f, 0, AT(site)); /* pop */
+    x_store(e, AT(keep[0]), RAX);
+    x_u8(e, 0x9f);            /* lahf */
+    x_reg(e, 0x0f90, 0, RAX); /* seto al */
+    x_gs_op(e, 0x89 | X_66, RAX, AT(flags));
+    x_load(e, RAX, AT(keep[0]));
+    return at;
+}
+
+/* Behind the call of C: load everything and go where it said. */
+static void glue_resume(struct emit *e, const struct engine *g)
+{
+    u8 *over;
+    struct xmem xsave = x_gs(AT(c.s.xsave));
+
+    x_store(e, AT(resume), RAX);
+    x_gs_op(e, 0x80, 7, AT(vectors)); /* cmp byte, 0 */
+    x_u8(e, 0);
+    over = x_jump(e, X_JNE);
+    x_mov_imm(e, RAX, 7);
+    x_reg(e, 0x31, RDX, RDX);
+    x_mem(e, 0x0fae | X_W, 5, &xsave); /* xrstor64 */
+    x_gs_op(e, 0xc6, 0, AT(vectors));
+    x_u8(e, 1);
+    x_here(e, over);
+    x_gs_op(e, 0x0fb7, RAX, AT(flags));
+    x_u8(e, 0x04); /* add al, 127 */
+    x_u8(e, 127);
+    x_u8(e, 0x9e); /* sahf */
+    for (u32 i = 0; i < LEN(glue_pairs); i++)
+        x_load(e, glue_pairs[i][1], GPR(glue_pairs[i][0]));
+    x_gs_op(e, 0xff, 4, AT(resume));
+}
+
+static const u8 glue_saved[] = { RBX, RBP, R12, R13, R14, R15 };
+
+static void glue_leave(struct emit *e)
+{
+    x_alu_imm(e, 0, X_W, RSP, 8);
+    for (u32 i = LEN(glue_saved); i--;)
+        x_opcode(e, 0x58 | (glue_saved[i] & 7), glue_saved[i] & 8 ? 1 : 0);
+    x_u8(e, 0xc3);
+}
+
+int glue_emit(struct engine *g)
+{
+    struct emit e = { .p = g->rw, .end = g->rw + PAGE };
+    struct site nowhere = { .block = ~0u, .why = WHY_INDIRECT };
+    u8 *rel, *common, *call_c, *leave;
+
+    g->to_c_flags = glue_to_c_flags(&e);
+    rel = x_jump(&e, X_JMP);
+    g->to_c = e.p;
+    x_gs_op(&e, 0x8f, 0, AT(site)); /* pop */
+    x_here(&e, rel);
+    common = e.p;
+    x_store(&e, AT(arg[0]), R10);
+    x_store(&e, AT(arg[1]), R11);
+    for (u32 i = 0; i < LEN(glue_pairs); i++)
+        x_store(&e, GPR(glue_pairs[i][0]), glue_pairs[i][1]);
+    call_c = e.p;
+    x_load(&e, RDI, AT(self));
+    x_mov_imm(&e, RAX, (u64)(uintptr_t)vcpu_main);
+    x_reg(&e, 0xff, 2, RAX);
+    x_reg(&e, 0x85 | X_W, RAX, RAX);
+    leave = x_jump(&e, X_JE);
+    glue_resume(&e, g);
+    x_here(&e, leave);
+    glue_leave(&e);
+
+    g->go_in = e.p;
+    for (u32 i = 0; i < LEN(glue_saved); i++)
+        x_opcode(&e, 0x50 | (glue_saved[i] & 7), glue_saved[i] & 8 ? 1 : 0);
+    x_alu_imm(&e, 5, X_W, RSP, 8);
+    x_jump_to(&e, X_JMP, call_c);
+
+    g->on_fault = e.p;
+    x_gs_op(&e, 0xc7 | X_W, 0, AT(site));
+    x_u32(&e, 0);
+    x_jump_to(&e, X_JMP, common);
+
+    g->no_jump = e.p;
+    x_jump_to(&e, X_CALL, g->to_c);
+    x_bytes(&e, &nowhere, sizeof(nowhere));
+    if (e.full)
+        return -ENOSPC;
+    g->start = g->used = PAGE;
+    return 0;
+}
+
+void glue_enter(struct vcpu *v)
+{
+    void (*go)(void);
+    u8 *at = engine_rx(v->engine, v->engine->go_in);
+
+    __builtin_memcpy(&go, &at, sizeof(go));
+    v->site = NULL;
+    v->fault_at = NULL;
+    go();
+}
+
+/* The state as C expects it: vector registers in the block, floating point as at start. */
+void vcpu_spill(struct vcpu *v)
+{
+    u32 mxcsr = 0x1f80;
+    u64 all = 7;
+
+    if (!v->vectors)
+        return;
+    __asm__ volatile("xsave64 %0" : "=m"(v->c.s.xsave) : "a"(7), "d"(0) : "memory");
+    __asm__ volatile("vzeroupper\n\tfninit\n\tldmxcsr %0" ::"m"(mxcsr));
+    __builtin_memcpy(v->c.s.xsave + 512, &all, 8);
+    v->vectors = false;
+}
+
+static struct sigaction glue_old[NSIG];
+
+static void glue_signal(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context;
+    struct vcpu *v = glue_vcpu;
+    u64 rip = (u64)u->uc_mcontext.gregs[REG_RIP];
+
+    if (v && rip - (u64)(uintptr_t)v->engine->rx < v->engine->size) {
+        v->fault_at = (const u8 *)(uintptr_t)rip;
+        v->fault_flags = (u64)u->uc_mcontext.gregs[REG_EFL];
+        u->uc_mcontext.gregs[REG_RIP] =
+            (greg_t)(uintptr_t)engine_rx(v->engine, v->engine->on_fault);
+        u->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)(FLAG_TF | FLAG_DF | FLAG_AC);
+        return;
+    }
+    sigaction(sig, &glue_old[sig], NULL); /* not ours: happens again, and is taken as it was */
+}
+
+static int glue_signal_state;
+static pthread_once_t glue_signal_once = PTHREAD_ONCE_INIT;
+
+static void glue_signal_start(void)
+{
+    static const int signals[] = { SIGFPE, SIGSEGV, SIGBUS };
+    struct sigaction a = { .sa_sigaction = glue_signal, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+    for (u32 i = 0; i < LEN(signals); i++)
+        if (sigaction(signals[i], &a, &glue_old[signals[i]]))
+            glue_signal_state = -errno;
+}
+int glue_signals(void)
+{
+    pthread_once(&glue_signal_once, glue_signal_start);
+    return glue_signal_state;
+}

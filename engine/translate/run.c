@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What C does between pieces of translated code: fill TLB entries, interpret what is not
+ * translated, take events, find or make the next block.  vcpu_main is called by the fixed
+ * code with the guest's general registers and flags in the vCPU block.
+ */
+#include "engine/translate/translate_int.h"
+#include <errno.h>
+
+/* Arithmetic flags between the block's form (OF, LAHF) and RFLAGS. */
+static void flags_pack(struct vcpu *v)
+{
+    u64 f = v->c.s.rflags & ~(u64)FLAGS_ARITH;
+
+    f |= v->flags >> 8 & (FLAGS_ARITH & 0xff);
+    v->c.s.rflags = f | (v->flags & 1 ? FLAG_OF : 0);
+}
+static void flags_set(struct vcpu *v, u64 f)
+{
+    v->flags = (u16)((f & (FLAGS_ARITH & 0xff)) << 8 | (f & FLAG_OF ? 1 : 0));
+}
+static void flags_unpack(struct vcpu *v)
+{
+    flags_set(v, v->c.s.rflags);
+}
+
+static void mode_segments(struct vcpu *v)
+{
+    static const u8 names[] = { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+
+    for (u32 i = 0; i < LEN(names); i++) {
+        const struct x86_segment *s = &v->c.s.seg[names[i]];
+        u32 type = s->attr & ATTR_TYPE;
+        bool code = type & 8, plain = (s->attr & ATTR_P) && (s->attr & ATTR_S) &&
+                                      !(s->attr & ATTR_UNUSABLE) && (code || !(type & 4));
+
+        v->seg_read[i] = plain && (!code || type & 2) ? (i64)s->limit : -1;
+        v->seg_write[i] = plain && !code && type & 2 ? (i64)s->limit : -1;
+        if (x86_real(&v->c.s) || x86_v86(&v->c.s))
+            v->seg_read[i] = v->seg_write[i] = s->limit;
+    }
+}
+
+static bool mode_flat(const struct vcpu *v)
+{
+    static const u8 names[] = { SEG_ES, SEG_SS, SEG_DS };
+
+    for (u32 i = 0; i < LEN(names); i++)
+        if (v->c.s.seg[names[i]].base || v->seg_write[names[i]] != 0xffffffff)
+            return false;
+    return true;
+}
+
+static u32 mode_vector(const struct x86_state *s)
+{
+    u32 mxcsr, mode = 0;
+    u16 fcw;
+
+    __builtin_memcpy(&fcw, s->xsave, 2);
+    __builtin_memcpy(&mxcsr, s->xsave + 24, 4);
+    if (s->cr0 & (CR0_EM | CR0_TS))
+        mode |= MODE_NO_X87 | MODE_NO_SSE | MODE_NO_AVX;
+    if (!(s->cr4 & CR4_OSFXSR))
+        mode |= MODE_NO_SSE | MODE_NO_AVX;
+    if (!(s->cr4 & CR4_OSXSAVE) || (s->xcr0 & 6) != 6 || !(s->cr0 & CR0_PE))
+        mode |= MODE_NO_AVX;
+    if ((fcw & 0x3f) != 0x3f || (mxcsr & 0x1f80) != 0x1f80)
+        mode |= MODE_UNMASKED;
+    return mode;
+}
+
+static u32 mode_legacy(struct vcpu *v)
+{
+    const struct x86_state *s = &v->c.s;
+    const struct x86_segment *cs = &s->seg[SEG_CS];
+    u32 mode = cs->attr & ATTR_DB && !x86_real(s) && !x86_v86(s) ? X86_MODE32 : X86_MODE16;
+
+    mode_segments(v);
+    if (!(s->seg[SEG_SS].attr & ATTR_DB))
+        mode |= MODE_STACK16;
+    if (mode_flat(v))
+        mode |= MODE_FLAT;
+    if (cs->limit == 0xffff)
+        mode |= MODE_CS64K;
+    else if (cs->limit != 0xffffffff)
+        mode |= MODE_NEVER;
+    return mode;
+}
+
+static u32 mode_of(struct vcpu *v)
+{
+    const struct x86_state *s = &v->c.s;
+    bool user = x86_cpl(s) == 3;
+    u32 mode = x86_code64(s) ? X86_MODE64 : mode_legacy(v), set = 0;
+
+    mode |= mode_vector(s);
+    if (user)
+        mode |= MODE_USER;
+    else
+        set = s->cr4 & CR4_SMAP && s->rflags & FLAG_AC ? 2 : 1;
+    if (s->rflags & FLAG_TF || x86_watching(&v->c) ||
+        (user && s->rflags & FLAG_AC && s->cr0 & CR0_AM))
+        mode |= MODE_NEVER;
+    return mode | set << MODE_SET_SHIFT;
+}
+
+u32 vcpu_mode(struct vcpu *v)
+{
+    if (!v->mode_known) {
+        v->mode = mode_of(v);
+        v->mode_known = true;
+    }
+    return v->mode;
+}
+
+/* One instruction by the interpreter, at s.rip. */
+static enum x86_stepped vcpu_interpret(struct vcpu *v)
+{
+    enum x86_stepped r;
+
+    vcpu_spill(v);
+    flags_pack(v);
+    v->count_step++;
+    r = x86_step(&v->c);
+    flags_unpack(v);
+    return r;
+}
+
+/* Control words may change without a mode hook. */
+static void vcpu_vector_mode(struct vcpu *v)
+{
+    if (v->mode_known && ((v->mode ^ mode_vector(&v->c.s)) & MODE_UNMASKED))
+        v->mode_known = false;
+}
+
+static const u8 *vcpu_leave(struct vcpu *v, enum stop why)
+{
+    vcpu_spill(v);
+    flags_pack(v);
+    v->stop = why;
+    return NULL;
+}
+
+static u64 vcpu_linear(const struct vcpu *v)
+{
+    if (x86_code64(&v->c.s))
+        return v->c.s.rip;
+    return (u32)(v->c.s.rip + v->c.s.seg[SEG_CS].base);
+}
+
+/* This vCPU holds addresses of translated code and of guest memory, or does not; cpus held. */
+void vcpu_step_in(struct vcpu *v)
+{
+    struct engine *g = v->engine;
+
+    while (g->stop_world)
+        pthread_cond_wait(&g->parked, &g->cpus);
+    g->cpus_in++;
+    v->inside = true;
+    if (atomic_load(&v->done) != atomic_load(&v->asked)) {
+        atomic_store(&v->done, atomic_load(&v->asked));
+        tlb_flush(v, FLUSH_ALL, 0);
+    }
+}
+void vcpu_step_out(struct vcpu *v)
+{
+    v->engine->cpus_in--;
+    v->inside = false;
+    pthread_cond_broadcast(&v->engine->parked);
+}
+
+/* Another thread asks: flush everything, or come out while the cache is emptied. */
+static void vcpu_requests(struct vcpu *v)
+{
+    struct engine *g = v->engine;
+
+    if (atomic_load(&v->done) == atomic_load(&v->asked) && !atomic_load(&g->stop_world))
+        return;
+    vcpu_spill(v);
+    pthread_mutex_lock(&g->cpus);
+    vcpu_step_out(v);
+    vcpu_step_in(v);
+    pthread_mutex_unlock(&g->cpus);
+}
+
+/* The cache is full: the others come out, then it is emptied. */
+static void vcpu_empty_cache(struct vcpu *v)
+{
+    struct engine *g = v->engine;
+
+    vcpu_spill(v);
+    pthread_mutex_lock(&g->cpus);
+    vcpu_step_out(v);
+    if (!g->stop_world) {
+        g->stop_world = true;
+        for (u32 i = 0; i < MAX_VCPUS; i++)
+            if (g->vcpu[i])
+                atomic_store(&g->vcpu[i]->c.pending, 1);
+        while (g->cpus_in)
+            pthread_cond_wait(&g->parked, &g->cpus);
+        pthread_mutex_lock(&g->lock);
+        cache_empty(g);
+        pthread_mutex_unlock(&g->lock);
+        for (u32 i = 0; i < MAX_VCPUS; i++)
+            if (g->vcpu[i])
+                atomic_fetch_add(&g->vcpu[i]->asked, 1);
+        g->stop_world = false;
+        pthread_cond_broadcast(&g->parked);
+    }
+    vcpu_step_in(v);
+    pthread_mutex_unlock(&g->cpus);
+}
+
+/* The state was replaced from outside. */
+void vcpu_loaded(struct vcpu *v)
+{
+    u64 header[8] = { 7 };
+    u32 mxcsr;
+
+    __builtin_memcpy(&mxcsr, v->c.s.xsave + 24, 4);
+    mxcsr &= 0xffff;
+    __builtin_memcpy(v->c.s.xsave + 24, &mxcsr, 4);
+    for (u32 i = 0; i < 8; i++)
+        __builtin_memcpy(v->c.s.xsave + 512 + 8 * i, &header[i], 8);
+    v->vectors = false;
+    v->mode_known = false;
+    flags_unpack(v);
+}
+
+/* The code bytes at lin: n of the page, n2 of the next one when code may be fetched there. */
+static const u8 *vcpu_code(struct vcpu *v, u64 lin, u64 gpa[2], u8 two[32], u32 n[2])
+{
+    u64 off = lin & (PAGE - 1), next;
+    const u8 *host = tlb_code(v, lin, &gpa[0]), *more = NULL;
+
+    n[0] = PAGE - (u32)off;
+    n[1] = 0;
+    if (!host || off <= PAGE - 15)
+        return host ? host + off : NULL;
+    next = lin + n[0];
+    if (!x86_code64(&v->c.s))
+        next = (u32)next;
+    more = tlb_code(v, next, &gpa[1]);
+    __builtin_memcpy(two, host + off, n[0]);
+    if (more) {
+        __builtin_memcpy(two + n[0], more, 15);
+        n[1] = 15;
+    }
+    return two;
+}
+
+/* A block for s.rip in this mode; NULL: interpret one instruction.  *global as its mapping. */
+static struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global)
+{
+    struct engine *g = v->engine;
+    u64 gpa[2] = { 0, 0 }, lin = vcpu_linear(v), rip = v->c.s.rip;
+    struct block *b;
+    const u8 *code;
+    u8 two[32];
+    u32 n[2];
+    int rc = 0;
+
+    if (mode & MODE_CS64K && rip > 0xffff)
+        return NULL;
+    code = vcpu_code(v, lin, gpa, two, n);
+    if (!code)
+        return NULL;
+    *global = gpa[0] & 1;
+    gpa[0] = (gpa[0] & -(u64)PAGE) | (lin & (PAGE - 1));
+    gpa[1] &= -(u64)PAGE;
+    pthread_mutex_lock(&g->lock);
+    b = cache_find(g, gpa[0], n[1] ? gpa[1] : 0, rip, mode);
+    if (!b) {
+        vcpu_spill(v);
+        rc = translate_block(g, gpa, rip, mode, code, n, &b);
+    }
+    pthread_mutex_unlock(&g->lock);
+    if (rc == -ENOSPC)
+        vcpu_empty_cache(v);
+    return rc ? NULL : b;
+}
+
+/* Takes events; false: leave, v->stop says why. */
+static bool vcpu_events(struct vcpu *v)
+{
+    struct x86_cpu *c = &v->c;
+
+    vcpu_requests(v);
+    if (x86_must_ask(c)) {
+        bool stop = false;
+        enum x86_stepped r;
+
+        vcpu_spill(v);
+        flags_pack(v);
+        r = x86_events(c, &stop);
+        flags_unpack(v);
+        if (r == STEP_SHUTDOWN || stop) {
+            v->stop = stop ? STOP_KICKED : STOP_SHUTDOWN;
+            return false;
+        }
+    }
+    v->stop = STOP_HALTED;
+    return !c->s.halted;
+}
+
+static bool vcpu_check_after(struct vcpu *v)
+{
+    vcpu_spill(v);
+    flags_pack(v);
+    return check_after(v);
+}
+static void vcpu_check_before(struct vcpu *v, const struct block *b)
+{
+    vcpu_spill(v);
+    flags_pack(v);
+    check_before(v, b);
+}
+
+/* From s.rip, wherever that is. */
+static const u8 *vcpu_next(struct vcpu *v)
+{
+    for (;;) {
+        struct block *b = NULL;
+        bool global = false;
+        u32 mode;
+
+        if (v->check_phase == CHECK_RUN && !vcpu_check_after(v))
+            return vcpu_leave(v, STOP_BROKEN);
+        if (!vcpu_events(v))
+            return vcpu_leave(v, v->stop);
+        mode = vcpu_mode(v);
+        if (!(mode & MODE_NEVER) && !v->c.s.shadow && !v->c.s.shadow_ss)
+            b = vcpu_block(v, mode, &global);
+        if (!b) {
+            if (vcpu_interpret(v) == STEP_SHUTDOWN)
+                return vcpu_leave(v, STOP_SHUTDOWN);
+            vcpu_vector_mode(v);
+            continue;
+        }
+        v->c.s.rflags &= ~(u64)FLAG_RF;
+        jump_slot(v, mode);
+        if (v->check)
+            vcpu_check_before(v, b);
+        else
+            jump_add(v, mode, v->c.s.rip, b, global);
+        v->flushed = false;
+        return b->entry;
+    }
+}
+
+/* The instruction at s.rip, number i of b, by the interpreter; on behind it if possible. */
+static const u8 *vcpu_step(struct vcpu *v, struct block *b, u32 i)
+{
+    u64 next = b->pc + b->at[i + 1];
+
+    v->flushed = false;
+    if (vcpu_interpret(v) == STEP_SHUTDOWN)
+        return vcpu_leave(v, STOP_SHUTDOWN);
+    vcpu_vector_mode(v);
+    if (v->c.s.rip != next || i + 1u >= b->ninsn || !b->host[i + 1] || b->dead || v->flushed ||
+        vcpu_mode(v) != b->mode || v->c.s.shadow || v->c.s.shadow_ss || v->c.s.halted ||
+        x86_must_ask(&v->c))
+        return vcpu_next(v);
+    return v->engine->rx + b->host[i + 1];
+}
+
+static const u8 *vcpu_miss(struct vcpu *v, struct block *b, const struct site *s)
+{
+    u64 page = v->arg[0];
+    u32 at = page >> 12 & (TLB_SIZE - 1);
+
+    /* a crossing access asks with the index of one page and the tag of the other */
+    if (s->b != 2 && (v->arg[1] & 0xffffffff) == (u64)at * sizeof(struct tlb_entry)) {
+        v->flushed = false;
+        if (tlb_fill(v, page, s->b) && !b->dead && !v->flushed)
+            return v->site + s->retry;
+    }
+    return vcpu_step(v, b, s->insn);
+}
+
+static const u8 *vcpu_exit(struct vcpu *v, struct block *b, u32 n)
+{
+    struct engine *g = v->engine;
+    struct block_exit *x = &b->exits[n];
+    u32 mode = b->mode;
+    bool global = false;
+    struct block *to;
+
+    v->c.s.rip = x->pc;
+    if (v->check || x86_must_ask(&v->c) || !v->mode_known || v->mode != mode)
+        return vcpu_next(v);
+    to = vcpu_block(v, mode, &global);
+    if (!to)
+        return vcpu_next(v);
+    pthread_mutex_lock(&g->lock);
+    if (to->gpa >> 12 == b->gpa >> 12) /* unless the page was mapped anew */
+        cache_link(g, x, to);
+    pthread_mutex_unlock(&g->lock);
+    return to->entry;
+}
+
+static const u8 *vcpu_native_fault(struct vcpu *v)
+{
+    struct engine *g = v->engine;
+    const u8 *at = v->fault_at;
+    struct block *b;
+    u32 i;
+
+    v->fault_at = NULL;
+    pthread_mutex_lock(&g->lock);
+    b = cache_by_host(g, at);
+    pthread_mutex_unlock(&g->lock);
+    if (!b)
+        return vcpu_leave(v, STOP_BROKEN);
+    for (i = b->ninsn; --i;)
+        if (b->host[i] && g->rx + b->host[i] <= at)
+            break;
+    if (b->host_flags >> i & 1)
+        flags_set(v, v->fault_flags);
+    v->c.s.rip = b->pc + b->at[i];
+    return vcpu_step(v, b, i);
+}
+
+const u8 *vcpu_main(struct vcpu *v)
+{
+    struct site s;
+    struct block *b;
+
+    if (v->fault_at)
+        return vcpu_native_fault(v);
+    if (!v->site)
+        return vcpu_next(v);
+    __builtin_memcpy(&s, v->site, sizeof(s));
+    if (s.why == WHY_INDIRECT) {
+        v->c.s.rip = v->arg[0];
+        return vcpu_next(v);
+    }
+    b = v->engine->blocks[s.block];
+    switch ((enum why)s.why) {
+    case WHY_EXIT:
+        return vcpu_exit(v, b, s.a);
+    case WHY_POLL:
+        v->c.s.rip = b->exits[s.a].pc;
+        return vcpu_next(v);
+    default:
+        break;
+    }
+    v->c.s.rip = b->pc + b->at[s.insn];
+    if (s.why == WHY_MISS)
+        return vcpu_miss(v, b, &s);
+    return vcpu_step(v, b, s.insn);
+}

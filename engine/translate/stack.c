@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* PUSH, POP, LEAVE and the stack pointer; guest rsp is host r9. */
+#include "engine/translate/build.h"
+
+#define AT(m) offsetof(struct vcpu, m)
+
+static u8 stack_width(const struct build *t)
+{
+    return is_code64(t) ? 8 : t->mode & MODE_STACK16 ? 2 : 4;
+}
+
+static struct access stack_access(const struct build *t, u8 base, i32 off, u32 size, bool write)
+{
+    return (struct access){ .seg = SEG_SS,
+                            .base = base,
+                            .index = X86_NOREG,
+                            .disp = off,
+                            .asize = stack_width(t),
+                            .size = size,
+                            .write = write };
+}
+
+/* rsp += by, without flags; destroys r10 with a 16-bit stack. */
+void stack_move(struct build *t, i32 by)
+{
+    struct emit *e = &t->e;
+
+    switch (stack_width(t)) {
+    case 8:
+        x_lea(e, R9, x_at(R9, by));
+        break;
+    case 4:
+        x_lea32(e, R9, x_at(R9, by));
+        break;
+    default:
+        x_lea32(e, R10, x_at(R9, by));
+        x_reg(e, 0x89 | X_66, R10, R9);
+    }
+}
+
+static u32 stack_store(u32 size)
+{
+    return size == 8 ? 0x89 | X_W : size == 4 ? 0x89 : 0x89 | X_66;
+}
+
+void stack_push_const(struct build *t, u64 val, u32 size)
+{
+    struct access a = stack_access(t, RSP, -(i32)size, size, true);
+    struct emit *e = &t->e;
+    struct xmem m = operand_check(t, &a);
+
+    if (size == 8 && (i64)val != (i32)val) {
+        m = operand_fold(t, m);
+        x_mov_imm(e, R10, val);
+        x_mem(e, stack_store(8), R10, &m);
+    } else {
+        x_mem(e, size == 8 ? 0xc7 | X_W : size == 4 ? 0xc7 : 0xc7 | X_66, 0, &m);
+        if (size == 2)
+            x_u16(e, (u16)val);
+        else
+            x_u32(e, (u32)val);
+    }
+    stack_move(t, -(i32)size);
+}
+
+static void stack_push_reg(struct build *t, u32 reg, u32 size)
+{
+    struct access a = stack_access(t, RSP, -(i32)size, size, true);
+    struct xmem m = operand_check(t, &a);
+
+    if (is_evicted(reg)) {
+        m = operand_fold(t, m);
+        x_load(&t->e, R10, gpr_at(reg));
+    }
+    x_mem(&t->e, stack_store(size), is_evicted(reg) ? R10 : host_of(reg), &m);
+    stack_move(t, -(i32)size);
+}
+
+static void stack_push_mem(struct build *t, const struct x86_insn *in, u32 size)
+{
+    struct access from, to = stack_access(t, RSP, -(i32)size, size, true);
+    struct emit *e = &t->e;
+    struct xmem m;
+
+    operand_of(t, in, &from);
+    m = operand_check(t, &from);
+    x_mem(e, size == 8 ? 0x8b | X_W : size == 4 ? 0x8b : 0x0fb7, R10, &m);
+    x_store(e, AT(keep[1]), R10);
+    m = operand_fold(t, operand_check(t, &to));
+    x_load(e, R10, AT(keep[1]));
+    x_mem(e, stack_store(size), R10, &m);
+    stack_move(t, -(i32)size);
+}
+
+static bool stack_push(struct build *t, const struct x86_insn *in)
+{
+    u32 size = in->osize;
+
+    flags_free(t, t->live[t->i]);
+    if (in->mem != X86_NOREG)
+        stack_push_mem(t, in, size);
+    else if (in->opd[0].kind == OPD_GPR)
+        stack_push_reg(t, in->opd[0].reg, size);
+    else if (in->opd[0].kind == OPD_IMM)
+        stack_push_const(t, in->imm, size);
+    else
+        return false;
+    return true;
+}
+
+static bool stack_pop(struct build *t, const struct x86_insn *in)
+{
+    u32 size = in->osize, reg = in->opd[0].reg, op = size == 2 ? 0x8b | X_66 : 0x8b;
+    struct access a = stack_access(t, RSP, 0, size, false);
+    struct emit *e = &t->e;
+    struct xmem m;
+
+    if (in->opd[0].kind != OPD_GPR || (reg == RSP && stack_width(t) != 8) ||
+        (is_evicted(reg) && size != 8))
+        return false;
+    flags_free(t, t->live[t->i]);
+    m = operand_check(t, &a);
+    if (size == 8)
+        op |= X_W;
+    if (is_evicted(reg)) {
+        x_mem(e, op, R10, &m);
+        x_store(e, gpr_at(reg), R10);
+    } else {
+        x_mem(e, op, host_of(reg), &m);
+    }
+    if (reg != RSP)
+        stack_move(t, (i32)size);
+    return true;
+}
+
+static bool stack_leave(struct build *t, const struct x86_insn *in)
+{
+    struct access a = stack_access(t, RBP, 0, in->osize, false);
+    struct emit *e = &t->e;
+    struct xmem m;
+    u32 w = in->osize == 8 ? X_W : 0;
+
+    if (in->osize != stack_width(t) || in->osize == 2)
+        return false;
+    flags_free(t, t->live[t->i]);
+    m = operand_check(t, &a);
+    x_mem(e, 0x8b | w, R10, &m);
+    x_mem(e, 0x8d | w, R9, &(struct xmem){ .base = RBP, .index = X_NONE, .disp = in->osize });
+    x_reg(e, 0x89 | w, R10, RBP);
+    return true;
+}
+
+bool stack_insn(struct build *t, const struct x86_insn *in)
+{
+    switch (in->op) {
+    case ZYDIS_MNEMONIC_PUSH:
+        return stack_push(t, in);
+    case ZYDIS_MNEMONIC_POP:
+        return stack_pop(t, in);
+    case ZYDIS_MNEMONIC_LEAVE:
+        return stack_leave(t, in);
+    default:
+        return false;
+    }
+}

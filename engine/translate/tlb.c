@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The tables that translated code looks in: linear page to host memory, guest pc to host pc,
+ * and the page cache of code for the dispatcher.  Each belongs to one vCPU; other threads
+ * only take entries away, by making a tag one that never matches.
+ */
+#include "engine/translate/translate_int.h"
+
+#define JUMP_NOWHERE 0x8000000000000001ull
+
+static void tlb_clear_set(struct vcpu *v, u32 set)
+{
+    struct fill_log *l = &v->tlb_log[set];
+
+    if (set != 1 && l->n <= LOG_SIZE) {
+        for (u32 i = 0; i < l->n; i++)
+            v->tlb[set][l->at[i]].read = v->tlb[set][l->at[i]].write = TLB_NONE;
+    } else {
+        for (u32 i = 0; i < TLB_SIZE; i++)
+            v->tlb[set][i].read = v->tlb[set][i].write = TLB_NONE;
+    }
+    l->n = 0;
+    v->stack[set].page = TLB_NONE;
+}
+
+/* The supervisor's own set: only what is not global; its log holds just those. */
+static void tlb_clear_local(struct vcpu *v)
+{
+    struct fill_log *l = &v->tlb_log[1];
+    struct tlb_entry *t = v->tlb[1];
+
+    v->stack[1].page = TLB_NONE;
+    if (l->n <= LOG_SIZE) {
+        for (u32 i = 0; i < l->n; i++)
+            if (!(t[l->at[i]].gpa & 1))
+                t[l->at[i]].read = t[l->at[i]].write = TLB_NONE;
+    } else {
+        for (u32 i = 0; i < TLB_SIZE; i++)
+            if (!(t[i].gpa & 1))
+                t[i].read = t[i].write = TLB_NONE;
+    }
+    l->n = 0;
+}
+
+static void log_add(struct fill_log *l, u32 at)
+{
+    if (l->n < LOG_SIZE)
+        l->at[l->n] = (u16)at;
+    if (l->n <= LOG_SIZE)
+        l->n++;
+}
+
+static void jump_forget(struct vcpu *v, struct jump *j)
+{
+    __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_RELAXED);
+    j->host = engine_rx(v->engine, v->engine->no_jump);
+}
+static void jump_clear(struct vcpu *v, u32 slot, bool all)
+{
+    struct fill_log *l = &v->jump_log[slot];
+
+    if (!all && l->n <= LOG_SIZE) {
+        for (u32 i = 0; i < l->n; i++)
+            jump_forget(v, &v->jumps[slot][l->at[i]]);
+    } else {
+        for (u32 i = 0; i < JUMP_SIZE; i++)
+            jump_forget(v, &v->jumps[slot][i]);
+        for (u32 i = 0; i < LEN(v->jump_pages[slot]); i++)
+            v->jump_pages[slot][i] = 0;
+    }
+    l->n = 0;
+}
+
+/* Entries of one page, and of an instruction that reaches into it. */
+static void jump_clear_page(struct vcpu *v, u32 slot, u64 page)
+{
+    u32 bit = page >> 12 & 0xfff, before = (page - PAGE) >> 12 & 0xfff;
+
+    if (!(v->jump_pages[slot][bit / 64] >> bit % 64 & 1) &&
+        !(v->jump_pages[slot][before / 64] >> before % 64 & 1))
+        return;
+    for (u32 i = 0; i < JUMP_SIZE; i++)
+        if (v->jumps[slot][i].pc - (page - 15) < PAGE + 15)
+            jump_forget(v, &v->jumps[slot][i]);
+}
+
+static bool large_test(const struct vcpu *v, u64 lin)
+{
+    u32 a = lin >> 21 & 0xffff, b = lin >> 30 & 0xffff;
+
+    return v->large[0][a / 64] >> a % 64 & 1 || v->large[1][b / 64] >> b % 64 & 1;
+}
+static void large_add(struct vcpu *v, u64 lin, u64 size)
+{
+    bool huge = size > 1ull << 22;
+    u32 a = lin >> (huge ? 30 : 21) & 0xffff;
+
+    v->large[huge][a / 64] |= 1ull << a % 64;
+    if (size == 1u << 22) {
+        a ^= 1; /* 4 MiB: two of 2 MiB */
+        v->large[0][a / 64] |= 1ull << a % 64;
+    }
+}
+
+static void code_clear(struct vcpu *v, enum x86_flush how)
+{
+    for (u32 i = 0; i < CODE_TLB; i++)
+        if (how == FLUSH_ALL || !(v->code[i].gpa & 1))
+            v->code[i].page = TLB_NONE;
+}
+
+static void tlb_flush_page(struct vcpu *v, u64 lin)
+{
+    u64 page = lin & -(u64)PAGE;
+    u32 at = lin >> 12 & (TLB_SIZE - 1);
+
+    for (u32 s = 0; s < TLB_SETS; s++) {
+        struct tlb_entry *t = &v->tlb[s][at];
+
+        if (t->read == page || t->write == page)
+            t->read = t->write = TLB_NONE;
+        if (v->stack[s].page == page)
+            v->stack[s].page = TLB_NONE;
+    }
+    for (u32 i = 0; i < JUMP_SLOTS; i++)
+        jump_clear_page(v, i, page);
+    at = lin >> 12 & (CODE_TLB - 1);
+    if ((v->code[at].page & -(u64)PAGE) == page)
+        v->code[at].page = TLB_NONE;
+}
+
+void tlb_flush(struct vcpu *v, enum x86_flush how, u64 lin)
+{
+    v->flushed = true;
+    if (how == FLUSH_PAGE && !large_test(v, lin)) {
+        tlb_flush_page(v, lin);
+        return;
+    }
+    if (how == FLUSH_PAGE)
+        how = FLUSH_ALL;
+    tlb_clear_set(v, 0);
+    tlb_clear_set(v, 2);
+    jump_clear(v, 0, how == FLUSH_ALL);
+    jump_clear(v, 3, how == FLUSH_ALL);
+    code_clear(v, how);
+    if (how == FLUSH_NONGLOBAL) {
+        tlb_clear_local(v);
+        jump_clear(v, 1, false);
+        jump_clear(v, 2, false);
+        return;
+    }
+    tlb_clear_set(v, 1);
+    jump_clear(v, 1, true);
+    jump_clear(v, 2, true);
+    for (u32 i = 0; i < LEN(v->large[0]); i++)
+        v->large[0][i] = v->large[1][i] = 0;
+}
+
+void tlb_init(struct vcpu *v)
+{
+    for (u32 s = 0; s < TLB_SETS; s++)
+        v->tlb_log[s].n = LOG_SIZE + 1;
+    tlb_flush(v, FLUSH_ALL, 0);
+}
+
+static _Atomic u8 *page_flags(struct engine *g, u64 gpa)
+{
+    return gpa >> 12 < g->pages ? &g->page[gpa >> 12] : NULL;
+}
+
+/* May stores to the page be done by translated code?  Says that they are. */
+static bool tlb_claim_write(struct engine *g, u64 gpa)
+{
+    _Atomic u8 *f = page_flags(g, gpa);
+
+    if (!f)
+        return false;
+    if (!(atomic_load_explicit(f, memory_order_relaxed) & PAGE_WRITTEN))
+        atomic_fetch_or(f, PAGE_WRITTEN);
+    return !(atomic_load(f) & PAGE_CODE);
+}
+
+static bool tlb_may_write(struct vcpu *v, const struct x86_mapping *m, bool write)
+{
+    const struct x86_state *s = &v->c.s;
+
+    if (write)
+        return true;
+    return m->write && m->dirty && !(s->cr4 & CR4_PKE) && (x86_cpl(s) != 3 || m->user);
+}
+
+bool tlb_fill(struct vcpu *v, u64 lin, bool write)
+{
+    struct engine *g = v->engine;
+    u64 page = lin & -(u64)PAGE, gpa;
+    u32 set = mode_set(v->mode), at = lin >> 12 & (TLB_SIZE - 1);
+    struct tlb_entry *t = &v->tlb[set][at];
+    const struct mem_slot *slot;
+    struct x86_mapping m;
+    bool writable;
+
+    v->count_miss++;
+    vcpu_spill(v);
+    if (x86_walk(&v->c, page, write, false, ACCESS_CPL, &m))
+        return false;
+    gpa = m.gpa & -(u64)PAGE;
+    slot = x86_slot(&g->mem, gpa);
+    if (!slot)
+        return false;
+    writable = !slot->readonly && tlb_may_write(v, &m, write) && (write || !slot->log_dirty);
+    t->write = TLB_NONE;
+    t->read = TLB_NONE;
+    t->addend = (u64)(uintptr_t)slot->host + (gpa - slot->gpa) - page;
+    t->gpa = gpa | m.global;
+    if (writable && tlb_claim_write(g, gpa)) {
+        if (slot->log_dirty)
+            x86_memory_mark(&g->mem, gpa, PAGE);
+        t->write = page;
+        atomic_thread_fence(memory_order_seq_cst);
+        if (!tlb_claim_write(g, gpa)) /* it became code between */
+            t->write = TLB_NONE;
+    }
+    t->read = page;
+    if (set != 1 || !m.global)
+        log_add(&v->tlb_log[set], at);
+    if (m.size > PAGE)
+        large_add(v, page, m.size);
+    return !write || t->write == page;
+}
+
+void tlb_drop_writes(struct engine *g, u64 gpa)
+{
+    _Atomic u8 *f = page_flags(g, gpa);
+    u8 was = atomic_fetch_or(f, PAGE_CODE);
+
+    if (was & PAGE_CODE || !(was & PAGE_WRITTEN))
+        return;
+    atomic_fetch_and(f, (u8)~PAGE_WRITTEN);
+    for (u32 n = 0; n < MAX_VCPUS; n++) {
+        struct vcpu *v = g->vcpu[n];
+
+        for (u32 s = 0; v && s < TLB_SETS; s++)
+            for (u32 i = 0; i < TLB_SIZE; i++)
+                if ((v->tlb[s][i].gpa & -(u64)PAGE) == gpa)
+                    __atomic_store_n(&v->tlb[s][i].write, TLB_NONE, __ATOMIC_RELAXED);
+        for (u32 s = 0; v && s < TLB_SETS; s++)
+            __atomic_store_n(&v->stack[s].page, TLB_NONE, __ATOMIC_RELAXED);
+    }
+}
+
+const u8 *tlb_code(struct vcpu *v, u64 lin, u64 *gpa)
+{
+    u64 page = lin & -(u64)PAGE, tag = page | (v->mode & MODE_USER ? 1 : 0);
+    struct code_tlb *t = &v->code[lin >> 12 & (CODE_TLB - 1)];
+    struct x86_mapping m;
+    u8 *host;
+
+    if (t->page != tag) {
+        vcpu_spill(v);
+        if (x86_walk(&v->c, page, false, true, ACCESS_CPL, &m))
+            return NULL;
+        m.gpa &= -(u64)PAGE;
+        host = x86_ram(&v->engine->mem, m.gpa, PAGE, false);
+        if (!host || m.gpa >> 12 >= v->engine->pages)
+            return NULL;
+        t->page = tag;
+        t->gpa = m.gpa | m.global;
+        t->host = host;
+        if (m.size > PAGE)
+            large_add(v, page, m.size);
+    }
+    *gpa = t->gpa;
+    return t->host;
+}
+
+void jump_slot(struct vcpu *v, u32 mode)
+{
+    u32 slot = mode_slot(mode);
+    u64 base = slot == 3 ? v->c.s.seg[SEG_CS].base : 0;
+
+    if (v->slot_mode[slot] == mode && v->slot_base[slot] == base)
+        return;
+    jump_clear(v, slot, true);
+    v->slot_mode[slot] = mode;
+    v->slot_base[slot] = base;
+}
+
+void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool global)
+{
+    u32 slot = mode_slot(mode), at = pc & (JUMP_SIZE - 1), page = pc >> 12 & 0xfff;
+    struct jump *j = &v->jumps[slot][at];
+
+    jump_slot(v, mode);
+    __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_RELAXED);
+    __atomic_store_n(&j->host, b->entry, __ATOMIC_RELEASE);
+    __atomic_store_n(&j->pc, pc, __ATOMIC_SEQ_CST);
+    if (!(global && (slot == 1 || slot == 2)))
+        log_add(&v->jump_log[slot], at);
+    v->jump_pages[slot][page / 64] |= 1ull << page % 64;
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&b->dead))
+        jump_forget(v, j);
+}
+
+void jump_drop(struct vcpu *v, u64 pc, const u8 *host)
+{
+    for (u32 s = 0; s < JUMP_SLOTS; s++) {
+        struct jump *j = &v->jumps[s][pc & (JUMP_SIZE - 1)];
+
+        if (__atomic_load_n(&j->host, __ATOMIC_ACQUIRE) == host)
+            __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_SEQ_CST);
+    }
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef ENGINE_TRANSLATE_INT_H
+#define ENGINE_TRANSLATE_INT_H
+#include "engine/translate/emit.h"
+#include "engine/x86/cpu.h"
+#include "engine/x86/memory.h"
+#include <pthread.h>
+
+/*
+ * The block translator.  Guest code becomes host code that keeps guest registers in the same
+ * host registers (guest rsp in r9; guest r9 r10 r11 in the vCPU block, since r10 and r11 are
+ * scratch), arithmetic flags in the host's, x87 and vector state in the host's.  gs points to
+ * struct vcpu.  Whatever is not translated is done by x86_step on the state in the block.
+ *
+ * Everything in this folder is compiled for general registers only, so C called from
+ * translated code leaves the guest's vector state alone; vcpu_spill puts it into the block
+ * before code that may use it is called.
+ */
+enum {
+    TLB_BITS = 12,
+    TLB_SIZE = 1 << TLB_BITS,
+    TLB_SETS = 3, /* user; supervisor; supervisor with SMAP and AC */
+    JUMP_BITS = 12,
+    JUMP_SIZE = 1 << JUMP_BITS,
+    JUMP_SLOTS = 4,  /* by mode: 64-bit user, supervisor, supervisor with AC; the rest */
+    LOG_SIZE = 1024, /* entries remembered for a cheap flush */
+    BLOCK_INSNS = 64,
+    BLOCK_EXITS = 8,
+    PAGE = 4096,
+};
+#define TLB_NONE (~0ull) /* a tag that no address has */
+
+struct tlb_entry {
+    u64 read, write; /* linear page that the entry is good for, or TLB_NONE */
+    u64 addend;      /* host address minus linear address */
+    u64 gpa;         /* guest-physical page; bit 0: global */
+};
+struct jump {
+    u64 pc;
+    const u8 *host;
+};
+/* Which entries of a table were filled since it was flushed. */
+struct fill_log {
+    u32 n; /* > LOG_SIZE: too many to remember */
+    u16 at[LOG_SIZE];
+};
+struct code_tlb {
+    u64 page, gpa; /* page | user, or TLB_NONE; gpa | global */
+    const u8 *host;
+};
+enum { CODE_TLB = 256 };
+
+/* What a block is translated for; also which tables its code uses. */
+enum mode_bits {
+    MODE_SIZE = 3, /* enum x86_mode */
+    MODE_USER = 1 << 2,
+    MODE_SET_SHIFT = 3,
+    MODE_SET = 3 << MODE_SET_SHIFT,
+    MODE_STACK16 = 1 << 5,
+    MODE_FLAT = 1 << 6,   /* ES SS DS: base 0, 4 GiB, read and write */
+    MODE_CS64K = 1 << 7,  /* CS limit ffff, else none that matters */
+    MODE_NO_X87 = 1 << 8, /* these instructions are left to the interpreter */
+    MODE_NO_SSE = 1 << 9,
+    MODE_NO_AVX = 1 << 10,
+    MODE_UNMASKED = 1 << 11, /* floating-point exceptions may be taken */
+    MODE_NEVER = 1u << 31,   /* not translated at all */
+};
+
+struct vcpu {
+    struct x86_cpu c; /* first */
+    struct engine *engine;
+
+    /* used by translated code */
+    struct vcpu *self;
+    const u8 *site;                /* where C was called from: behind the call; NULL: from enter */
+    const u8 *resume;              /* where C wants to go on */
+    u64 arg[2];                    /* r10 and r11 at the call */
+    u64 keep[3];                   /* scratch */
+    u16 flags;                     /* OF in the low byte, LAHF's in the high one */
+    bool vectors;                  /* the guest's vector state is in the host's registers */
+    const u8 *fault_at;            /* host address of a native fault */
+    u64 fault_flags;               /* RFLAGS there */
+    i64 seg_read[6], seg_write[6]; /* last offset that may be accessed in legacy modes; or -1 */
+    struct {
+        u64 page, addend;
+    } stack[TLB_SETS];
+
+    /* the rest */
+    u32 mode; /* of the state, when mode_known */
+    bool mode_known, flushed;
+    u8 check_phase; /* enum check_phase */
+    u32 slot_mode[JUMP_SLOTS];
+    u64 slot_base[JUMP_SLOTS];
+    struct fill_log tlb_log[TLB_SETS], jump_log[JUMP_SLOTS];
+    u64 jump_pages[JUMP_SLOTS][64]; /* hashed pages that the jump cache has entries of */
+    struct code_tlb code[CODE_TLB];
+    u64 large[2][1024]; /* hashed 2 MiB and 1 GiB regions that large pages filled from */
+    enum stop stop;
+    bool inside;             /* it may hold addresses of code and memory; under engine.cpus */
+    atomic_uint asked, done; /* requests to flush everything: numbers */
+    struct err *err;
+    struct check *check;
+    u64 count_exit, count_miss, count_step;
+
+    _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
+    struct jump jumps[JUMP_SLOTS][JUMP_SIZE];
+};
+
+/* A direct exit of a block. */
+struct block_exit {
+    struct block *from, *to; /* to: NULL while not linked */
+    struct block_exit *next; /* among those linked to the same block */
+    u8 *rel;                 /* the jump's displacement, to be patched */
+    u8 *stub;                /* where it points when not linked */
+    u64 pc;
+    bool host_flags; /* flags are in the host when the jump is taken */
+};
+struct block {
+    u64 gpa, gpa2, pc; /* gpa2: second page of an instruction that crosses, or 0 */
+    u32 mode, id;
+    u16 len;
+    u8 ninsn, nexit;
+    atomic_bool dead;
+    bool interpret;       /* its first instruction is not translated */
+    const u8 *code;       /* where its host code starts; executable addresses, all three */
+    const u8 *entry;      /* with flags in memory */
+    const u8 *entry_host; /* with flags in the host */
+    const u8 *end;
+    u32 *host;      /* per instruction: offset in the code cache, 0 when none */
+    u16 *at;        /* per instruction, and the end: offset of its bytes */
+    u32 *undefined; /* lock-step only: flags undefined behind each; NULL: not compared */
+    u64 host_flags; /* bit n: a native fault of instruction n has its flags in the host */
+    u64 lines;      /* 64-byte pieces of the page that the translation depends on */
+    struct block *hash_next, *page_next, *page2_next;
+    struct block_exit *exits, *incoming;
+};
+
+struct code_page {
+    struct code_page *next;
+    u64 gpa;
+    u64 lines;                    /* 64-byte pieces that hold translated bytes */
+    struct block *first, *second; /* that start here; that reach in from the page before */
+};
+
+enum { HASH_SIZE = 1 << 16, PAGE_HASH = 1 << 12, MAX_VCPUS = 64 };
+enum { PAGE_CODE = 1, PAGE_WRITTEN = 2 }; /* engine.page flags */
+
+struct engine {
+    struct engine_options options;
+    struct x86_memory mem;
+    struct x86_hooks hooks;
+
+    u8 *rw, *rx;                                        /* the two mappings of the code cache */
+    u64 size, used, start;                              /* start: behind the fixed code */
+    u8 *go_in, *to_c, *to_c_flags, *on_fault, *no_jump; /* fixed code, writable addresses */
+
+    pthread_mutex_t lock; /* translation, links, pages */
+    struct block **hash;
+    struct code_page *page_hash[PAGE_HASH];
+    struct block **blocks; /* by id, in order of host address */
+    u32 nblock, room;
+    struct chunk *chunks;
+    struct build *build; /* the translator's work space */
+    _Atomic u8 *page;    /* a byte a guest page: PAGE_* */
+    u64 pages;
+
+    pthread_mutex_t cpus;
+    pthread_cond_t parked;
+    struct vcpu *vcpu[MAX_VCPUS];
+    atomic_bool stop_world; /* the cache is about to be emptied: come out */
+    u32 cpus_in;            /* vCPUs that hold addresses of translated code */
+
+    u64 count_block, count_bytes, count_invalid, count_full;
+    atomic_ulong *steps; /* by mnemonic */
+};
+
+static inline u8 *engine_rx(const struct engine *g, const u8 *rw)
+{
+    return g->rx + (rw - g->rw);
+}
+static inline u8 *engine_rw(const struct engine *g, const u8 *rx)
+{
+    return g->rw + (rx - g->rx);
+}
+static inline u32 mode_set(u32 mode)
+{
+    return (mode & MODE_SET) >> MODE_SET_SHIFT;
+}
+static inline u32 mode_slot(u32 mode)
+{
+    return (mode & MODE_SIZE) == X86_MODE64 ? mode_set(mode) : 3;
+}
+
+/* Why translated code calls C: in the 8 bytes behind the call. */
+enum why { WHY_MISS, WHY_STEP, WHY_EXIT, WHY_INDIRECT, WHY_POLL, WHY_STRING };
+struct site {
+    u32 block;
+    u8 why, insn; /* number in the block */
+    u8 a, b;      /* WHY_MISS: bytes, write; WHY_EXIT: number of the exit */
+    i32 retry;    /* WHY_MISS, WHY_POLL: from the site to where to go on */
+};
+
+/* glue.c: the fixed code, and moving vector state */
+int glue_emit(struct engine *g);
+void glue_enter(struct vcpu *v);
+void vcpu_spill(struct vcpu *v);
+int glue_signals(void);
+extern _Thread_local struct vcpu *glue_vcpu;
+
+/* tlb.c */
+void tlb_init(struct vcpu *v);
+bool tlb_fill(struct vcpu *v, u64 lin, bool write); /* false: only the interpreter can do it */
+void tlb_flush(struct vcpu *v, enum x86_flush how, u64 lin);
+void tlb_drop_writes(struct engine *g, u64 gpa); /* no store to the page goes unseen from now */
+const u8 *tlb_code(struct vcpu *v, u64 lin, u64 *gpa); /* host address of code; NULL: none */
+void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool global);
+void jump_drop(struct vcpu *v, u64 pc, const u8 *host);
+void jump_slot(struct vcpu *v, u32 mode); /* the mode's part of the jump cache is its own */
+
+/* cache.c: blocks, links, code pages; engine lock held but for cache_map and cache_wrote */
+int cache_map(u64 size, u8 **rw, u8 **rx, struct err *e);
+int cache_open(struct engine *g, struct err *e);
+void cache_close(struct engine *g);
+void *cache_alloc(struct engine *g, size_t n);
+struct block *cache_find(struct engine *g, u64 gpa, u64 gpa2, u64 pc, u32 mode);
+int cache_add(struct engine *g, struct block *b);
+struct block *cache_by_host(struct engine *g, const u8 *rx);
+void cache_link(struct engine *g, struct block_exit *x, struct block *to);
+void cache_wrote(struct engine *g, u64 gpa, u64 len);
+void cache_empty(struct engine *g);
+
+/* block.c; engine lock held.  gpa: of the first byte, and of the next page; code: n[0]
+ * bytes up to the end of the page and n[1] of the next one.  -ENOSPC: the cache is full. */
+int translate_open(struct engine *g);
+void translate_close(struct engine *g);
+int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
+                    const u32 n[2], struct block **b);
+
+/* run.c */
+u32 vcpu_mode(struct vcpu *v);
+const u8 *vcpu_main(struct vcpu *v); /* called by the fixed code; where to go on; NULL: leave */
+void vcpu_step_in(struct vcpu *v);
+void vcpu_step_out(struct vcpu *v);
+void vcpu_loaded(struct vcpu *v);
+
+/* string.c */
+bool string_run(struct vcpu *v, const struct x86_insn *in);
+
+/* check.c; vector state spilled, flags packed */
+enum check_phase { CHECK_NONE, CHECK_TRIAL, CHECK_RUN };
+int check_new(struct vcpu *v);
+void check_free(struct vcpu *v);
+void check_before(struct vcpu *v, const struct block *b);
+bool check_after(struct vcpu *v);
+void check_wrote(struct vcpu *v, u64 gpa, u32 len);
+#endif

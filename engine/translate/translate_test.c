@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The same programs under the interpreter and the translator, in 16, 32 and 64-bit code. */
+#include "engine/x86/cpu.h"
+#include "tests/check.h"
+#include <pthread.h>
+#include <sys/mman.h>
+
+extern const struct engine_ops engine_translate, engine_interpret;
+
+enum { RAM = 4 << 20, CODE = 0x10000, STACK = 0x80000, DATA = 0x200000, TABLES = 0x300000 };
+enum { CPUS = 2 };
+
+struct rig {
+    const struct engine_ops *ops;
+    void *engine;
+    struct vcpu *v[CPUS];
+    u8 *ram;
+    u32 ports;
+    _Atomic int vector; /* what waits */
+};
+
+static u64 rig_in(void *arg, u16 port, u32 size)
+{
+    struct rig *r = arg;
+
+    return r->ports++ + port;
+}
+static void rig_out(void *arg, u16 port, u32 size, u64 val)
+{
+    struct rig *r = arg;
+
+    if (port == 0x10) /* interrupt me */
+        r->vector = (int)(val & 0xff);
+    r->ports += (u32)val;
+    if (port == 0x10)
+        r->ops->kick(r->v[0]);
+}
+static bool rig_port(void *arg, struct x86_state *s, u16 port, u32 size, bool out)
+{
+    return false;
+}
+static u64 rig_load(void *arg, u64 gpa, u32 size)
+{
+    return gpa * 3;
+}
+static void rig_store(void *arg, u64 gpa, u32 size, u64 val)
+{
+    struct rig *r = arg;
+
+    r->ports += (u32)(gpa ^ val);
+}
+static int rig_rdmsr(void *arg, u32 msr, u64 *val)
+{
+    return -1;
+}
+static int rig_wrmsr(void *arg, u32 msr, u64 val)
+{
+    return -1;
+}
+static void rig_cpuid(void *arg, u32 leaf, u32 sub, u32 regs[4])
+{
+}
+static bool rig_hypercall(void *arg, struct x86_state *regs, u8 kind)
+{
+    return false;
+}
+static int rig_vector(void *arg, u32 open)
+{
+    struct rig *r = arg;
+    int v = r->vector;
+
+    if (v >= 0 && !(open & OPEN_INTR))
+        return VECTOR_LATER;
+    if (v != VECTOR_NONE)
+        r->vector = VECTOR_NONE;
+    return v;
+}
+static u8 rig_tpr(void *arg)
+{
+    return 0;
+}
+static void rig_tpr_set(void *arg, u8 val)
+{
+}
+
+static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus, bool check)
+{
+    struct engine_options o = {
+        .tsc_hz = 1000000000, .apic_ids = cpus, .check = check, .cache_size = 4 << 20
+    };
+    struct cpu_io io = { r,          rig_in,    rig_out,    rig_port,  rig_load,
+                         rig_store,  rig_rdmsr, rig_wrmsr,  rig_cpuid, rig_hypercall,
+                         rig_vector, rig_tpr,   rig_tpr_set };
+    struct mem_slot slot = { .gpa = 0, .len = RAM };
+    struct err e = { 0 };
+
+    memset(r, 0, sizeof(*r));
+    r->ops = ops;
+    r->vector = VECTOR_NONE;
+    r->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    slot.host = r->ram;
+    CHECK_EQ(ops->open(&r->engine, &o, &e), 0);
+    CHECK_EQ(ops->slots(r->engine, &slot, 1, &e), 0);
+    for (u32 i = 0; i < cpus; i++)
+        CHECK_EQ(ops->cpu_open(r->engine, i, &io, &r->v[i], &e), 0);
+}
+
+static void rig_close(struct rig *r)
+{
+    for (u32 i = 0; i < CPUS; i++)
+        if (r->v[i])
+            r->ops->cpu_close(r->v[i]);
+    r->ops->close(r->engine);
+    munmap(r->ram, RAM);
+}
+
+/* Page tables that map 1 GiB one to one, the first 2 MiB in 4 KiB pages. */
+static void rig_tables(u8 *ram)
+{
+    u64 *t = (u64 *)(void *)(ram + TABLES);
+
+    t[0] = (TABLES + 0x1000) | 7;
+    t[512] = (TABLES + 0x2000) | 7;
+    for (u64 i = 0; i < 512; i++)
+        t[1024 + i] = i << 21 | 0x87;
+    t[1024] = (TABLES + 0x3000) | 7;
+    for (u64 i = 0; i < 512; i++)
+        t[1536 + i] = i << 12 | 7;
+}
+
+static void rig_segments(struct x86_state *s, u32 code)
+{
+    struct x86_segment data = { .limit = 0xffffffff,
+                                .sel = 16,
+                                .attr = 3 | ATTR_S | ATTR_P | ATTR_DB | ATTR_G };
+    struct x86_segment cs = { .limit = 0xffffffff,
+                              .sel = 8,
+                              .attr = 11 | ATTR_S | ATTR_P | ATTR_G | code };
+
+    for (u32 i = SEG_ES; i <= SEG_GS; i++)
+        s->seg[i] = i == SEG_CS ? cs : data;
+}
+
+static void rig_state(struct x86_state *s, enum x86_mode mode)
+{
+    x86_state_reset(s, 0);
+    s->rip = CODE;
+    s->gpr[RSP] = STACK;
+    s->cr4 = CR4_OSFXSR | CR4_OSXSAVE | CR4_OSXMMEXCPT;
+    s->xcr0 = 7;
+    if (mode == X86_MODE16) {
+        s->seg[SEG_CS].base = CODE;
+        s->seg[SEG_CS].sel = CODE >> 4;
+        s->seg[SEG_SS].base = s->seg[SEG_DS].base = s->seg[SEG_ES].base = 0x20000;
+        s->seg[SEG_SS].sel = s->seg[SEG_DS].sel = s->seg[SEG_ES].sel = 0x2000;
+        s->rip = 0;
+        s->gpr[RSP] = 0xfff0;
+        return;
+    }
+    s->cr0 = CR0_PE | CR0_NE | CR0_ET;
+    rig_segments(s, mode == X86_MODE64 ? ATTR_L : ATTR_DB);
+    if (mode == X86_MODE64) {
+        s->cr0 |= CR0_PG | CR0_WP;
+        s->cr4 |= CR4_PAE;
+        s->efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE;
+        s->cr3 = TABLES;
+    }
+}
+
+/* What a program left behind. */
+struct result {
+    enum stop stop;
+    struct x86_state s;
+    u8 *ram;
+};
+
+struct program {
+    enum x86_mode mode;
+    const u8 *code;
+    u32 size;
+    void (*prepare)(u8 *ram, struct x86_state *s);
+};
+
+static void show(void *arg, const char *n, u64 v)
+{
+    printf("# %s %llu\n", n, (unsigned long long)v);
+}
+{
+    printf("# %s %llu\n", n, (unsigned long long)v);
+}
+static void program_run(const struct program *p, const struct engine_ops *ops, bool check,
+                        struct result *out)
+{
+    struct err e = { 0 };
+    struct x86_state s;
+    struct rig r;
+
+    rig_open(&r, ops, 1, check);
+    rig_tables(r.ram);
+    memcpy(r.ram + CODE, p->code, p->size);
+    rig_state(&s, p->mode);
+    for (u32 i = 0; i < 16; i++)
+        if (i != RSP)
+            s.gpr[i] = p->mode == X86_MODE64 ? 0x0123456789abcdefull * (i + 1) : 0x12345679u * i;
+    if (p->prepare)
+        p->prepare(r.ram, &s);
+    r.ops->set(r.v[0], &s);
+    out->stop = r.ops->run(r.v[0], &e);
+    r.ops->get(r.v[0], &out->s);
+    if (getenv("STATS"))
+        r.ops->stats(r.engine, show, NULL);
+    out->ram = malloc(RAM);
+    memcpy(out->ram, r.ram, RAM);
+    rig_close(&r);
+}
+
+enum { NO_AF = 1 };
+static void program_compare(const struct program *p)
+{
+    struct result a, b;
+
+    program_run(p, &engine_interpret, false, &a);
+    program_run(p, &engine_translate, true, &b);
+    CHECK_EQ(a.stop, b.stop);
+    free(b.ram);
+    program_run(p, &engine_translate, false, &b);
+    CHECK_EQ(a.stop, b.stop);
+    CHECK_EQ(a.s.rip, b.s.rip);
+    for (u32 i = 0; i < 16; i++) {
+        if (a.s.gpr[i] != b.s.gpr[i])
+            printf("# register %u\n", i);
+        CHECK_EQ(a.s.gpr[i], b.s.gpr[i]);
+    }
+    CHECK_EQ(a.s.rflags, b.s.rflags);
+    CHECK_EQ(a.s.cr2, b.s.cr2);
+    CHECK(!memcmp(a.s.xsave + 32, b.s.xsave + 32, 416 - 32));
+    CHECK(!memcmp(a.s.xsave + 576, b.s.xsave + 576, 256));
+    CHECK(!memcmp(a.ram, b.ram, RAM));
+    free(a.ram);
+    free(b.ram);
+}
+
+#define PROGRAM(name, mode_, prepare_, ...)                                                        \
+    static void name(void)                                                                         \
+    {                                                                                              \
+        static const u8 code[] = { __VA_ARGS__ };                                                  \
+        struct program p = { mode_, code, sizeof(code), prepare_ };                                \
+                                                                                                   \
+        program_compare(&p);                                                                       \
+    }
+
+/* mov ecx,1000; xor eax,eax; l: add eax,ecx; imul ebx,eax,7; dec ecx; jnz l; hlt */
+PROGRAM(loop_64, X86_MODE64, NULL, 0xb9, 0xe8, 3, 0, 0, 0x31, 0xc0, 1, 0xc8, 0x6b, 0xd8, 7, 0xff,
+        0xc9, 0x75, 0xf7, 0xf4)
+PROGRAM(loop_32, X86_MODE32, NULL, 0xb9, 0xe8, 3, 0, 0, 0x31, 0xc0, 1, 0xc8, 0x6b, 0xd8, 7, 0x49,
+        0x75, 0xf8, 0xf4)
+/* mov cx,1000; l: add ax,cx; mov [bx+si],ax; push ax; pop dx; loop l; hlt */
+PROGRAM(loop_16, X86_MODE16, NULL, 0xb9, 0xe8, 3, 1, 0xc8, 0x89, 0, 0x50, 0x5a, 0xe2, 0xf8, 0xf4)
+
+/* fib(15) by recursive calls */
+PROGRAM(calls_64, X86_MODE64, NULL, 0xbf, 0xf, 0, 0, 0, 0xe8, 1, 0, 0, 0, 0xf4, 0x83, 0xff, 2, 0x73,
+        3, 0x89, 0xf8, 0xc3, 0x53, 0x57, 0xff, 0xcf, 0xe8, 0xef, 0xff, 0xff, 0xff, 0x89, 0xc3, 0x5f,
+        0x83, 0xef, 2, 0x51, 0xe8, 0xe3, 0xff, 0xff, 0xff, 0x59, 1, 0xd8, 0x5b, 0xc3)
+
+/* r9-r11 as everything: mov r9,0x200000; mov r10d,5; lea r11,[r9+r10*8+16]; mov [r11],r10;
+ * add [r9+r10*8+16],r9; mov r10,[r11]; push r10; push r11; pop r9; xchg r9,[rsp]; bswap r11;
+ * adc r11,r10; hlt */
+PROGRAM(evicted_64, X86_MODE64, NULL, 0x49, 0xc7, 0xc1, 0, 0, 0x20, 0, 0x41, 0xba, 5, 0, 0, 0, 0x4f,
+        0x8d, 0x5c, 0xd1, 16, 0x4d, 0x89, 0x13, 0x4f, 1, 0x4c, 0xd1, 16, 0x4d, 0x8b, 0x13, 0x41,
+        0x52, 0x41, 0x53, 0x41, 0x59, 0x4c, 0x87, 0xc, 0x24, 0x49, 0xf, 0xcb, 0x4d, 0x11, 0xd3,
+        0xf4)
+
+/* flags over accesses and blocks: stc; mov rbx,0x200000; l: mov rax,[rbx]; adc rax,rbx;
+ * mov [rbx],rax; jmp +0; lea rbx,[rbx+8]; pushfq; pop rdx; setc [rbx]; cmp rbx,... */
+PROGRAM(flags_64, X86_MODE64, NULL, 0xf9, 0x48, 0xc7, 0xc3, 0, 0, 0x20, 0, 0x48, 0x8b, 3, 0x48,
+        0x11, 0xd8, 0x48, 0x89, 3, 0xeb, 0, 0x48, 0x8d, 0x5b, 8, 0xf, 0x92, 3, 0xf, 0x90, 0x43, 1,
+        0x9c, 0x5a, 0x48, 0x81, 0xfb, 0, 0x10, 0x20, 0, 0x72, 0xdf, 0xf4)
+
+/* The next instruction is rewritten: mov byte [rip+1],0x90 over hlt's place; two rounds. */
+PROGRAM(smc_next_64, X86_MODE64, NULL, 0xb9, 3, 0, 0, 0, 0xc6, 5, 0, 0, 0, 0, 0x40, 0xb0, 1, 0xfe,
+        5, 0xf9, 0xff, 0xff, 0xff, 0xff, 0xc9, 0x75, 0xee, 0xf4)
+
+/* A function in another page, changed between calls: mov edi,5; l: call f; inc byte [f+1];
+ * add ebx,eax; dec edi; jnz l; hlt; f (0x11000): mov eax,7; ret */
+static void prepare_other(u8 *ram, struct x86_state *s)
+{
+    static const u8 f[] = { 0xb8, 7, 0, 0, 0, 0xc3 };
+
+    memcpy(ram + 0x11000, f, sizeof(f));
+}
+PROGRAM(smc_other_64, X86_MODE64, prepare_other, 0xbf, 5, 0, 0, 0, 0xe8, 0xf6, 0xf, 0, 0, 0xfe, 4,
+        0x25, 1, 0x10, 1, 0, 1, 0xc3, 0xff, 0xcf, 0x75, 0xee, 0xf4)
+
+/* An instruction over a page boundary, and a loop through it. */
+static void prepare_cross(u8 *ram, struct x86_state *s)
+{
+    /* 10ff9: mov ecx,9; 10ffe: add eax,0x1234567 (5 bytes); dec ecx; jnz; hlt */
+    static const u8 f[] = {
+        0xb9, 9, 0, 0, 0, 5, 0x67, 0x45, 0x23, 1, 0xff, 0xc9, 0x75, 0xf7, 0xf4
+    };
+
+    memcpy(ram + 0x10ff9, f, sizeof(f));
+    s->rip = 0x10ff9;
+}
+PROGRAM(cross_64, X86_MODE64, prepare_cross, 0xf4)
+
+/* Data over a page boundary: mov rbx,0x10fffd; l: add [rbx],rcx; mov rax,[rbx+1]; dec ecx; ... */
+PROGRAM(unaligned_64, X86_MODE64, NULL, 0x48, 0xc7, 0xc3, 0xfd, 0xff, 0x10, 0, 0xb9, 9, 0, 0, 0,
+        0x48, 1, 0xb, 0x48, 0x8b, 0x43, 1, 0x48, 0x87, 0x43, 0xff, 0xff, 0xc9, 0x75, 0xf1, 0xf4)
+
+/* Page fault in the middle of a block: handler maps the page and returns. */
+static void prepare_fault(u8 *ram, struct x86_state *s)
+{
+    /* 12000: push rax; mov rax,cr2; mov [0x305000-ish pte],..; add rsp,16; iretq */
+    static const u8 handler[] = { 0x50, 0x48, 0xc7, 4,    0x25, 0,    0x34, 0x30, 0, 7,    0,
+                                  0x08, 0,    0xff, 0xc2, 0x58, 0x48, 0x83, 0xc4, 8, 0x48, 0xcf };
+    u8 gate[16] = { 0, 0x20, 8, 0, 0, 0x8e, 1, 0 };
+    u64 gdt[3] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+
+    memcpy(ram + 0x12000, handler, sizeof(handler));
+    memcpy(ram + 0x13000 + 14 * 16, gate, 16);
+    memcpy(ram + 0x14000, gdt, sizeof(gdt));
+    s->idtr = (struct x86_table){ .base = 0x13000, .limit = 0xfff };
+    s->gdtr = (struct x86_table){ .base = 0x14000, .limit = 0xfff };
+    s->gpr[RDX] = 0;
+    memset(ram + TABLES + 0x3000 + 8 * 0x80, 0, 8); /* 0x80000: its PTE is at 0x303400 */
+}
+/* mov ebx,0x80000; mov ecx,7; add ecx,ecx; add [rbx],rcx; mov rax,[rbx]; hlt */
+PROGRAM(fault_64, X86_MODE64, prepare_fault, 0xbb, 0, 0, 8, 0, 0xbc, 0, 0, 9, 0, 0xb9, 7, 0, 0, 0,
+        1, 0xc9, 0x48, 1, 0xb, 0x48, 0x8b, 3, 0xf4)
+
+/* rep stosb, rep movsq, repne scasb, std; rep movsb */
+PROGRAM(strings_64, X86_MODE64, NULL, 0x48, 0xc7, 0xc7, 0xf0, 0xf, 0x20, 0, 0xb9, 0, 0x20, 0, 0,
+        0xf3, 0xaa, 0x48, 0xc7, 0xc6, 0xf0, 0xf, 0x20, 0, 0x48, 0xc7, 0xc7, 3, 0, 0x21, 0, 0xb9, 0,
+        1, 0, 0, 0xf3, 0x48, 0xa5, 0xb9, 0, 1, 0, 0, 0xf2, 0xae, 0xfd, 0xb9, 0x33, 0, 0, 0, 0xf3,
+        0xa4, 0xa4, 0xfc, 0xf4)
+
+/* SSE, AVX and x87 on registers and memory, aligned and not. */
+PROGRAM(vector_64, X86_MODE64, NULL, 0x48, 0xc7, 0xc3, 0, 0, 0x20, 0, 0x48, 0xc7, 0xc6, 0, 0, 1, 0,
+        0xb9, 0x3c, 0, 0, 0, 0x8b, 4, 0x8e, 0x89, 4, 0x8b, 0xff, 0xc9, 0x79, 0xf6, 0xf, 0x10, 0xb,
+        0xf, 0x58, 0x4b, 0x10, 0xc5, 0xf5, 0x58, 0x53, 3, 0xc5, 0xfe, 0x7f, 0x53, 0x40, 0xf2, 0x49,
+        0xf, 0x2a, 0xd9, 0x66, 0x49, 0xf, 0x7e, 0xda, 0xb9, 0, 0, 1, 0, 0xf2, 0xf, 0x59, 0x5b, 8,
+        0xf, 0x28, 0x6b, 0x10, 0x66, 0xf, 0xef, 0xeb, 0xf, 0x29, 0x6b, 0x20, 0x66, 0x44, 0xf, 0xc5,
+        0xdd, 3, 0x4d, 1, 0xdc, 0xd9, 0xe8, 0xd9, 0xeb, 0xde, 0xc1, 0xdd, 0x1c, 0xb, 0xff, 0xc9,
+        0x75, 0xd9, 0xf4)
+
+/* Port I/O, CPUID and MMIO between translated instructions. */
+PROGRAM(io_64, X86_MODE64, NULL, 0xb9, 4, 0, 0, 0, 0xe4, 0x20, 1, 0xc3, 0xe6, 0x21, 0x8b, 4, 0x25,
+        0, 0, 0, 0x20, 1, 4, 0x25, 0, 0, 0, 0x20, 0xff, 0xc9, 0x75, 0xe9, 0xf4)
+
+/* Divide error by a register in the middle of a block, with a handler that skips it. */
+static void prepare_divide(u8 *ram, struct x86_state *s)
+{
+    static const u8 handler[] = { 0x48, 0x83, 4, 0x24, 2, 0xff, 0xc6, 0x48, 0xcf };
+
+    prepare_fault(ram, s);
+    memcpy(ram + 0x12000, handler, sizeof(handler));
+    memcpy(ram + 0x13000, ram + 0x13000 + 14 * 16, 16);
+}
+PROGRAM(divide_64, X86_MODE64, prepare_divide, 0x31, 0xc9, 0x31, 0xd2, 0xbc, 0, 0, 9, 0, 0xf7, 0xf1,
+        0xff, 0xc3, 0xf7, 0xf1, 0xff, 0xc3, 0xf4)
+
+/* A misaligned MOVAPS is #GP, by way of the host's own fault. */
+static void prepare_align(u8 *ram, struct x86_state *s)
+{
+    static const u8 handler[] = { 0x58, 0x48, 0x83, 4, 0x24, 3, 0xff, 0xc6, 0x48, 0xcf };
+
+    prepare_fault(ram, s);
+    memcpy(ram + 0x12000, handler, sizeof(handler));
+    memcpy(ram + 0x13000 + 13 * 16, ram + 0x13000 + 14 * 16, 16);
+}
+PROGRAM(align_64, X86_MODE64, prepare_align, 0x48, 0xc7, 0xc3, 8, 0, 1, 0, 0xbc, 0, 0, 9, 0, 0xf,
+        0x28, 0xb, 0xff, 0xc1, 0xf4)
+
+/* An interrupt asked for by a port ends an endless loop. */
+static void prepare_interrupt(u8 *ram, struct x86_state *s)
+{
+    static const u8 handler[] = { 0xff, 0xc3, 0x48, 0xcf };
+
+    prepare_fault(ram, s);
+    memcpy(ram + 0x12000, handler, sizeof(handler));
+    memcpy(ram + 0x13000 + 0x40 * 16, ram + 0x13000 + 14 * 16, 16);
+    s->rflags |= FLAG_IF;
+    s->gpr[RBX] = 0;
+}
+/* mov esp,..; mov al,0x40; out 0x10,al; l: test ebx,ebx; jz l; hlt */
+PROGRAM(interrupt_64, X86_MODE64, prepare_interrupt, 0xbc, 0, 0, 9, 0, 0xb0, 0x40, 0xe6, 0x10, 0x85,
+        0xdb, 0x74, 0xfc, 0xfa, 0xf4)
+
+/*
+ * Random instructions: bytes that decode to something plain, each memory operand pointed to
+ * DATA by moves before it, undefined flags made known behind it.
+ */
+static u64 seed;
+static u64 rnd(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed * 0x2545f4914f6cdd1dull;
+}
+
+static u32 rnd_move(u8 *p, u32 reg, u64 val, bool wide)
+{
+    u32 n = 0;
+
+    if (wide)
+        p[n++] = 0x48 | reg >> 3;
+    p[n++] = 0xb8 | (reg & 7);
+    memcpy(p + n, &val, wide ? 8 : 4);
+    return n + (wide ? 8 : 4);
+}
+
+static bool rnd_wanted(const struct x86_insn *in, enum x86_mode mode)
+{
+    if (in->flags & (INSN_BRANCH | INSN_SYSTEM | INSN_STRING | INSN_STACK | INSN_PRIVILEGED |
+                     INSN_X87 | INSN_MMX | INSN_VSIB))
+        return false;
+    if (in->flags & INSN_VECTOR && (in->mem != X86_NOREG || !(rnd() % 4 == 0)))
+        return false;
+    if (in->flags & INSN_VECTOR && in->eflags_write)
+        return false;
+    switch (in->op) {
+    case ZYDIS_MNEMONIC_DIV:
+    case ZYDIS_MNEMONIC_IDIV:
+    case ZYDIS_MNEMONIC_RDRAND:
+    case ZYDIS_MNEMONIC_RDSEED:
+    case ZYDIS_MNEMONIC_CMPXCHG16B:
+    case ZYDIS_MNEMONIC_XLAT:
+    case ZYDIS_MNEMONIC_STD:
+    case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_STMXCSR:
+    case ZYDIS_MNEMONIC_RCPPS:
+    case ZYDIS_MNEMONIC_RCPSS:
+    case ZYDIS_MNEMONIC_RSQRTPS:
+    case ZYDIS_MNEMONIC_RSQRTSS:
+    case ZYDIS_MNEMONIC_AAM:
+        return false;
+    default:
+        break;
+    }
+    if (in->op == ZYDIS_MNEMONIC_BSWAP && in->osize == 2)
+        return false;
+    for (u32 i = 0; i < in->nopd; i++)
+        if (in->opd[i].kind == OPD_ST || (in->opd[i].kind == OPD_MEM && in->mem != i))
+            return false;
+    if (mode == X86_MODE16 && in->asize != 2)
+        return false;
+    if (in->gpr_write & 1 << RSP)
+        return false;
+    if (in->mem == X86_NOREG)
+        return true;
+    return in->base != RSP && in->index != RSP && in->base != X86_RIP &&
+           (in->base != X86_NOREG || in->index != X86_NOREG) && in->asize == (2u << mode) &&
+           in->seg != SEG_CS;
+}
+
+/* One more instruction at p; its bytes, or 0. */
+static u32 rnd_insn(u8 *p, enum x86_mode mode)
+{
+    static const u8 compare[] = { 0x83, 0xf9, 0x15 }; /* cmp ecx, 21 */
+    u8 bytes[16];
+    struct x86_insn in;
+    u32 n = 0, at = 0;
+
+    if (rnd() % 4 == 0)
+        bytes[n++] = 0x66;
+    if (mode == X86_MODE64 && rnd() % 2)
+        bytes[n++] = 0x40 | rnd() % 16;
+    if (rnd() % 3 == 0) {
+        bytes[n++] = 0x0f;
+        if (rnd() % 4 == 0)
+            bytes[n++] = 0x38;
+    } else if (mode == X86_MODE64 && rnd() % 8 == 0) {
+        n = 0;
+        bytes[n++] = 0xc4;
+        bytes[n++] = (u8)(rnd() & 0xe0) | (2 + rnd() % 2);
+        bytes[n++] = (u8)(rnd() & 0xfb);
+    }
+    while (n < 15)
+        bytes[n++] = (u8)rnd();
+    if (x86_decode(&in, bytes, 15, mode) || !rnd_wanted(&in, mode))
+        return 0;
+    if (in.mem != X86_NOREG) {
+        u64 where = mode == X86_MODE16 ? 0x4000 : DATA;
+
+        if (in.disp != (i8)in.disp)
+            return 0;
+        if (in.index != X86_NOREG && in.index == in.base)
+            return 0;
+        if (in.index != X86_NOREG)
+            at += rnd_move(p + at, in.index, rnd() % 200, mode == X86_MODE64);
+        if (in.base != X86_NOREG)
+            at += rnd_move(p + at, in.base, where + rnd() % 8000, mode == X86_MODE64);
+        else
+            return 0;
+        if (mode == X86_MODE16)
+            return 0;
+        if (in.op == ZYDIS_MNEMONIC_BT || in.op == ZYDIS_MNEMONIC_BTS ||
+            in.op == ZYDIS_MNEMONIC_BTR || in.op == ZYDIS_MNEMONIC_BTC)
+            return 0;
+    }
+    memcpy(p + at, in.bytes, in.len);
+    at += in.len;
+    if (in.eflags_undef) {
+        memcpy(p + at, compare, sizeof(compare));
+        at += sizeof(compare);
+    }
+    return at;
+}
+
+static void random_mode(enum x86_mode mode, u32 rounds)
+{
+    for (u32 i = 0; i < rounds && !check_failed_now; i++) {
+        static u8 code[600];
+        struct program p = { mode, code, 0, NULL };
+
+        seed = 0x9e3779b97f4a7c15ull * (i + 1);
+        while (p.size < 500)
+            p.size += rnd_insn(code + p.size, mode);
+        code[p.size++] = 0xf4;
+        program_compare(&p);
+        if (check_failed_now) {
+            printf("# round %u:\n", i);
+            for (u32 at = 0; at < p.size;) {
+                struct x86_insn in;
+                char text[80];
+
+                if (x86_decode(&in, code + at, p.size - at, mode))
+                    break;
+                x86_print(&in, CODE + at, text, sizeof(text));
+                printf("#   %x: %s\n", CODE + at, text);
+                at += in.len;
+            }
+        }
+    }
+}
+static void random_64(void)
+{
+    random_mode(X86_MODE64, 150);
+}
+static void random_32(void)
+{
+    random_mode(X86_MODE32, 80);
+}
+static void random_16(void)
+{
+    random_mode(X86_MODE16, 40);
+}
+
+int main(int argc, char **argv)
+{
+    u64 features;
+    struct err e = { 0 };
+
+    if (engine_translate.probe(&features, &e)) {
+        printf("1..0 # SKIP %s\n", e.text);
+        return 0;
+    }
+    CASE(loop_64);
+    CASE(loop_32);
+    CASE(loop_16);
+    CASE(calls_64);
+    CASE(evicted_64);
+    CASE(flags_64);
+    CASE(smc_next_64);
+    CASE(smc_other_64);
+    CASE(cross_64);
+    CASE(unaligned_64);
+    CASE(fault_64);
+    CASE(strings_64);
+    CASE(vector_64);
+    CASE(io_64);
+    CASE(divide_64);
+    CASE(align_64);
+    CASE(interrupt_64);
+    CASE(random_64);
+    CASE(random_32);
+    CASE(random_16);
+    return check_end();
+}
