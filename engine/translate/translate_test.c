@@ -181,13 +181,11 @@ struct program {
     void (*prepare)(u8 *ram, struct x86_state *s);
 };
 
-static void show(void *arg, const char *n, u64 v)
+static void show(void *arg, const char *n, u64 val)
 {
-    printf("# %s %llu\n", n, (unsigned long long)v);
+    printf("# %s %llu\n", n, (unsigned long long)val);
 }
-{
-    printf("# %s %llu\n", n, (unsigned long long)v);
-}
+
 static void program_run(const struct program *p, const struct engine_ops *ops, bool check,
                         struct result *out)
 {
@@ -214,7 +212,6 @@ static void program_run(const struct program *p, const struct engine_ops *ops, b
     rig_close(&r);
 }
 
-enum { NO_AF = 1 };
 static void program_compare(const struct program *p)
 {
     struct result a, b;
