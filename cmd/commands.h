@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CMD_COMMANDS_H
+#define CMD_COMMANDS_H
+#include "cmd/opt.h"
+
+/* The subcommands, one file each. */
+extern const struct command command_run, command_inspect;
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CMD_OPEN_H
+#define CMD_OPEN_H
+#include "cmd/opt.h"
+#include "desc/desc.h"
+
+/*
+ * A VM from whatever file the user names: a package of any format, or a bare disk or CD
+ * image, for which a plain description is made.
+ */
+struct open_how {
+    const char *path;
+    bool verify;
+    const char *format;   /* of a bare image, "raw" above all; or NULL: probe */
+    const char *disk_bus; /* "ide", "pvscsi", "virtio_blk": for bare images; NULL: ide */
+};
+int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct err *e);
+/* One more image: on the bus that how names. */
+int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media,
+                  struct err *e);
+void open_show_notes(const struct notes *n, FILE *f, bool all); /* all: also what was kept */
+#endif

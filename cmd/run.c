@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mimic run: boots whatever it is given, with no daemon, no root and no configuration. */
+#include "backend/tty.h"
+#include "cmd/commands.h"
+#include "cmd/open.h"
+#include "vm/vm.h"
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+enum { RUN_PORTS_MAX = 32 };
+
+struct run_options {
+    u64 memory, cpus;
+    const char *kernel, *initrd, *append, *bios, *format, *disk_bus, *nic;
+    const char *engine, *persona, *console, *net, *state;
+    struct opt_list disks, cdroms, publish;
+    bool throwaway, no_verify, no_reboot, testdev, check, stats, json, quiet;
+};
+
+#define RUN_AT(m) offsetof(struct run_options, m)
+static const struct opt run_opts[] = {
+    { "memory", OPT_MIB, RUN_AT(memory), "MIB", NULL, "guest memory; K, M, G after the number" },
+    { "cpus", OPT_NUMBER, RUN_AT(cpus), "N", NULL, "vCPUs, 1 to 64" },
+    { "disk", OPT_LIST, RUN_AT(disks), "FILE", NULL, "one more disk image; again for more" },
+    { "cdrom", OPT_LIST, RUN_AT(cdroms), "FILE", NULL, "a CD image in an IDE drive" },
+    { "disk-bus", OPT_TEXT, RUN_AT(disk_bus), "BUS", "ide pvscsi virtio_blk",
+      "where bare images are attached" },
+    { "format", OPT_TEXT, RUN_AT(format), "NAME", NULL,
+      "format of a bare image whose name does not say it, such as raw" },
+    { "net", OPT_TEXT, RUN_AT(net), "HOW", "user restricted none",
+      "network: user mode, the same without a way out, or no card" },
+    { "nic", OPT_TEXT, RUN_AT(nic), "CLASS", "vmxnet3 virtio_net",
+      "network card where the file names none" },
+    { "publish", OPT_LIST, RUN_AT(publish), "HOST:GUEST", NULL,
+      "forward a TCP port of this host (127.0.0.1) to the guest; /udp after it for UDP" },
+    { "kernel", OPT_TEXT, RUN_AT(kernel), "FILE", NULL,
+      "boot this kernel: Linux bzImage, PVH or multiboot" },
+    { "initrd", OPT_TEXT, RUN_AT(initrd), "FILE", NULL,
+      "its initial RAM disk; for multiboot a list of modules, 'file args,file args'" },
+    { "append", OPT_TEXT, RUN_AT(append), "TEXT", NULL, "its command line" },
+    { "bios", OPT_TEXT, RUN_AT(bios), "FILE", NULL, "firmware image instead of SeaBIOS" },
+    { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto translate interpret", "CPU engine" },
+    { "persona", OPT_TEXT, RUN_AT(persona), "NAME", "auto none vmware",
+      "the hypervisor that the guest is shown" },
+    { "console", OPT_TEXT, RUN_AT(console), "WHICH", "serial vga none",
+      "what this terminal shows; Ctrl-] leaves" },
+    { "state", OPT_TEXT, RUN_AT(state), "DIR", NULL,
+      "where the guest's writes are kept, instead of ~/.local/state/mimic/NAME" },
+    { "throwaway", OPT_FLAG, RUN_AT(throwaway), NULL, NULL, "drop what the guest writes" },
+    { "no-verify", OPT_FLAG, RUN_AT(no_verify), NULL, NULL, "do not check the manifest" },
+    { "no-reboot", OPT_FLAG, RUN_AT(no_reboot), NULL, NULL, "end when the guest resets" },
+    { "testdev", OPT_FLAG, RUN_AT(testdev), NULL, NULL,
+      "exit and test ports for test guests (always there with --kernel)" },
+    { "check", OPT_FLAG, RUN_AT(check), NULL, NULL,
+      "run translator and interpreter in lock-step; slow" },
+    { "stats", OPT_FLAG, RUN_AT(stats), NULL, NULL, "print the engine's counters at the end" },
+    { "json", OPT_FLAG, RUN_AT(json), NULL, NULL,
+      "print what was chosen as one JSON object on standard error" },
+    { "quiet", OPT_FLAG, RUN_AT(quiet), NULL, NULL, "do not print what was chosen" },
+};
+
+static struct vm *run_vm; /* for the signal handler */
+
+static void run_signal(int sig)
+{
+    (void)sig;
+    if (run_vm)
+        vm_signal(run_vm);
+}
+
+/* "8080:80", "8080:80/udp" */
+static int run_port(const char *text, struct net_port *p, struct err *e)
+{
+    unsigned host, guest;
+    char proto[5] = "tcp", rest;
+    int n = sscanf(text, "%u:%u/%4[a-z]%c", &host, &guest, proto, &rest);
+
+    if ((n != 2 && n != 3) || !host || !guest || host > 65535 || guest > 65535 ||
+        (strcmp(proto, "tcp") && strcmp(proto, "udp")))
+        return err_set(e, -EINVAL, "--publish %s: expected HOST:GUEST, two ports from 1 to 65535",
+                       text);
+    *p = (struct net_port){ !strcmp(proto, "udp"), (u16)host, (u16)guest };
+    return 0;
+}
+
+/* ~/.local/state/mimic/NAME-HASH: the hash tells apart files of one name. */
+static char *run_state_dir(const struct run_options *o, const char *path, struct desc *d)
+{
+    const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    char *full = realpath(path, NULL), *out, name[65];
+    u32 n = 0;
+
+    if (o->state) {
+        free(full);
+        return arena_print(&d->arena, "%s", o->state);
+    }
+    for (const char *p = d->name; *p && n < sizeof(name) - 1; p++)
+        name[n++] = isalnum((unsigned char)*p) || strchr("._-", *p) ? *p : '_';
+    name[n] = 0;
+    if (name[0] == '.')
+        name[0] = '_';
+    out = arena_print(&d->arena, "%s%s/mimic/%s-%08x", base ? base : home ? home : "/var/tmp",
+                      base || !home ? "" : "/.local/state", name,
+                      full ? (u32)XXH64(full, strlen(full), 0) : 0);
+    free(full);
+    return out;
+}
+
+/* ---- from options to a description ---- */
+
+static int run_add_nic(const struct run_options *o, struct desc *d, bool from_package,
+                       struct err *e)
+{
+    struct desc_nic *n;
+
+    if (o->net && !strcmp(o->net, "none")) {
+        d->nics = NULL;
+        return 0;
+    }
+    if (d->nics || (from_package && !o->nic) || (o->kernel && !o->net && !o->nic && !o->publish.n))
+        return 0;
+    n = desc_add_nic(d, "nic0", o->nic ? o->nic : "virtio_net");
+    if (!n)
+        return err_set(e, -ENOMEM, "out of memory");
+    n->known = n->connected = true;
+    return 0;
+}
+
+static int run_describe(const struct run_options *o, const struct opt_list *files, struct desc *d,
+                        struct notes *notes, struct err *e)
+{
+    struct open_how how = { .verify = !o->no_verify, .format = o->format, .disk_bus = o->disk_bus };
+    bool package = false;
+    int r;
+
+    if (o->kernel && !how.disk_bus)
+        how.disk_bus = "virtio_blk";
+    if (files->n > 1)
+        return err_set(e, -EINVAL, "expected one file to run; others go with --disk or --cdrom");
+    if (files->n) {
+        how.path = files->v[0];
+        r = open_vm(&how, d, notes, e);
+        if (r)
+            return r;
+        package = d->product || d->hardware_version || d->nics;
+    } else if (o->kernel) {
+        const char *slash = strrchr(o->kernel, '/');
+
+        d->name = arena_print(&d->arena, "%s", slash ? slash + 1 : o->kernel);
+        d->persona = "none";
+    } else if (!o->disks.n && !o->cdroms.n && !o->bios) {
+        return err_set(e, -EINVAL, "expected a file to run; see mimic run --help");
+    }
+    for (u32 i = 0; i < o->disks.n + o->cdroms.n; i++) {
+        bool cd = i >= o->disks.n;
+
+        how.path = cd ? o->cdroms.v[i - o->disks.n] : o->disks.v[i];
+        r = open_add_disk(&how, d, cd ? DESC_CDROM : DESC_DISK, e);
+        if (r)
+            return r;
+    }
+    if (o->memory)
+        d->memory = o->memory;
+    if (o->cpus)
+        d->cpus = o->cpus > 64 ? 65 : (u32)o->cpus;
+    r = run_add_nic(o, d, package, e);
+    return r ? r : desc_check(d, e);
+}
+
+/* ---- what was chosen ---- */
+
+static void run_show(const struct desc *d, const struct vm *vm, const struct vm_how *how,
+                     const struct notes *notes)
+{
+    fprintf(stderr, "%s: %u vCPU%s, %llu MiB, engine %s, persona %s, firmware %s\n", d->name,
+            d->cpus, d->cpus > 1 ? "s" : "", (unsigned long long)d->memory >> 20, vm_engine(vm),
+            vm_persona(vm), vm_firmware(vm));
+    for (const struct desc_disk *k = d->disks; k; k = k->next)
+        if (k->path)
+            fprintf(stderr, "  %-8s %s, %llu MiB, %s\n", k->name, k->controller,
+                    (unsigned long long)k->capacity >> 20, k->source ? k->source : k->path);
+    for (const struct desc_nic *n = d->nics; n; n = n->next)
+        fprintf(stderr, "  %-8s %s, user-mode network%s\n", n->name, n->class,
+                how->restricted ? " without a way out" : "");
+    for (u32 i = 0; i < how->nports; i++)
+        fprintf(stderr, "  publish  127.0.0.1:%u -> guest port %u%s\n", how->ports[i].host,
+                how->ports[i].guest, how->ports[i].udp ? " (UDP)" : "");
+    if (d->disks)
+        fprintf(stderr, "  writes   %s\n", how->throwaway ? "thrown away" : how->state);
+    open_show_notes(notes, stderr, false);
+}
+
+static void run_show_json(const struct desc *d, const struct vm *vm, const struct vm_how *how,
+                          const struct notes *notes)
+{
+    struct buf b = { 0 };
+    json_t *o = NULL;
+
+    if (!desc_json(d, notes, &b))
+        o = json_loadb((const char *)b.p, b.len, 0, NULL);
+    buf_fini(&b);
+    if (!o)
+        return;
+    json_object_set_new(o, "engine", json_string(vm_engine(vm)));
+    json_object_set_new(o, "persona", json_string(vm_persona(vm)));
+    json_object_set_new(o, "firmware_image", json_string(vm_firmware(vm)));
+    json_object_set_new(o, "state", how->throwaway ? json_null() : json_string(how->state));
+    json_dumpf(o, stderr, JSON_COMPACT);
+    fputc('\n', stderr);
+    json_decref(o);
+}
+
+static void run_show_stat(void *arg, const char *name, u64 val)
+{
+    (void)arg;
+    fprintf(stderr, "  %-32s %llu\n", name, (unsigned long long)val);
+}
+
+/* ---- running ---- */
+
+static int run_result(const struct vm_result *r)
+{
+    switch (r->end) {
+    case VM_POWERED_OFF:
+        return EXIT_DONE;
+    case VM_EXITED:
+        return (int)(r->code & 0xff);
+    case VM_STOPPED:
+        fprintf(stderr, "mimic run: stopped without a clean power off\n");
+        return EXIT_STOPPED;
+    case VM_CRASHED:
+        fprintf(stderr, "mimic run: the guest cannot go on: %s\n", r->text);
+        return EXIT_CRASH;
+    }
+    return EXIT_CRASH;
+}
+
+static int run_boot(const struct run_options *o, const struct vm_how *how, struct notes *notes)
+{
+    struct sigaction act = { .sa_handler = run_signal };
+    struct vm_result result = { 0 };
+    struct err e = { 0 };
+    struct vm *vm;
+    int r = vm_new(&vm, how, notes, &e);
+
+    if (r) {
+        fprintf(stderr, "mimic run: %s\n", e.text);
+        return exit_code(r);
+    }
+    if (o->json)
+        run_show_json(how->desc, vm, how, notes);
+    else if (!o->quiet)
+        run_show(how->desc, vm, how, notes);
+    run_vm = vm;
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+    if (how->console != VM_CONSOLE_NONE)
+        tty_raw(0);
+    r = vm_run(vm, &result, &e);
+    tty_restore();
+    run_vm = NULL;
+    if (o->stats)
+        vm_stats(vm, run_show_stat, NULL);
+    vm_free(vm);
+    if (r) {
+        fprintf(stderr, "mimic run: %s\n", e.text);
+        return exit_code(r);
+    }
+    return run_result(&result);
+}
+
+static enum vm_console run_console(const struct run_options *o)
+{
+    if (o->console)
+        return !strcmp(o->console, "vga")    ? VM_CONSOLE_VGA :
+               !strcmp(o->console, "serial") ? VM_CONSOLE_SERIAL :
+                                               VM_CONSOLE_NONE;
+    return !o->kernel && isatty(0) && isatty(1) ? VM_CONSOLE_VGA : VM_CONSOLE_SERIAL;
+}
+
+static int run_run(int argc, char **argv)
+{
+    struct net_port ports[RUN_PORTS_MAX];
+    struct opt_list files = { 0 };
+    struct run_options o = { 0 };
+    struct notes notes = { 0 };
+    struct err e = { 0 };
+    struct vm_how how;
+    struct desc d;
+    int r = opt_parse(&command_run, argc, argv, &o, &files, &e);
+
+    if (r > 0)
+        return EXIT_DONE;
+    for (u32 i = 0; !r && i < o.publish.n; i++)
+        r = run_port(o.publish.v[i], &ports[i], &e);
+    if (r) {
+        fprintf(stderr, "mimic run: %s\n", e.text);
+        return EXIT_USE;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    desc_init(&d);
+    r = run_describe(&o, &files, &d, &notes, &e);
+    if (r) {
+        fprintf(stderr, "mimic run: %s\n", e.text);
+        r = files.n || o.kernel || o.disks.n || o.cdroms.n ? exit_code(r) : EXIT_USE;
+    } else {
+        how = (struct vm_how){ .desc = &d,
+                               .engine = o.engine ? o.engine : "auto",
+                               .persona = o.persona ? o.persona : "auto",
+                               .bios = o.bios,
+                               .kernel = o.kernel,
+                               .initrd = o.initrd,
+                               .append = o.append,
+                               .state = run_state_dir(&o, files.n ? files.v[0] : ".", &d),
+                               .throwaway = o.throwaway,
+                               .console = run_console(&o),
+                               .testdev = o.testdev,
+                               .no_reboot = o.no_reboot,
+                               .check = o.check,
+                               .ports = ports,
+                               .nports = o.publish.n,
+                               .restricted = o.net && !strcmp(o.net, "restricted") };
+        r = run_boot(&o, &how, &notes);
+    }
+    notes_fini(&notes);
+    desc_fini(&d);
+    return r;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .args = "FILE",
+    .about = "Run a VM as it is, from its package, its disk image, or a kernel",
+    .text = "FILE is a package (OVA, OVF) or a disk or CD image.  Engine, persona, firmware and\n"
+            "devices are chosen from it; a short table says what was chosen and what could not be\n"
+            "honoured.  The file itself is never written to: what the guest writes is kept beside\n"
+            "the VM's state and is there at the next run of the same file.\n\n"
+            "Ctrl-] (Ctrl-C when the input is no terminal), SIGTERM and closing the terminal press\n"
+            "the guest's power button; a second time stops it at once.",
+    .opts = run_opts,
+    .nopts = LEN(run_opts),
+    .run = run_run,
+    .examples =
+        "  mimic run appliance.ova\n"
+        "  mimic run --throwaway --publish 2222:22 appliance.ova\n"
+        "  mimic run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0' --memory 1024\n",
+};

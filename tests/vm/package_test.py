@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The Debian VM packaged for VMware: SeaBIOS, GRUB, its own kernel, systemd, VMware's devices."""
+import hashlib, http.server, os, random, signal, subprocess, threading, time, urllib.request
+from vmtest import MIMIC, OVA, Session, check, main, scratch
+
+BIG = random.Random(1).randbytes(64 << 20)
+uploads = {}
+
+class Host(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BIG)))
+        self.end_headers()
+        self.wfile.write(BIG)
+
+    def do_POST(self):
+        h, left = hashlib.md5(), int(self.headers["Content-Length"])
+        while left:
+            data = self.rfile.read(min(left, 1 << 16))
+            h.update(data)
+            left -= len(data)
+        uploads[self.path] = h.hexdigest()
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *a):
+        pass
+
+def start(state, *args):
+    return Session([MIMIC, "run", "--console", "serial", "--state", state] + list(args) + [OVA])
+
+def free_port():
+    import socket
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+class Guest:
+    """One boot, shared by the cases that only look."""
+    dir = scratch()
+    state = os.path.join(dir.name, "state")
+    session = None
+    port = free_port()
+
+def boot_to_login():
+    before = os.stat(OVA)
+    Guest.session = s = start(Guest.state, "--publish", "%d:8000" % Guest.port)
+    s.login(600)
+    check("Loading Linux" in s.text, "GRUB was not seen")
+    after = os.stat(OVA)
+    check((before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size), "the package was written to")
+
+def believes_in_vmware():
+    s = Guest.session
+    check(s.shell("systemd-detect-virt") == "vmware", "systemd-detect-virt")
+    check("VMware" in s.shell("cat /sys/class/dmi/id/sys_vendor"), "DMI vendor")
+    log = s.shell("dmesg")
+    for line in ("Hypervisor detected: VMware", "vmware: TSC freq read from hypervisor"):
+        check(line in log, "the kernel's log has no \"%s\"" % line)
+
+def finds_its_devices():
+    s = Guest.session
+    check("vmw_pvscsi" in s.shell("basename $(readlink -f /sys/block/sda/device/../../../driver)"), "disk driver")
+    check("vmxnet3" in s.shell("basename $(readlink -f /sys/class/net/e*/device/driver)"), "network driver")
+    s.shell("for i in $(seq 60); do ip -4 -br addr show scope global | grep -q 10.0.2.15 && break; sleep 1; done; "
+            "ip -4 -br addr show scope global | grep -q 10.0.2.15", 120)
+
+def disk_under_load():
+    s = Guest.session
+    s.shell("dd if=/dev/urandom of=/root/a bs=1M count=48 2>/dev/null; sync; cp /root/a /root/b; sync; "
+            "echo 3 >/proc/sys/vm/drop_caches; cmp /root/a /root/b", 300)
+    s.shell("for i in 1 2 3 4; do (dd if=/root/a of=/root/c$i bs=4k conv=fsync 2>/dev/null) & done; wait; "
+            "echo 3 >/proc/sys/vm/drop_caches; for i in 1 2 3 4; do cmp /root/a /root/c$i || exit 1; done; rm /root/c? /root/b", 600)
+
+def network_under_load():
+    s = Guest.session
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = "http://10.0.2.2:%d" % server.server_port
+    out = s.shell("wget -qO /root/n %s/big && md5sum </root/n" % url, 300)
+    check(hashlib.md5(BIG).hexdigest() in out, "what came down differs: " + out)
+    s.shell("wget -qO /dev/null --post-file=/root/n %s/up && rm /root/n" % url, 300)
+    check(uploads.get("/up") == hashlib.md5(BIG).hexdigest(), "what went up differs")
+
+def published_port():
+    s = Guest.session
+    s.shell("cd /etc && (while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nfrom the guest' | nc -l -p 8000 -q 1; done >/dev/null 2>&1 &) ; true"
+            if "nc" in s.shell("command -v nc || true") else
+            "perl -MIO::Socket::INET -e 'fork and exit; $l=IO::Socket::INET->new(LocalPort=>8000,Listen=>5,ReuseAddr=>1) or die; "
+            "while($c=$l->accept){$c->recv($b,999);print $c \"HTTP/1.0 200 OK\\r\\n\\r\\nfrom the guest\";close $c}'")
+    for _ in range(20):
+        try:
+            page = urllib.request.urlopen("http://127.0.0.1:%d/" % Guest.port, timeout=10).read()
+            break
+        except OSError:
+            time.sleep(1)
+    else:
+        raise AssertionError("nobody answers at the published port")
+    check(page == b"from the guest", "the page: %r" % page)
+
+def powers_off():
+    s = Guest.session
+    s.shell("echo kept >/root/kept; sync")
+    s.send("systemctl poweroff")
+    check(s.wait(240) == 0, "exit code after power off: %s" % s.status)
+
+def writes_are_kept_and_survive_kill():
+    s = start(Guest.state)
+    s.login(600)
+    check(s.shell("cat /root/kept") == "kept", "the file of the first run")
+    s.shell("md5sum /root/a >/root/sum; sync")
+    s.send("while :; do dd if=/dev/urandom of=/root/w bs=64k count=200 conv=fsync 2>/dev/null; done")
+    time.sleep(8)
+    s.kill(signal.SIGKILL)
+    overlay = [f for f in os.listdir(Guest.state) if f.endswith(".qcow2")]
+    check(overlay, "no overlay in the state directory")
+    s = start(Guest.state)
+    s.login(600)
+    check(s.shell("cat /root/kept") == "kept", "the file after kill -9")
+    s.shell("md5sum -c /root/sum", 120)
+    check(not s.shell("dmesg | grep -iE 'ext4.*(error|corrupt)' || true"), "the file system was damaged")
+    os.kill(s.pid, signal.SIGTERM)
+    check(s.wait(240) == 0, "SIGTERM presses the power button: exit code %s" % s.status)
+
+def throwaway():
+    s = start(os.path.join(Guest.dir.name, "other"), "--throwaway")
+    s.login(600)
+    s.shell("test ! -e /root/kept")
+    s.kill(signal.SIGTERM)
+    check(not os.path.exists(os.path.join(Guest.dir.name, "other")), "a throwaway run left something")
+
+main([("SeaBIOS, GRUB and systemd to the login prompt", boot_to_login),
+      ("the guest believes in VMware", believes_in_vmware),
+      ("pvscsi and vmxnet3 by the guest's own drivers", finds_its_devices),
+      ("disk under load, data verified", disk_under_load),
+      ("64 MiB each way through vmxnet3, verified", network_under_load),
+      ("a published port", published_port), ("a clean power off", powers_off),
+      ("writes are kept, also through kill -9", writes_are_kept_and_survive_kill),
+      ("a throwaway run leaves nothing", throwaway)])

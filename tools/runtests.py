@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the tests and count them: the unit tests of a build, the checks of the tree, and,
+when a guest is given, the tests that boot VMs.
+
+usage: runtests.py --build DIR [--cache DIR --ova FILE] [--only REGEX] [--verbose]
+
+Every test prints TAP ("ok 1 name", "not ok ...", "ok ... # SKIP why").  The last line of the
+output reads "N passed, N failed, N skipped".
+"""
+import argparse, glob, json, os, re, subprocess, sys, time
+
+def tap(text):
+    """(passed, failed, skipped) as lists of (name, remark)."""
+    ok, bad, skip, remarks = [], [], [], []
+    for line in text.splitlines():
+        m = re.match(r"(not )?ok\s+\d+\s+(.*?)(?:\s+# SKIP\s*(.*))?$", line)
+        if not m:
+            if line.startswith("#"):
+                remarks.append(line[1:].strip())
+            continue
+        if m.group(1):
+            bad.append((m.group(2), "; ".join(remarks[-5:])))
+        elif m.group(3) is not None:
+            skip.append((m.group(2), m.group(3) or "no reason given"))
+        else:
+            ok.append((m.group(2), ""))
+        remarks = []
+    return ok, bad, skip
+
+def run(name, cmd, env, limit, total, verbose):
+    t0 = time.time()
+    try:
+        p = subprocess.run(cmd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, timeout=limit)
+        text, code = p.stdout.decode("utf-8", "replace"), p.returncode
+    except subprocess.TimeoutExpired as e:
+        text, code = (e.stdout or b"").decode("utf-8", "replace"), "no end after %d s" % limit
+    ok, bad, skip = tap(text)
+    if not ok and not bad and not skip:
+        (ok if code == 0 else bad).append((name, text.strip()[-2000:]))
+    elif code != 0 and not bad:
+        bad.append((name, "ended with %s\n%s" % (code, text[-2000:])))
+    total[0] += len(ok)
+    total[1] += len(bad)
+    total[2] += len(skip)
+    print("%-28s %3d passed %s%s  %.1f s" % (name, len(ok), "%d FAILED " % len(bad) if bad else "",
+          "%d skipped" % len(skip) if skip else "", time.time() - t0), flush=True)
+    for n, why in skip:
+        print("    skipped %s: %s" % (n, why), flush=True)
+    for n, why in bad:
+        print("    FAILED %s: %s" % (n, why), flush=True)
+    if verbose:
+        print(text)
+
+def unit_tests(build):
+    out = subprocess.run(["meson", "introspect", "--tests", build], stdout=subprocess.PIPE, check=True).stdout
+    for t in json.loads(out):
+        yield t["name"], t["cmd"], t["env"], t["timeout"]
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--build", required=True)
+    ap.add_argument("--cache")
+    ap.add_argument("--ova")
+    ap.add_argument("--only")
+    ap.add_argument("--verbose", action="store_true")
+    a = ap.parse_args()
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    total = [0, 0, 0]
+    for name, cmd, extra, limit in unit_tests(a.build):
+        if not a.only or re.search(a.only, name):
+            run(name, cmd, dict(os.environ, **extra), limit, total, a.verbose)
+    if a.ova:
+        env = dict(os.environ, MIMIC=os.path.abspath(os.path.join(a.build, "mimic")), MIMIC_SOURCE=root,
+                   MIMIC_CACHE=os.path.abspath(a.cache), MIMIC_OVA=os.path.abspath(a.ova))
+        for path in sorted(glob.glob(os.path.join(root, "tests", "vm", "*_test.py"))):
+            name = os.path.basename(path)[:-3]
+            if not a.only or re.search(a.only, name):
+                run(name, [sys.executable, path], env, 900, total, a.verbose)
+    print("%d passed, %d failed, %d skipped" % tuple(total))
+    return 1 if total[1] or not total[0] else 0
+
+sys.exit(main())

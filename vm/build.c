@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a description to a machine: the PC's own parts, then the description's controllers
+ * with their disks, network cards, serial lines, the persona.  What has no part here is
+ * noted by name; what the guest cannot boot without is an error.
+ */
+#include "backend/blk.h"
+#include "backend/chr.h"
+#include "backend/net.h"
+#include "bus/pci.h"
+#include "image/image.h"
+#include "vm/vm_int.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUILD_SETTINGS = 8 };
+
+/* The parts that every PC has, in the order that they are made. */
+struct build_part {
+    const char *class, *name;
+    i8 slot, function; /* on PCI; -1: not there */
+    const char *settings[BUILD_SETTINGS + 1];
+};
+static const struct build_part build_chipset[] = {
+    { "pic", "pic", -1, 0, { 0 } },
+    { "ioapic", "ioapic", -1, 0, { 0 } },
+    { "lapic", "lapic", -1, 0, { 0 } },
+    { "i440fx", "i440fx", 0, 0, { 0 } },
+    { "piix3", "piix3", 1, 0, { 0 } },
+    { "piix4pm", "piix4pm", 1, 3, { 0 } },
+    { "dma8237", "dma8237", -1, 0, { 0 } },
+    { "pit", "pit", -1, 0, { 0 } },
+    { "hpet", "hpet", -1, 0, { 0 } },
+    { "rtc", "rtc", -1, 0, { 0 } },
+    { "i8042", "i8042", -1, 0, { 0 } },
+    { "rom", "bios", -1, 0, { 0 } },
+    { "fwcfg", "fwcfg", -1, 0, { 0 } },
+    { "vga", "vga", 2, 0, { 0 } },
+};
+
+static int build_device(struct vm *vm, const char *class, const char *name,
+                        const char *const *settings, const struct device_end *ends,
+                        struct err *e)
+{
+    static const char *const no_settings[] = { NULL };
+    static const struct device_end no_ends[] = { { NULL, NULL } };
+
+    return device_new(vm->machine, class, name, settings ? settings : no_settings,
+                      ends ? ends : no_ends, NULL, e);
+}
+
+static int build_base(struct vm *vm, struct err *e)
+{
+    for (u32 i = 0; i < LEN(build_chipset); i++) {
+        const struct build_part *p = &build_chipset[i];
+        int r = 0;
+
+        if (p->slot >= 0)
+            r = pci_place(vm->machine, p->name, (u8)p->slot, (u8)p->function, e);
+        if (!r)
+            r = build_device(vm, p->class, p->name, p->settings, NULL, e);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- serial lines ---- */
+
+static int build_serial(struct vm *vm, struct err *e)
+{
+    static const char *const places[][6] = { { "port", "0x3f8", "irq", "4", NULL },
+                                             { "port", "0x2f8", "irq", "3", NULL } };
+    struct loop *l = machine_loop(vm->machine);
+    int r = 0;
+
+    for (u32 i = 0; i < LEN(places) && !r; i++) {
+        char name[16];
+        bool here = i == 0 && vm->how.console == VM_CONSOLE_SERIAL;
+
+        r = here ? chr_open_fd(&vm->serial[i], 0, 1, l, e) : chr_open_null(&vm->serial[i], e);
+        if (r)
+            break;
+        snprintf(name, sizeof(name), "serial%u", i);
+        r = build_device(vm, "uart16550", name, places[i],
+                         (struct device_end[]){ { "chr", vm->serial[i] }, { NULL, NULL } }, e);
+    }
+    if (!r)
+        r = chr_open_null(&vm->debug, e);
+    if (!r)
+        r = build_device(vm, "debugcon", "debugcon", NULL,
+                         (struct device_end[]){ { "chr", vm->debug }, { NULL, NULL } }, e);
+    return r;
+}
+
+/* ---- disks ---- */
+
+static int build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struct err *e)
+{
+    struct image *im;
+    int r;
+
+    if (vm->nblks == VM_DISKS_MAX)
+        return err_set(e, -E2BIG, "%s: more than %d disks", d->name, VM_DISKS_MAX);
+    r = vm_disk_open(vm, d, &im, e);
+    if (r)
+        return r;
+    r = blk_open(b, im, machine_lane(vm->machine), e);
+    if (!r)
+        vm->blks[vm->nblks++] = *b;
+    return r;
+}
+
+/* A controller with the disks that name it: ends "scsi.<unit>" or "ide.<unit>". */
+static int build_controller(struct vm *vm, const char *name, const char *class, const char *prefix,
+                            u32 units, struct err *e)
+{
+    struct device_end ends[VM_DISKS_MAX + 1] = { { NULL, NULL } };
+    char kinds[VM_DISKS_MAX][16], cd[24];
+    u64 cds = 0;
+    u32 n = 0;
+
+    for (const struct desc_disk *d = vm->how.desc->disks; d; d = d->next) {
+        struct blk *b = NULL;
+        int r;
+
+        if (!d->controller || strcmp(d->controller, name))
+            continue;
+        if (d->unit >= units || n == VM_DISKS_MAX)
+            return err_set(e, -EINVAL, "%s: %s has no place %u", d->name, name, d->unit);
+        if (!d->path && d->media != DESC_CDROM)
+            return err_set(e, -ENOENT, "%s: the package names no file for it", d->name);
+        cds |= d->media == DESC_CDROM ? 1ull << d->unit : 0;
+        r = d->path ? build_blk(vm, d, &b, e) : 0;
+        if (r)
+            return r;
+        if (!b)
+            continue;
+        snprintf(kinds[n], sizeof(kinds[n]), "%s.%u", prefix, d->unit);
+        ends[n] = (struct device_end){ kinds[n], b };
+        n++;
+    }
+    snprintf(cd, sizeof(cd), "%llu", (unsigned long long)cds);
+    return build_device(vm, class, name, (const char *const[]){ "cd", cd, NULL }, ends, e);
+}
+
+static int build_virtio_disks(struct vm *vm, const char *controller, struct err *e)
+{
+    for (const struct desc_disk *d = vm->how.desc->disks; d; d = d->next) {
+        struct blk *b;
+        int r;
+
+        if (!d->controller || strcmp(d->controller, controller) || !d->path)
+            continue;
+        r = build_blk(vm, d, &b, e);
+        if (!r)
+            r = build_device(vm, "virtio_blk", d->name, NULL,
+                             (struct device_end[]){ { "blk", b }, { NULL, NULL } }, e);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static bool build_has_disks(const struct desc *d, const char *controller)
+{
+    for (const struct desc_disk *k = d->disks; k; k = k->next)
+        if (k->controller && !strcmp(k->controller, controller))
+            return true;
+    return false;
+}
+
+static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
+{
+    const struct desc *d = vm->how.desc;
+    bool ide = false;
+    int r = 0;
+
+    for (const struct desc_device *v = d->devices; v && !r; v = v->next) {
+        if (!strcmp(v->class, "pvscsi")) {
+            r = build_controller(vm, v->name, "pvscsi", "scsi", 16, e);
+        } else if (!strcmp(v->class, "ide") && !ide) {
+            r = pci_place(vm->machine, v->name, 1, 1, e);
+            if (!r)
+                r = build_controller(vm, v->name, "ide", "ide", 4, e);
+            ide = true;
+        } else if (!strcmp(v->class, "virtio_blk")) {
+            r = build_virtio_disks(vm, v->name, e);
+        } else if (build_has_disks(d, v->name)) {
+            r = err_set(e, -EOPNOTSUPP, "%s: disks on a %s controller cannot be run yet", v->name,
+                        v->foreign ? v->foreign : v->class);
+        } else if (!v->known) {
+            note(notes, NOTE_LOST, v->name, "%s is not offered", v->foreign ? v->foreign : v->class);
+        }
+    }
+    return r;
+}
+
+/* ---- network ---- */
+
+static int build_nic(struct vm *vm, const struct desc_nic *n, struct notes *notes, struct err *e)
+{
+    const char *settings[BUILD_SETTINGS + 1] = { NULL };
+    struct net_make make = { .ports = vm->nnets ? NULL : vm->how.ports,
+                             .nports = vm->nnets ? 0 : vm->how.nports,
+                             .restricted = vm->how.restricted,
+                             .hostname = vm->how.desc->name };
+    struct net *net;
+    char mac[18];
+    int r;
+
+    if (!n->known) {
+        note(notes, NOTE_LOST, n->name, "a network card of the kind %s is not offered yet",
+             n->foreign ? n->foreign : n->class);
+        return 0;
+    }
+    if (vm->nnets == VM_NICS_MAX)
+        return err_set(e, -E2BIG, "more than %d network cards", VM_NICS_MAX);
+    if (n->has_mac) {
+        snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2],
+                 n->mac[3], n->mac[4], n->mac[5]);
+        settings[0] = "mac";
+        settings[1] = mac;
+    }
+    r = net_open_user(&net, &make, machine_lane(vm->machine), e);
+    if (r)
+        return r;
+    vm->nets[vm->nnets++] = net;
+    return build_device(vm, n->class, n->name, settings,
+                        (struct device_end[]){ { "net", net }, { NULL, NULL } }, e);
+}
+
+static int build_nics(struct vm *vm, struct notes *notes, struct err *e)
+{
+    int r = 0;
+
+    for (const struct desc_nic *n = vm->how.desc->nics; n && !r; n = n->next)
+        r = build_nic(vm, n, notes, e);
+    if (!r && vm->how.nports && !vm->nnets)
+        return err_set(e, -EINVAL, "--publish: the VM has no network card");
+    return r;
+}
+
+/* ---- persona ---- */
+
+static int build_persona(struct vm *vm, struct err *e)
+{
+    const struct desc *d = vm->how.desc;
+    const char *want = strcmp(vm->how.persona, "auto") ? vm->how.persona : d->persona;
+    const char *settings[BUILD_SETTINGS + 1] = { NULL };
+    char version[16], uuid[40];
+    u32 n = 0;
+
+    if (!strcmp(want, "none") || !strcmp(want, "auto"))
+        return 0;
+    if (d->hardware_version) {
+        snprintf(version, sizeof(version), "%u", d->hardware_version);
+        settings[n++] = "version";
+        settings[n++] = version;
+    }
+    if (d->has_uuid) {
+        for (u32 i = 0; i < 16; i++)
+            snprintf(uuid + 2 * i, sizeof(uuid) - 2 * i, "%02x", d->uuid[i]);
+        settings[n++] = "uuid";
+        settings[n++] = uuid;
+    }
+    return persona_new(vm->machine, want, settings, &vm->persona, e);
+}
+
+int vm_build(struct vm *vm, struct notes *notes, struct err *e)
+{
+    int r = build_base(vm, e);
+
+    if (!r)
+        r = build_serial(vm, e);
+    if (!r && (vm->how.testdev || vm->how.kernel))
+        r = build_device(vm, "testdev", "testdev", NULL, NULL, e);
+    if (!r)
+        r = build_storage(vm, notes, e);
+    if (!r)
+        r = build_nics(vm, notes, e);
+    if (!r)
+        r = build_persona(vm, e);
+    return r;
+}
+
+void vm_unbuild(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nblks; i++)
+        blk_close(vm->blks[i]);
+    for (u32 i = 0; i < vm->nnets; i++)
+        net_close(vm->nets[i]);
+    for (u32 i = 0; i < LEN(vm->serial); i++)
+        chr_close(vm->serial[i]);
+    chr_close(vm->debug);
+    persona_free(vm->persona);
+}

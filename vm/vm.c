@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The life of a VM: built, started, told to stop, reset, taken down.  Everything here runs
+ * on the VM thread; other threads reach it through the loop, signals through an eventfd.
+ */
+#include "vm/vm.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "vm/vm_int.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* How long a guest may take from the power button to the end, before it is stopped. */
+#define VM_BUTTON_NS ((i64)90 * 1000000000)
+
+static void vm_finish(struct vm *vm, enum vm_end end, u32 code)
+{
+    if (vm->ended)
+        return;
+    vm->ended = true;
+    vm->result.end = end;
+    vm->result.code = code;
+    loop_stop(machine_loop(vm->machine));
+}
+
+/* ---- stopping ---- */
+
+void vm_signal(struct vm *vm)
+{
+    u64 one = 1;
+
+    if (write(vm->wish_fd, &one, sizeof(one)) < 0)
+        return; /* the counter is full of wishes already */
+}
+
+static void vm_patience_ends(void *arg)
+{
+    struct vm *vm = arg;
+
+    fprintf(stderr, "\r\nmimic: the guest did not power off; stopping it\r\n");
+    vm_finish(vm, VM_STOPPED, 0);
+}
+
+static void vm_wish(void *arg, u32 events)
+{
+    struct vm *vm = arg;
+    u64 n;
+
+    (void)events;
+    if (read(vm->wish_fd, &n, sizeof(n)) < 0)
+        return;
+    if (vm->wishes++ || n > 1) {
+        vm_finish(vm, VM_STOPPED, 0);
+        return;
+    }
+    fprintf(stderr, "\r\nmimic: power button pressed; once more stops the guest at once\r\n");
+    machine_power_button(vm->machine);
+    loop_timer_set(vm->wish_timer, loop_now() + VM_BUTTON_NS);
+}
+
+static int vm_wishes_new(struct vm *vm, struct err *e)
+{
+    struct loop *l = machine_loop(vm->machine);
+
+    vm->wish_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (vm->wish_fd < 0 ||
+        loop_watch_add(l, vm->wish_fd, LOOP_READ, vm_wish, vm, &vm->wish_watch) ||
+        loop_timer_add(l, vm_patience_ends, vm, &vm->wish_timer))
+        return err_set(e, -ENOMEM, "no descriptor for stopping");
+    return 0;
+}
+
+/* ---- reset ---- */
+
+static int vm_prepare(struct vm *vm, struct err *e)
+{
+    const struct vm_how *h = &vm->how;
+    struct firmware_how how = { .bios = h->bios,
+                                .kernel = h->kernel,
+                                .initrd = h->initrd,
+                                .append = h->append,
+                                .persona = vm_persona(vm) };
+    int r;
+
+    memcpy(how.uuid, h->desc->uuid, sizeof(how.uuid));
+    r = firmware_prepare(vm->machine, &how, vm->start, e);
+    if (r)
+        return r;
+    vm_cpus_reset(vm);
+    return 0;
+}
+
+static void vm_reset(struct vm *vm)
+{
+    struct err e = { 0 };
+
+    vm_cpus_park(vm);
+    machine_reset(vm->machine, RESET_SYSTEM);
+    if (vm->persona && vm->persona->class->reset)
+        vm->persona->class->reset(vm->persona);
+    if (vm_prepare(vm, &e)) {
+        vm_finish(vm, VM_CRASHED, 0);
+        err_in(&e, "cannot start again: ");
+        memcpy(vm->result.text, e.text, sizeof(vm->result.text));
+        return;
+    }
+    vm_cpus_release(vm);
+}
+
+static void vm_asked(void *arg, enum machine_event what, u32 code)
+{
+    struct vm *vm = arg;
+
+    if (vm->ended)
+        return;
+    switch (what) {
+    case MACHINE_POWEROFF:
+        vm_finish(vm, VM_POWERED_OFF, 0);
+        break;
+    case MACHINE_EXIT:
+        vm_finish(vm, VM_EXITED, code);
+        break;
+    case MACHINE_RESET:
+        if (vm->how.no_reboot)
+            vm_finish(vm, VM_POWERED_OFF, 0);
+        else
+            vm_reset(vm);
+        break;
+    }
+}
+
+/* ---- making ---- */
+
+static int vm_choose_engine(struct vm *vm, struct notes *notes, struct err *e)
+{
+    const char *want = vm->how.engine;
+    bool any = !strcmp(want, "auto");
+    struct err why = { 0 };
+    u64 features;
+
+    for (u32 pass = 0; pass < 2; pass++) {
+        for (u32 i = 0; engine_catalog[i]; i++) {
+            const struct engine_ops *o = engine_catalog[i];
+
+            if (any ? (pass == 1) != !strcmp(o->name, "interpret") : strcmp(o->name, want) != 0)
+                continue;
+            if (!o->probe(&features, any ? &why : e)) {
+                vm->ops = o;
+                if (any && pass)
+                    note(notes, NOTE_CHANGED, "engine", "the interpreter, which is slow: %s",
+                         why.text);
+                return 0;
+            }
+            if (!any)
+                return err_in(e, "engine %s: ", o->name);
+        }
+    }
+    return err_set(e, -ENOENT, "there is no engine \"%s\"", want);
+}
+
+static int vm_open_engine(struct vm *vm, struct err *e)
+{
+    struct engine_options o = { .tsc_hz = machine_tsc_hz(vm->machine),
+                                .check = vm->how.check,
+                                .apic_ids = vm->ncpus };
+    int r = vm->ops->open(&vm->engine, &o, e);
+
+    return r ? err_in(e, "engine %s: ", vm->ops->name) : 0;
+}
+
+static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
+{
+    const struct desc *d = vm->how.desc;
+    struct machine_make make = { .ram = d->memory, .cpus = d->cpus, .tsc_hz = vm_host_tsc_hz() };
+    int r;
+
+    if (d->firmware == DESC_EFI && !vm->how.kernel && !vm->how.bios)
+        return err_set(e, -EOPNOTSUPP,
+                       "%s wants EFI firmware, which Mimic does not offer yet; a guest that can "
+                       "also boot from BIOS runs with --bios and a SeaBIOS image",
+                       d->name);
+    r = vm_choose_engine(vm, notes, e);
+    if (!r)
+        r = machine_new(&vm->machine, &make, e);
+    if (r)
+        return r;
+    machine_on_ask(vm->machine, vm_asked, vm);
+    r = vm_wishes_new(vm, e);
+    if (!r)
+        r = vm_open_engine(vm, e);
+    if (!r)
+        r = vm_build(vm, notes, e);
+    if (!r)
+        r = vm_cpus_new(vm, e);
+    if (!r)
+        r = vm_prepare(vm, e);
+    return r;
+}
+
+int vm_new(struct vm **out, const struct vm_how *how, struct notes *notes, struct err *e)
+{
+    struct vm *vm = calloc(1, sizeof(*vm));
+    int r;
+
+    if (!vm)
+        return err_set(e, -ENOMEM, "out of memory");
+    vm->how = *how;
+    vm->ncpus = how->desc->cpus;
+    vm->wish_fd = -1;
+    vm->start = aligned_alloc(64, sizeof(*vm->start));
+    if (!vm->start) {
+        free(vm);
+        return err_set(e, -ENOMEM, "out of memory");
+    }
+    r = vm_make(vm, notes, e);
+    if (r) {
+        vm_free(vm);
+        return r;
+    }
+    *out = vm;
+    return 0;
+}
+
+void vm_free(struct vm *vm)
+{
+    vm_cpus_free(vm);
+    vm_unbuild(vm);
+    if (vm->engine)
+        vm->ops->close(vm->engine);
+    loop_watch_drop(vm->wish_watch);
+    loop_timer_drop(vm->wish_timer);
+    if (vm->wish_fd >= 0)
+        close(vm->wish_fd);
+    if (vm->machine)
+        machine_free(vm->machine);
+    free(vm->start);
+    free(vm);
+}
+
+int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
+{
+    int r = vm_cpus_start(vm, e);
+
+    if (r)
+        return r;
+    vm_cpus_release(vm);
+    loop_run(machine_loop(vm->machine));
+    vm_cpus_park(vm);
+    machine_pause(vm->machine);
+    *result = vm->result;
+    return 0;
+}
+
+const char *vm_engine(const struct vm *vm)
+{
+    return vm->ops->name;
+}
+
+const char *vm_persona(const struct vm *vm)
+{
+    return vm->persona ? vm->persona->class->name : "none";
+}
+
+const char *vm_firmware(const struct vm *vm)
+{
+    return vm->how.kernel ? "none (direct boot)" : vm->how.bios ? vm->how.bios : "SeaBIOS";
+}
+
+void vm_stats(struct vm *vm, void (*one)(void *arg, const char *name, u64 val), void *arg)
+{
+    if (vm->ops->stats)
+        vm->ops->stats(vm->engine, one, arg);
+}

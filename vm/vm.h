@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VM_VM_H
+#define VM_VM_H
+#include "backend/net.h"
+#include "base/err.h"
+#include "base/types.h"
+#include "desc/desc.h"
+
+/*
+ * One running VM: built from its description, run, and taken down.  All calls on the VM
+ * thread, the one that made it, but for vm_signal.
+ */
+struct vm;
+
+enum vm_console { VM_CONSOLE_SERIAL, VM_CONSOLE_VGA, VM_CONSOLE_NONE };
+
+struct vm_how {
+    const struct desc *desc;
+    const char *engine;  /* a name of the engine catalog, or "auto" */
+    const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */
+    const char *bios;    /* firmware image, or NULL: the packaged one */
+    const char *kernel, *initrd, *append; /* direct boot; NULL: through the firmware */
+    const char *state;     /* directory for this VM's overlays; made when it is not there */
+    bool throwaway;        /* what the guest writes is gone afterwards */
+    enum vm_console console;
+    bool testdev;    /* exit and test ports for test guests */
+    bool no_reboot;  /* a reset ends the run */
+    bool check;      /* run the engines in lock-step */
+    const struct net_port *ports; /* --publish */
+    u32 nports;
+    bool restricted; /* the network has no way out */
+};
+
+enum vm_end { VM_POWERED_OFF, VM_EXITED, VM_STOPPED, VM_CRASHED };
+struct vm_result {
+    enum vm_end end;
+    u32 code;       /* VM_EXITED: the test device's */
+    char text[240]; /* VM_CRASHED: a sentence */
+};
+
+/* Builds everything; nothing of the guest has run.  Notes: what could not be honoured. */
+int vm_new(struct vm **vm, const struct vm_how *how, struct notes *notes, struct err *e);
+void vm_free(struct vm *vm);
+/* From power-on until it ends. */
+int vm_run(struct vm *vm, struct vm_result *result, struct err *e);
+
+/* Somebody wants it to stop: first the power button, the second time at once.  Safe in a
+ * signal handler and in any thread. */
+void vm_signal(struct vm *vm);
+
+/* What was chosen, for the table that is shown before the boot. */
+const char *vm_engine(const struct vm *vm);
+const char *vm_persona(const struct vm *vm); /* "none" when there is none */
+const char *vm_firmware(const struct vm *vm);
+/* Counters of the engine: one(arg, name, value). */
+void vm_stats(struct vm *vm, void (*one)(void *arg, const char *name, u64 val), void *arg);
+#endif

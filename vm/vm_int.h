@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VM_VM_INT_H
+#define VM_VM_INT_H
+#include "engine/engine.h"
+#include "engine/x86/state.h"
+#include "firmware/firmware.h"
+#include "machine/machine.h"
+#include "persona/persona.h"
+#include "vm/vm.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { VM_CPUS_MAX = 64, VM_DISKS_MAX = 32, VM_NICS_MAX = 8 };
+
+/* Why a vCPU thread should leave the engine: bits of vm_cpu.ask. */
+enum { ASK_PARK = 1, ASK_NMI = 2, ASK_INIT = 4, ASK_SIPI = 8, ASK_END = 16 };
+
+struct vm_cpu {
+    struct vm *vm;
+    u32 index;
+    pthread_t thread;
+    bool has_thread;
+    struct vcpu *v;
+    atomic_uint ask;
+    atomic_uchar sipi_page;
+
+    pthread_mutex_t lock; /* guards what follows; wake is signalled under it */
+    pthread_cond_t wake;
+    bool kicked;   /* since it last looked */
+    bool parked;   /* its thread touches nothing */
+    bool waiting;  /* for a start-up IPI */
+};
+
+struct blk;
+struct net;
+struct chr;
+
+struct vm {
+    struct vm_how how;
+    struct machine *machine;
+    struct persona *persona;
+    const struct engine_ops *ops;
+    void *engine;
+    struct vm_cpu *cpus;
+    u32 ncpus;
+    struct firmware_start *start; /* the boot processor's first state */
+
+    struct blk *blks[VM_DISKS_MAX];
+    u32 nblks;
+    struct net *nets[VM_NICS_MAX];
+    u32 nnets;
+    struct chr *serial[2];
+    struct chr *debug;
+    struct term *term; /* the VGA text console, when it is shown */
+
+    struct vm_result result;
+    bool ended;
+    u32 shutdowns;            /* triple faults in a row */
+    u32 wishes;               /* how often somebody asked it to stop */
+    struct loop_watch *wish_watch;
+    struct loop_timer *wish_timer;
+    int wish_fd;
+};
+
+/* cpu.c */
+int vm_cpus_new(struct vm *vm, struct err *e);   /* engine, vCPUs; machine_cpus set */
+int vm_cpus_start(struct vm *vm, struct err *e); /* threads; they wait parked */
+void vm_cpus_park(struct vm *vm);                /* returns when no vCPU runs */
+void vm_cpus_release(struct vm *vm);
+void vm_cpus_reset(struct vm *vm);               /* parked; BSP at vm->start, others wait */
+void vm_cpus_free(struct vm *vm);
+
+/* build.c */
+int vm_build(struct vm *vm, struct notes *notes, struct err *e);
+void vm_unbuild(struct vm *vm);
+
+/* disk.c: the image that a disk of the description runs on */
+struct image;
+int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im,
+                 struct err *e);
+
+/* tsc.c */
+u64 vm_host_tsc_hz(void);
+#endif
