@@ -62,8 +62,7 @@ static u32 open_next_unit(const struct desc *d, const char *controller)
     return next;
 }
 
-int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media,
-                  struct err *e)
+int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media, struct err *e)
 {
     const char *bus = media == DESC_CDROM || !how->disk_bus ? "ide" : how->disk_bus;
     struct image_open io = { .path = how->path, .format = open_image_format(how) };

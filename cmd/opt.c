@@ -182,10 +182,11 @@ void opt_manual(const struct command *c, FILE *f)
         fputc('\n', f);
     }
     fputs(".TP\n.B \\-\\-help\nShow this text.\n", f);
-    fputs(".SH EXIT STATUS\n0 done; 64 wrong command line; 65 a package or image is damaged or not\n"
-          "supported; 66 a file is not there; 70 the guest crashed; 71 the host lacks something;\n"
-          "75 stopped without a clean power off.\n",
-          f);
+    fputs(
+        ".SH EXIT STATUS\n0 done; 64 wrong command line; 65 a package or image is damaged or not\n"
+        "supported; 66 a file is not there; 70 the guest crashed; 71 the host lacks something;\n"
+        "75 stopped without a clean power off.\n",
+        f);
     if (c->examples) {
         fputs(".SH EXAMPLES\n.nf\n", f);
         opt_troff(f, c->examples);
@@ -204,8 +205,9 @@ void opt_completion_bash(FILE *f)
     for (u32 i = 0; commands[i]; i++)
         for (u32 k = 0; k < commands[i]->nopts; k++)
             if (commands[i]->opts[k].choices)
-                fprintf(f, "    \"%s --%s\") COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n",
-                        commands[i]->name, commands[i]->opts[k].name, commands[i]->opts[k].choices);
+                fprintf(
+                    f, "    \"%s --%s\") COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n",
+                    commands[i]->name, commands[i]->opts[k].name, commands[i]->opts[k].choices);
     fputs("    esac\n    case \"$cur\" in\n    -*) case \"${COMP_WORDS[1]}\" in\n", f);
     for (u32 i = 0; commands[i]; i++) {
         fprintf(f, "        %s) COMPREPLY=($(compgen -W \"--help", commands[i]->name);

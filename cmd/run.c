@@ -106,7 +106,10 @@ static char *run_state_dir(const struct run_options *o, const char *path, struct
     name[n] = 0;
     if (name[0] == '.')
         name[0] = '_';
-    out = arena_print(&d->arena, "%s%s/mimic/%s-%08x", base ? base : home ? home : "/var/tmp",
+    out = arena_print(&d->arena, "%s%s/mimic/%s-%08x",
+                      base   ? base
+                      : home ? home
+                             : "/var/tmp",
                       base || !home ? "" : "/.local/state", name,
                       full ? (u32)XXH64(full, strlen(full), 0) : 0);
     free(full);
@@ -280,9 +283,9 @@ static int run_boot(const struct run_options *o, const struct vm_how *how, struc
 static enum vm_console run_console(const struct run_options *o)
 {
     if (o->console)
-        return !strcmp(o->console, "vga")    ? VM_CONSOLE_VGA :
-               !strcmp(o->console, "serial") ? VM_CONSOLE_SERIAL :
-                                               VM_CONSOLE_NONE;
+        return !strcmp(o->console, "vga")      ? VM_CONSOLE_VGA
+               : !strcmp(o->console, "serial") ? VM_CONSOLE_SERIAL
+                                               : VM_CONSOLE_NONE;
     return !o->kernel && isatty(0) && isatty(1) ? VM_CONSOLE_VGA : VM_CONSOLE_SERIAL;
 }
 
@@ -339,12 +342,13 @@ const struct command command_run = {
     .name = "run",
     .args = "FILE",
     .about = "Run a VM as it is, from its package, its disk image, or a kernel",
-    .text = "FILE is a package (OVA, OVF) or a disk or CD image.  Engine, persona, firmware and\n"
-            "devices are chosen from it; a short table says what was chosen and what could not be\n"
-            "honoured.  The file itself is never written to: what the guest writes is kept beside\n"
-            "the VM's state and is there at the next run of the same file.\n\n"
-            "Ctrl-] (Ctrl-C when the input is no terminal), SIGTERM and closing the terminal press\n"
-            "the guest's power button; a second time stops it at once.",
+    .text =
+        "FILE is a package (OVA, OVF) or a disk or CD image.  Engine, persona, firmware and\n"
+        "devices are chosen from it; a short table says what was chosen and what could not be\n"
+        "honoured.  The file itself is never written to: what the guest writes is kept beside\n"
+        "the VM's state and is there at the next run of the same file.\n\n"
+        "Ctrl-] (Ctrl-C when the input is no terminal), SIGTERM and closing the terminal press\n"
+        "the guest's power button; a second time stops it at once.",
     .opts = run_opts,
     .nopts = LEN(run_opts),
     .run = run_run,

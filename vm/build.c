@@ -24,25 +24,16 @@ struct build_part {
     const char *settings[BUILD_SETTINGS + 1];
 };
 static const struct build_part build_chipset[] = {
-    { "pic", "pic", -1, 0, { 0 } },
-    { "ioapic", "ioapic", -1, 0, { 0 } },
-    { "lapic", "lapic", -1, 0, { 0 } },
-    { "i440fx", "i440fx", 0, 0, { 0 } },
-    { "piix3", "piix3", 1, 0, { 0 } },
-    { "piix4pm", "piix4pm", 1, 3, { 0 } },
-    { "dma8237", "dma8237", -1, 0, { 0 } },
-    { "pit", "pit", -1, 0, { 0 } },
-    { "hpet", "hpet", -1, 0, { 0 } },
-    { "rtc", "rtc", -1, 0, { 0 } },
-    { "i8042", "i8042", -1, 0, { 0 } },
-    { "rom", "bios", -1, 0, { 0 } },
-    { "fwcfg", "fwcfg", -1, 0, { 0 } },
-    { "vga", "vga", 2, 0, { 0 } },
+    { "pic", "pic", -1, 0, { 0 } },         { "ioapic", "ioapic", -1, 0, { 0 } },
+    { "lapic", "lapic", -1, 0, { 0 } },     { "i440fx", "i440fx", 0, 0, { 0 } },
+    { "piix3", "piix3", 1, 0, { 0 } },      { "piix4pm", "piix4pm", 1, 3, { 0 } },
+    { "dma8237", "dma8237", -1, 0, { 0 } }, { "pit", "pit", -1, 0, { 0 } },
+    { "rtc", "rtc", -1, 0, { 0 } },         { "rom", "bios", -1, 0, { 0 } },
+    { "fwcfg", "fwcfg", -1, 0, { 0 } },     { "vga", "vga", 2, 0, { 0 } },
 };
 
 static int build_device(struct vm *vm, const char *class, const char *name,
-                        const char *const *settings, const struct device_end *ends,
-                        struct err *e)
+                        const char *const *settings, const struct device_end *ends, struct err *e)
 {
     static const char *const no_settings[] = { NULL };
     static const struct device_end no_ends[] = { { NULL, NULL } };
@@ -192,7 +183,8 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
             r = err_set(e, -EOPNOTSUPP, "%s: disks on a %s controller cannot be run yet", v->name,
                         v->foreign ? v->foreign : v->class);
         } else if (!v->known) {
-            note(notes, NOTE_LOST, v->name, "%s is not offered", v->foreign ? v->foreign : v->class);
+            note(notes, NOTE_LOST, v->name, "%s is not offered",
+                 v->foreign ? v->foreign : v->class);
         }
     }
     return r;

@@ -150,8 +150,7 @@ static bool cpu_hypercall(void *arg, struct x86_state *regs, u8 kind)
     struct vm_cpu *c = arg;
     struct persona *p = c->vm->persona;
 
-    return p && p->class->hypercall &&
-           p->class->hypercall(p, c->index, kind, regs) == PERSONA_DONE;
+    return p && p->class->hypercall && p->class->hypercall(p, c->index, kind, regs) == PERSONA_DONE;
 }
 
 static int cpu_vector(void *arg, u32 open)
@@ -369,11 +368,12 @@ static void cpu_shutdown(struct vm_cpu *c)
     char text[200] = "";
 
     if (s && !c->vm->ops->get(c->v, s))
-        snprintf(text, sizeof(text),
-                 "triple fault at cs 0x%04x rip 0x%llx (cr0 0x%llx cr2 0x%llx cr3 0x%llx): the guest "
-                 "has no working exception handlers there",
-                 s->seg[SEG_CS].sel, (unsigned long long)s->rip, (unsigned long long)s->cr0,
-                 (unsigned long long)s->cr2, (unsigned long long)s->cr3);
+        snprintf(
+            text, sizeof(text),
+            "triple fault at cs 0x%04x rip 0x%llx (cr0 0x%llx cr2 0x%llx cr3 0x%llx): the guest "
+            "has no working exception handlers there",
+            s->seg[SEG_CS].sel, (unsigned long long)s->rip, (unsigned long long)s->cr0,
+            (unsigned long long)s->cr2, (unsigned long long)s->cr3);
     free(s);
     if (c->vm->how.kernel || c->vm->how.no_reboot || ++c->vm->shutdowns >= 3) {
         cpu_crash(c, text);
