@@ -48,6 +48,12 @@ void x86_insn_cache_free(struct x86_cpu *c)
     c->insns = NULL;
 }
 
+static void step_vectors(struct x86_cpu *c)
+{
+    if (c->hooks && c->hooks->vectors)
+        c->hooks->vectors(c);
+}
+
 static enum x86_mode step_mode(const struct x86_cpu *c)
 {
     if (x86_code64(&c->s))
@@ -59,9 +65,11 @@ static enum x86_mode step_mode(const struct x86_cpu *c)
 static void step_decode(struct x86_cpu *c, struct step_entry *e, u64 lin, const u8 *code, u32 n,
                         enum x86_mode mode)
 {
-    int r = x86_decode(&e->in, code, n, mode);
     u8 beyond[16];
+    int r;
 
+    step_vectors(c); /* Zydis is compiled as it likes */
+    r = x86_decode(&e->in, code, n, mode);
     e->fn = NULL;
     if (r == -ENODATA) { /* the rest is on a page that may not be fetched from */
         x86_fetch(c, lin + n, beyond);
@@ -110,6 +118,8 @@ static void step_run(struct x86_cpu *c)
     e = step_find(c);
     c->s.rflags &= ~(u64)FLAG_RF;
     c->s.shadow = c->s.shadow_ss = false;
+    if (e->in.flags & INSN_VECTOR)
+        step_vectors(c);
     e->fn(c, &e->in);
     if (!(e->in.flags & (INSN_BRANCH | INSN_STRING)))
         c->s.rip = x86_next(c, &e->in);

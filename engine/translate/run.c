@@ -118,7 +118,6 @@ static enum x86_stepped vcpu_interpret(struct vcpu *v)
 {
     enum x86_stepped r;
 
-    vcpu_spill(v);
     flags_pack(v);
     v->count_step++;
     r = x86_step(&v->c);
@@ -290,7 +289,6 @@ static bool vcpu_events(struct vcpu *v)
         bool stop = false;
         enum x86_stepped r;
 
-        vcpu_spill(v);
         flags_pack(v);
         r = x86_events(c, &stop);
         flags_unpack(v);

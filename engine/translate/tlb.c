@@ -200,7 +200,6 @@ bool tlb_fill(struct vcpu *v, u64 lin, bool write)
     bool writable;
 
     v->count_miss++;
-    vcpu_spill(v);
     if (x86_walk(&v->c, page, write, false, ACCESS_CPL, &m))
         return false;
     gpa = m.gpa & -(u64)PAGE;
@@ -256,7 +255,6 @@ const u8 *tlb_code(struct vcpu *v, u64 lin, u64 *gpa)
     u8 *host;
 
     if (t->page != tag) {
-        vcpu_spill(v);
         if (x86_walk(&v->c, page, false, true, ACCESS_CPL, &m))
             return NULL;
         m.gpa &= -(u64)PAGE;

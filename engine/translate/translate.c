@@ -44,6 +44,10 @@ static void engine_hook_wrote(struct x86_cpu *c, u64 gpa, u32 len)
     else
         cache_wrote(v->engine, gpa, len);
 }
+static void engine_hook_vectors(struct x86_cpu *c)
+{
+    vcpu_spill((struct vcpu *)c);
+}
 static void engine_hook_mode(struct x86_cpu *c)
 {
     ((struct vcpu *)c)->mode_known = false;
@@ -68,7 +72,7 @@ static int engine_translate_open(void **engine, const struct engine_options *o, 
         return err_set(e, -ENOMEM, "no memory for the translator");
     g->options = *o;
     g->hooks = (struct x86_hooks){ .flush = engine_hook_flush,
-                                   .wrote = engine_hook_wrote,
+                                   .wrote = engine_hook_wrote, .vectors = engine_hook_vectors,
                                    .mode = engine_hook_mode };
     pthread_mutex_init(&g->lock, NULL);
     pthread_mutex_init(&g->cpus, NULL);
@@ -160,7 +164,8 @@ static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_i
         return err_set(e, -errno, "no memory for vCPU %u", index);
     v->engine = g;
     v->self = v;
-    rc = x86_cpu_init(&v->c, index, io, &g->mem, g->options.tsc_hz, e);
+    vcpu_io(v, io);
+    rc = x86_cpu_init(&v->c, index, &v->io, &g->mem, g->options.tsc_hz, e);
     if (!rc && g->options.check)
         rc = check_new(v);
     if (rc) {

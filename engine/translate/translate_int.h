@@ -70,6 +70,8 @@ struct vcpu {
     struct x86_cpu c; /* first */
     struct engine *engine;
 
+    struct cpu_io io, real_io; /* io spills, then calls real_io */
+
     /* used by translated code */
     struct vcpu *self;
     const u8 *site;                /* where C was called from: behind the call; NULL: from enter */
@@ -242,6 +244,9 @@ const u8 *vcpu_main(struct vcpu *v); /* called by the fixed code; where to go on
 void vcpu_step_in(struct vcpu *v);
 void vcpu_step_out(struct vcpu *v);
 void vcpu_loaded(struct vcpu *v);
+
+/* io.c */
+void vcpu_io(struct vcpu *v, const struct cpu_io *real);
 
 /* string.c */
 bool string_run(struct vcpu *v, const struct x86_insn *in);

@@ -24,6 +24,9 @@ enum x86_flush { FLUSH_ALL, FLUSH_NONGLOBAL, FLUSH_PAGE };
 struct x86_hooks {
     void (*flush)(struct x86_cpu *c, enum x86_flush how, u64 lin); /* cached translations */
     void (*wrote)(struct x86_cpu *c, u64 gpa, u32 len);            /* a store to RAM, before it */
+    /* s.xsave is about to be used, or code that may use the host's vector registers: until
+     * then the guest's may be in them, since engine/x86 and engine/interpret leave them alone */
+    void (*vectors)(struct x86_cpu *c);
     void (*mode)(struct x86_cpu *c); /* CR0 CR4 EFER CS SS CPL or flags outside arithmetic */
 };
 
