@@ -506,11 +506,16 @@ static void packets(void)
     end();
 }
 
+static void on_post(void *arg)
+{
+    (void)arg;
+}
+
 static void *resetter(void *arg)
 {
     rig_out(&rig, 0x3f6, 1, 4);
     __atomic_store_n((bool *)arg, true, __ATOMIC_RELEASE);
-    loop_stop(machine_lane(rig.m));
+    loop_post(machine_lane(rig.m), on_post, NULL); /* wakes the loop */
     return NULL;
 }
 
