@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Host bridge, ISA bridge and power management, by their ports. */
+#include "bus/pci.h"
+#include "tests/check.h"
+#include "tests/rig.h"
+
+static struct rig r;
+static struct device *host, *isa, *pm;
+
+static void start(void)
+{
+    rig_start(&r, 16, 1);
+    host = rig_device(&r, "i440fx", NULL, NULL);
+    isa = rig_device(&r, "piix3", NULL, NULL);
+    pm = rig_device(&r, "piix4pm", NULL, NULL);
+}
+static u32 config(u32 slot, u32 function, u32 off)
+{
+    rig_out(&r, 0xcf8, 4, 0x80000000u | slot << 11 | function << 8 | (off & 0xfc));
+    return (u32)rig_in(&r, 0xcfc, 4);
+}
+
+static void configuration_ports(void)
+{
+    start();
+    CHECK_EQ(config(0, 0, 0), 0x12378086);
+    CHECK_EQ(config(1, 0, 0), 0x70008086);
+    CHECK_EQ(config(1, 3, 0), 0x71138086);
+    CHECK_EQ(config(1, 1, 0), ~0u);
+    CHECK_EQ(config(1, 0, 0xc) >> 16 & 0x80, 0x80);
+    CHECK_EQ(rig_in(&r, 0xcf8, 4), 0x8000080c);
+    rig_out(&r, 0xcf8, 4, 0x80000800);
+    CHECK_EQ(rig_in(&r, 0xcfe, 2), 0x7000);
+    CHECK_EQ(rig_in(&r, 0xcfd, 1), 0x80);
+    rig_out(&r, 0xcf8, 4, 0);
+    CHECK_EQ(rig_in(&r, 0xcfc, 4), ~0u);
+    rig_out(&r, 0xcf8, 4, 0x80010000); /* another bus */
+    CHECK_EQ(rig_in(&r, 0xcfc, 4), ~0u);
+    rig_stop(&r);
+}
+
+static bool writable(u64 gpa)
+{
+    struct machine_slot s[16];
+    u32 n = machine_slots(r.m, s, 16);
+
+    for (u32 i = 0; i < n; i++)
+        if (gpa >= s[i].gpa && gpa - s[i].gpa < s[i].len)
+            return !s[i].readonly;
+    return false;
+}
+
+static void shadow(void)
+{
+    start();
+    CHECK(!writable(0xf0000));
+    rig_pci_set(host, 0x59, 1, 0x30);
+    CHECK(writable(0xf0000));
+    CHECK(!writable(0xe0000));
+    rig_pci_set(host, 0x5a, 1, 0x03);
+    CHECK(writable(0xc0000) && !writable(0xc4000));
+    rig_pci_set(host, 0x5f, 1, 0x33);
+    CHECK(writable(0xe8000) && writable(0xec000));
+    rig_pci_set(host, 0x59, 1, 0x10);
+    CHECK(!writable(0xf0000));
+    machine_reset(r.m, RESET_SYSTEM);
+    CHECK(!writable(0xc0000));
+    rig_stop(&r);
+}
+
+static void resets(void)
+{
+    start();
+    rig_out(&r, 0xcf9, 1, 2);
+    rig_out(&r, 0xcf9, 1, 6);
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 1);
+    CHECK_EQ(r.ask, MACHINE_RESET);
+    CHECK_EQ(rig_in(&r, 0xcf9, 1), 6);
+    rig_out(&r, 0x92, 1, 3);
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 2);
+    rig_stop(&r);
+}
+
+static void routing(void)
+{
+    struct rig_wire *irq10, *irq11;
+    struct irq b;
+
+    start();
+    irq10 = rig_wire(&r, "isa.10");
+    irq11 = rig_wire(&r, "isa.11");
+    b = machine_wire(r.m, NULL, "pci.b");
+    irq_set(&b, true);
+    CHECK(!irq10->level);
+    rig_pci_set(isa, 0x61, 1, 10);
+    CHECK(irq10->level);
+    rig_pci_set(isa, 0x61, 1, 11);
+    CHECK(!irq10->level && irq11->level);
+    rig_pci_set(isa, 0x61, 1, 0x8b);
+    CHECK(!irq11->level);
+    rig_stop(&r);
+}
+
+static void power_button(void)
+{
+    struct rig_wire *sci;
+
+    start();
+    sci = rig_wire(&r, "isa.9");
+    rig_out(&r, 0xb2, 1, 0xf1);
+    CHECK_EQ(rig_in(&r, 0x604, 2) & 1, 1);
+    machine_power_button(r.m);
+    CHECK(!sci->level);
+    rig_out(&r, 0x602, 2, 0x100);
+    CHECK(sci->level);
+    CHECK_EQ(rig_in(&r, 0x600, 2), 0x100);
+    rig_out(&r, 0x600, 2, 0x100);
+    CHECK(!sci->level);
+    rig_out(&r, 0x604, 2, 0x2001);
+    rig_loop(&r);
+    CHECK_EQ(r.ask, MACHINE_POWEROFF);
+    CHECK_EQ(r.asks, 1);
+    rig_stop(&r);
+}
+
+static void power_timer(void)
+{
+    struct rig_wire *sci;
+
+    start();
+    sci = rig_wire(&r, "isa.9");
+    rig_clock(&r, 1000000000);
+    CHECK_EQ(rig_in(&r, 0x608, 4), 3579545);
+    rig_out(&r, 0x602, 2, 1);
+    rig_clock(&r, 598000000000ll);
+    CHECK(!sci->level);
+    rig_clock(&r, 2000000000ll); /* 2^31 ticks are 599.9 s */
+    CHECK(sci->level);
+    CHECK_EQ(rig_in(&r, 0x600, 2), 1);
+    rig_out(&r, 0x600, 2, 1);
+    CHECK(!sci->level);
+    rig_pci_set(pm, 0x40, 4, 0xb001);
+    CHECK_EQ(rig_in(&r, 0x602, 2), 0xffff);
+    CHECK_EQ(rig_in(&r, 0xb002, 2), 1);
+    rig_stop(&r);
+}
+
+int main(void)
+{
+    CASE(configuration_ports);
+    CASE(shadow);
+    CASE(resets);
+    CASE(routing);
+    CASE(power_button);
+    CASE(power_timer);
+    return check_end();
+}
