@@ -140,7 +140,7 @@ static int image_open_parent(struct image *im, const struct image_open *how,
 {
     struct image_open up = { .format = im->parent_format,
                              .flags = im->flags & (IMAGE_UNSAFE_PATHS | IMAGE_NO_LOCK) };
-    char *path = NULL;
+    char *path = NULL, *format = NULL;
     int r;
 
     if (im->depth >= IMAGE_DEPTH_MAX)
@@ -150,9 +150,8 @@ static int image_open_parent(struct image *im, const struct image_open *how,
         up = *how->parent;
         up.flags &= ~(u32)IMAGE_WRITE;
     } else {
-        if ((r = image_file_find(im, im->parent_name, &path, e)))
+        if ((r = parent_find(im, &up, &path, &format, e)))
             return r;
-        up.path = path;
     }
     r = image_open_at(&im->parent, &up, top, e);
     if (r)
@@ -160,6 +159,7 @@ static int image_open_parent(struct image *im, const struct image_open *how,
     else if (im->format->adopt)
         r = im->format->adopt(im, e);
     free(path);
+    free(format);
     return r;
 }
 
@@ -254,56 +254,6 @@ int image_check(struct image *im, void (*say)(void *arg, const char *text), void
     return r;
 }
 
-/* Is `whole`, a real path, in the directory where `child` will be? */
-static bool image_is_beside(const char *whole, const char *child)
-{
-    const char *slash = strrchr(child, '/');
-    char *dir = slash ? strndup(child, slash == child ? 1 : (size_t)(slash - child)) : strdup(".");
-    char *real = dir ? realpath(dir, NULL) : NULL;
-    size_t n = real ? strlen(real) : 0;
-    bool beside =
-        real && !strncmp(whole, real, n) && whole[n] == '/' && !strchr(whole + n + 1, '/');
-
-    free(dir);
-    free(real);
-    return beside;
-}
-
-/*
- * How an image names its parent: its name beside it, else its path; for a part of a file what
- * QEMU reads as that.
- */
-static int image_name_parent(const struct image *base, const char *child, char **name)
-{
-    const struct image_file *f = &base->files[0];
-    char *whole = realpath(f->path, NULL);
-    int r;
-
-    if (!whole)
-        return -errno;
-    if (!f->window) {
-        if (image_is_beside(whole, child)) {
-            char *last = strrchr(whole, '/') + 1;
-
-            memmove(whole, last, strlen(last) + 1);
-        }
-        *name = whole;
-        return 0;
-    }
-    for (char *p = whole; *p; p++)
-        if (*p == '"' || *p == '\\' || (u8)*p < 0x20) {
-            free(whole);
-            return -EINVAL;
-        }
-    r = asprintf(name,
-                 "json:{\"driver\":\"%s\",\"file\":{\"driver\":\"raw\",\"offset\":%llu,"
-                 "\"size\":%llu,\"file\":{\"driver\":\"file\",\"filename\":\"%s\"}}}",
-                 base->format->name, (unsigned long long)f->offset,
-                 (unsigned long long)image_file_length(base, 0), whole);
-    free(whole);
-    return r < 0 ? -ENOMEM : 0;
-}
-
 /* Under a name of its own until it is whole; then under the right one, if that is free. */
 static int image_create_file(struct image *im, const struct image_create *how,
                              const struct image_make *make, struct err *e)
@@ -354,7 +304,7 @@ int image_create(const struct image_create *how, struct err *e)
         make.base = base;
         make.parent_format = base->format->name;
         make.size = how->size ? how->size : base->size;
-        r = image_name_parent(base, how->path, &name);
+        r = parent_name(base, how->path, &name);
         make.parent = name;
         if (r)
             err_set(e, r, "%s: cannot be named as a parent", base->files[0].path);

@@ -118,6 +118,11 @@ int image_file_write(struct image *im, u32 file, u64 at, const void *p, size_t n
 int image_file_writev(struct image *im, u32 file, u64 at, const struct iovec *v, int n);
 int image_file_sync(struct image *im);
 
+/* image/parent.c; the caller frees path and format */
+int parent_name(const struct image *base, const char *child, char **name);
+int parent_find(const struct image *im, struct image_open *up, char **path, char **format,
+                struct err *e);
+
 /* image/meta.c */
 int meta_new(struct image *im);
 void meta_free(struct image *im);

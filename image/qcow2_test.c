@@ -554,6 +554,40 @@ static void chains_end(void)
     CHECK_EQ(image_open(&im, &how, &e), (u64)-EXDEV);
 }
 
+/* A disk inside an archive, and what the VM wrote over it beside. */
+static void parent_inside_a_file(void)
+{
+    struct image_open up = {
+        .path = in_dir("box"), .offset = 1536, .length = 1 << 20, .format = "raw"
+    };
+    struct image_create how = { .path = in_dir("o.qcow2"), .format = "qcow2", .parent = &up };
+    struct image_open again = { .path = in_dir("o.qcow2"), .flags = IMAGE_WRITE, .parent = &up };
+    struct image *im = NULL;
+    struct err e = { 0 };
+
+    for (size_t i = 0; i < DISK; i++)
+        model[i] = (u8)(i / 100);
+    store("box", model, 2 << 20);
+    memmove(model, model + 1536, 1 << 20);
+    CHECK_EQ(image_create(&how, &e), 0);
+    CHECK_EQ(image_open(&im, &again, &e), 0);
+    CHECK_EQ(image_size(im), 1 << 20);
+    CHECK(same(im, model, 1 << 20));
+    storm(im, 50, 1 << 20);
+    CHECK_EQ(image_close(im, NULL), 0);
+    again.parent = NULL;
+    CHECK_EQ(image_open(&im, &again, &e), (u64)-EPERM);
+    again.flags = IMAGE_UNSAFE_PATHS;
+    CHECK_EQ(image_open(&im, &again, &e), 0);
+    CHECK(same(im, model, 1 << 20));
+    CHECK(image_parent(im) != NULL);
+    image_close(im, NULL);
+    if (!have_qemu())
+        return;
+    store("model.raw", model, 1 << 20);
+    CHECK_EQ(run("qemu-img compare -f qcow2 -F raw o.qcow2 model.raw"), 0);
+}
+
 int main(void)
 {
     char command[100];
@@ -569,6 +603,7 @@ int main(void)
     CASE(many_threads);
     CASE(damage_is_refused);
     CASE(chains_end);
+    CASE(parent_inside_a_file);
     snprintf(command, sizeof(command), "rm -rf %s", dir);
     return system(command) ? 1 : check_end();
 }

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PACKAGE_FUZZ_H
+#define PACKAGE_FUZZ_H
+#include "base/log.h"
+#include "package/format.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Opens the bytes as a package in a directory of its own, where a few likely files are. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static const char *fuzz_dir(void)
+{
+    static char dir[] = "/dev/shm/mimic-fuzz-XXXXXX";
+    static bool made;
+
+    if (!made && !mkdtemp(dir))
+        abort();
+    made = true;
+    return dir;
+}
+
+static int fuzz_package(const uint8_t *data, size_t n, const char *suffix)
+{
+    struct package_options o = { .verify = true };
+    struct notes notes = { 0 };
+    struct err e = { 0 };
+    struct buf json = { 0 };
+    struct desc d;
+    char path[100];
+    FILE *f;
+
+    log_level_set(LOG_ERROR);
+    snprintf(path, sizeof(path), "%s/disk1.vmdk", fuzz_dir());
+    if (access(path, F_OK) && (f = fopen(path, "we")))
+        fclose(f);
+    snprintf(path, sizeof(path), "%s/fuzz%s", fuzz_dir(), suffix);
+    f = fopen(path, "we");
+    if (!f || fwrite(data, 1, n, f) != n)
+        abort();
+    fclose(f);
+    desc_init(&d);
+    if (!package_open(path, &o, &d, &notes, &e)) {
+        if (desc_json(&d, &notes, &json))
+            abort();
+    } else if (!e.text[0]) {
+        abort(); /* every refusal says why */
+    }
+    buf_fini(&json);
+    notes_fini(&notes);
+    desc_fini(&d);
+    return 0;
+}
+#endif
