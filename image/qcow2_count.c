@@ -28,8 +28,7 @@ static u64 qcow2_count_at(const u8 *b, u32 order, u32 i)
 
 static void qcow2_count_put(u8 *b, u32 order, u32 i, u64 count)
 {
-    unsigned shift = (i << order) & 7, mask = (1u << (1u << order)) - 1;
-    u8 *p = b + (i >> (3 - order));
+    unsigned shift, mask;
 
     switch (order) {
     case 3:
@@ -45,7 +44,10 @@ static void qcow2_count_put(u8 *b, u32 order, u32 i, u64 count)
         put_be64(b + i * 8, count);
         return;
     }
-    *p = (u8)((*p & ~(mask << shift)) | ((unsigned)count & mask) << shift);
+    shift = (i << order) & 7;
+    mask = (1u << (1u << order)) - 1;
+    b += i >> (3 - order);
+    *b = (u8)((*b & ~(mask << shift)) | ((unsigned)count & mask) << shift);
 }
 
 /* The block that counts this cluster: its offset, or 0 when there is none. */

@@ -342,7 +342,9 @@ static int vmdk_open_single(struct image *im, struct err *e)
     struct vmdk_part *p;
     int r = vmdk_read_header(im, 0, 0, &h);
 
-    if (r || (r = vmdk_check_header(&h, image_path(im), e)))
+    if (r)
+        return err_set(e, -EBADMSG, "%s: header: is cut short", image_path(im));
+    if ((r = vmdk_check_header(&h, image_path(im), e)))
         return r;
     if (h.text_at > INT64_MAX / SECTOR || h.text_len > INT64_MAX / SECTOR)
         return err_set(e, -EBADMSG, "%s: header: the descriptor is not inside the file",
