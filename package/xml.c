@@ -88,7 +88,7 @@ static void xml_end(void *arg, const char *name)
 {
     struct xml_reader *r = arg;
     struct buf *b = &r->text[r->depth];
-    const u8 *p = b->p, *end = p + b->len;
+    const u8 *p = b->p ? b->p : (const u8 *)"", *end = p + b->len;
 
     if (r->why)
         return;
