@@ -115,14 +115,15 @@ static u64 string_fast_move(const struct string *s, u64 count)
     to = from ? x86_host(c, string_target(s, true), (u32)bytes, true, ACCESS_CPL) : NULL;
     if (!to || (to > from && to < from + bytes)) /* each copied byte may be a source later */
         return 0;
-    memmove(to, from, bytes);
+    /* the host's own: the C library's would use vector registers */
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
     return n;
 }
 
 static u64 string_fast_fill(const struct string *s, u64 count)
 {
     struct x86_cpu *c = s->c;
-    u64 n = string_room(s, SEG_ES, RDI, count), v = c->s.gpr[RAX];
+    u64 n = string_room(s, SEG_ES, RDI, count), v = c->s.gpr[RAX], left;
     u8 *to;
 
     if (n < 2 || s->step < 0 || x86_watching(c))
@@ -130,12 +131,20 @@ static u64 string_fast_fill(const struct string *s, u64 count)
     to = x86_host(c, string_target(s, true), (u32)(n * s->size), true, ACCESS_CPL);
     if (!to)
         return 0;
-    if (s->size == 1) {
-        memset(to, (int)(v & 0xff), n);
-        return n;
+    left = n;
+    switch (s->size) {
+    case 1:
+        __asm__ volatile("rep stosb" : "+D"(to), "+c"(left) : "a"(v) : "memory");
+        break;
+    case 2:
+        __asm__ volatile("rep stosw" : "+D"(to), "+c"(left) : "a"(v) : "memory");
+        break;
+    case 4:
+        __asm__ volatile("rep stosl" : "+D"(to), "+c"(left) : "a"(v) : "memory");
+        break;
+    default:
+        __asm__ volatile("rep stosq" : "+D"(to), "+c"(left) : "a"(v) : "memory");
     }
-    for (u64 i = 0; i < n; i++)
-        op_store(to + i * s->size, s->size, v);
     return n;
 }
 

@@ -84,6 +84,10 @@ void late_emit(struct build *t)
             t->flags = FLAGS_MEMORY;
             site_emit(t, WHY_MISS, l.insn, l.a, l.b, l.retry);
             break;
+        case LATE_STACK:
+            t->flags = FLAGS_MEMORY;
+            operand_stack_late(t, &l);
+            break;
         case LATE_EDGE:
             flow_edge(t, l.value);
             break;

@@ -15,10 +15,10 @@ struct late {
     u8 *from; /* displacement of the jump to it */
     u8 kind;  /* enum late_kind */
     u8 insn, flags, a, b;
-    u64 value; /* LATE_MISS_AT: page; LATE_EDGE: pc */
-    u8 *retry;
+    u64 value; /* LATE_MISS_AT: page; LATE_EDGE: pc; LATE_STACK: displacement */
+    u8 *retry, *back;
 };
-enum late_kind { LATE_MISS, LATE_MISS_AT, LATE_EDGE, LATE_EXIT, LATE_POLL, LATE_INDIRECT };
+enum late_kind { LATE_STACK, LATE_MISS, LATE_MISS_AT, LATE_EDGE, LATE_EXIT, LATE_POLL, LATE_INDIRECT };
 enum { LATES = 4 * BLOCK_INSNS };
 
 struct build {
@@ -66,13 +66,14 @@ void flags_restore(struct build *t);
 
 struct late *late_add(struct build *t, enum late_kind kind, u8 *from);
 void late_emit(struct build *t);
+void operand_stack_late(struct build *t, const struct late *l);
 void site_emit(struct build *t, enum why why, u32 insn, u32 a, u32 b, const u8 *retry);
 
 /* operand.c: the check of one access.  Destroys host flags (freed before), r10, r11. */
 struct access {
     u8 seg, base, index, scale, asize;
     i64 disp; /* of a RIP base: the linear address */
-    u32 size;
+    u32 size; /* up to 255 */
     bool write;
 };
 void operand_of(const struct build *t, const struct x86_insn *in, struct access *a);

@@ -70,6 +70,35 @@ static void glue_leave(struct emit *e)
     x_u8(e, 0xc3);
 }
 
+/*
+ * Called when a stack access is not in the cached page.  r11: address of its first byte, r10:
+ * of its last.  By the TLB: ZF set, r11 the addend, and the page is the cached one from now
+ * if it may be written; or ZF clear, r10 and r11 as a miss wants them.
+ */
+static u8 *glue_stack_look(struct emit *e, u32 set, bool write)
+{
+    i32 table = (i32)(AT(tlb) + set * sizeof(struct tlb_entry) * TLB_SIZE);
+    struct xmem tag = x_gs_at(R11, table + (write ? 8 : 0)), writable = x_gs_at(R11, table + 8);
+    struct xmem addend = x_gs_at(R11, table + 16);
+    u8 *at = e->p, *miss, *keep;
+
+    x_shift(e, 5, 0, R11, 7);
+    x_alu_imm(e, 4, 0, R11, (TLB_SIZE - 1) << 5);
+    x_alu_imm(e, 4, X_W, R10, -PAGE);
+    x_mem(e, 0x3b | X_W, R10, &tag);
+    miss = x_jump(e, X_JNE);
+    x_mem(e, 0x3b | X_W, R10, &writable);
+    x_mem(e, 0x8b | X_W, R11, &addend);
+    keep = x_jump(e, X_JNE);
+    x_store(e, AT(stack) + set * sizeof(((struct vcpu *)0)->stack[0]), R10);
+    x_store(e, AT(stack) + set * sizeof(((struct vcpu *)0)->stack[0]) + 8, R11);
+    x_here(e, keep);
+    x_reg(e, 0x39, R10, R10); /* cmp: ZF */
+    x_here(e, miss);
+    x_u8(e, 0xc3);
+    return at;
+}
+
 int glue_emit(struct engine *g)
 {
     struct emit e = { .p = g->rw, .end = g->rw + PAGE };
@@ -110,6 +139,8 @@ int glue_emit(struct engine *g)
     g->no_jump = e.p;
     x_jump_to(&e, X_CALL, g->to_c);
     x_bytes(&e, &nowhere, sizeof(nowhere));
+    for (u32 i = 0; i < 2 * TLB_SETS; i++)
+        g->stack_look[i / 2][i & 1] = glue_stack_look(&e, i / 2, i & 1);
     if (e.full)
         return -ENOSPC;
     g->start = g->used = PAGE;

@@ -181,6 +181,53 @@ struct xmem operand_check_linear(struct build *t, const struct access *a, u8 *re
     return (struct xmem){ .base = R10, .index = R11 };
 }
 
+/* Stack accesses look in one cached page first. */
+static struct xmem operand_check_stack(struct build *t, const struct access *a)
+{
+    struct emit *e = &t->e;
+    size_t cache = AT(stack) + t->set * sizeof(((struct vcpu *)0)->stack[0]);
+    struct xmem m = x_at(R9, (i32)a->disp);
+    u8 *retry = e->p;
+    struct late *l;
+
+    if (is_code64(t))
+        x_lea(e, R10, m);
+    else
+        x_lea32(e, R10, m);
+    x_gs_op(e, 0x33 | X_W, R10, cache);
+    x_reg(e, 0x81 | X_W, 7, R10); /* cmp */
+    x_u32(e, PAGE - a->size);
+    l = late_add(t, LATE_STACK, x_jump(e, X_JA));
+    x_load(e, R11, cache + 8);
+    l->retry = retry;
+    l->back = e->p;
+    l->a = (u8)a->size;
+    l->b = a->write;
+    l->value = (u64)a->disp;
+    if (is_code64(t)) {
+        m.index = R11;
+        return m;
+    }
+    x_lea32(e, R10, m);
+    return (struct xmem){ .base = R10, .index = R11 };
+}
+
+void operand_stack_late(struct build *t, const struct late *l)
+{
+    struct emit *e = &t->e;
+    struct xmem first = x_at(R9, (i32)l->value), last = first;
+
+    last.disp += l->a - 1;
+    x_lea32(e, R11, first);
+    if (is_code64(t))
+        x_lea(e, R10, last);
+    else
+        x_lea(e, R10, x_at(R11, l->a - 1));
+    x_jump_to(e, X_CALL, t->g->stack_look[t->set][l->b]);
+    x_jump_to(e, X_JE, l->back);
+    site_emit(t, WHY_MISS, l->insn, l->a, l->b, l->retry);
+}
+
 struct xmem operand_check(struct build *t, const struct access *a)
 {
     struct emit *e = &t->e;
@@ -194,6 +241,9 @@ struct xmem operand_check(struct build *t, const struct access *a)
 
     if (none && flat)
         return operand_check_const(t, a);
+    if (a->base == RSP && a->index == X86_NOREG && flat && a->size < 256 &&
+        a->asize == (long_mode ? 8 : 4))
+        return operand_check_stack(t, a);
     if (!none && flat && !evicted && a->asize >= 4 && (a->asize == 8) == long_mode) {
         struct xmem m = operand_host(t, a), last = m;
 

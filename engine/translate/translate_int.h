@@ -83,7 +83,7 @@ struct vcpu {
     const u8 *fault_at;            /* host address of a native fault */
     u64 fault_flags;               /* RFLAGS there */
     i64 seg_read[6], seg_write[6]; /* last offset that may be accessed in legacy modes; or -1 */
-    struct {
+    struct { /* the page that the stack pointer was last used in; it may be written */
         u64 page, addend;
     } stack[TLB_SETS];
 
@@ -155,6 +155,7 @@ struct engine {
     u8 *rw, *rx;                                        /* the two mappings of the code cache */
     u64 size, used, start;                              /* start: behind the fixed code */
     u8 *go_in, *to_c, *to_c_flags, *on_fault, *no_jump; /* fixed code, writable addresses */
+    u8 *stack_look[TLB_SETS][2];      /* ... for reads, for writes */
 
     pthread_mutex_t lock; /* translation, links, pages */
     struct block **hash;
