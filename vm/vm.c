@@ -228,6 +228,8 @@ int vm_new(struct vm **out, const struct vm_how *how, struct notes *notes, struc
 void vm_free(struct vm *vm)
 {
     vm_cpus_free(vm);
+    if (vm->machine) /* devices that go away change slots and wires: nobody is there */
+        machine_cpus_set(vm->machine, &(struct machine_cpus){ 0 });
     vm_unbuild(vm);
     if (vm->engine)
         vm->ops->close(vm->engine);
