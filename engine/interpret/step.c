@@ -62,7 +62,7 @@ static enum x86_mode step_mode(const struct x86_cpu *c)
 }
 
 /* Decodes what is at lin into e; raises what the decoder says. */
-static void step_decode(struct x86_cpu *c, struct step_entry *e, u64 lin, const u8 *code, u32 n,
+static void step_decode(struct x86_cpu *c, struct step_entry *e, u64 lin, const u64 code[2], u32 n,
                         enum x86_mode mode)
 {
     u8 beyond[16];
@@ -71,6 +71,9 @@ static void step_decode(struct x86_cpu *c, struct step_entry *e, u64 lin, const 
     step_vectors(c); /* Zydis is compiled as it likes */
     r = x86_decode(&e->in, code, n, mode);
     e->fn = NULL;
+    if (mode == X86_MODE64 && !x86_canonical(c, lin))
+        x86_raise_code(c, VEC_GP, 0);
+    r = x86_decode(&e->in, (const u8 *)code, n, mode);
     if (r == -ENODATA) { /* the rest is on a page that may not be fetched from */
         x86_fetch(c, lin + n, beyond);
         x86_raise_code(c, VEC_GP, 0);
@@ -82,10 +85,16 @@ static void step_decode(struct x86_cpu *c, struct step_entry *e, u64 lin, const 
     e->lin = lin;
     memset(e->mask, 0, sizeof(e->mask));
     memset(e->mask, 0xff, e->in.len);
-    memcpy(e->bytes, code, 16);
-    e->bytes[0] &= e->mask[0];
-    e->bytes[1] &= e->mask[1];
+    e->bytes[0] = code[0] & e->mask[0];
+    e->bytes[1] = code[1] & e->mask[1];
     e->fn = op_find(&e->in);
+}
+
+static bool step_is(const struct step_entry *e, u64 lin, enum x86_mode mode, const u64 code[2],
+                    u32 n)
+{
+    return e->lin == lin && e->fn && e->in.mode == mode && n >= e->in.len &&
+           !(((code[0] & e->mask[0]) ^ e->bytes[0]) | ((code[1] & e->mask[1]) ^ e->bytes[1]));
 }
 
 static const struct step_entry *step_find(struct x86_cpu *c)
@@ -94,14 +103,18 @@ static const struct step_entry *step_find(struct x86_cpu *c)
     enum x86_mode mode = step_mode(c);
     u64 lin = mode == X86_MODE64 ? c->s.rip : (u32)(cs->base + c->s.rip), code[2] = { 0 };
     struct step_entry *e = &c->insns->e[(lin ^ lin >> 13) % STEP_ENTRIES];
-    u32 n;
+    const u8 *host;
+    u32 n = 15;
 
-    if (mode == X86_MODE64 ? !x86_canonical(c, lin) : c->s.rip > cs->limit)
+    if (mode != X86_MODE64 && c->s.rip > cs->limit)
         x86_raise_code(c, VEC_GP, 0);
-    n = x86_fetch(c, lin, (u8 *)code);
-    if (e->lin != lin || !e->fn || e->in.mode != mode || n < e->in.len ||
-        (((code[0] & e->mask[0]) ^ e->bytes[0]) | ((code[1] & e->mask[1]) ^ e->bytes[1])))
-        step_decode(c, e, lin, (u8 *)code, n, mode);
+    host = x86_fetch_host(c, lin);
+    if (host)
+        memcpy(code, host, 16);
+    else
+        n = x86_fetch(c, lin, (u8 *)code);
+    if (!step_is(e, lin, mode, code, n))
+        step_decode(c, e, lin, code, n, mode);
     if (e->in.vex && (x86_real(&c->s) || x86_v86(&c->s)))
         x86_raise(c, VEC_UD);
     if (mode != X86_MODE64 && c->s.rip + e->in.len - 1 > cs->limit)

@@ -308,6 +308,17 @@ void *x86_host(struct x86_cpu *c, u64 lin, u32 n, bool write, enum x86_access a)
     return e->host + off;
 }
 
+const u8 *x86_fetch_host(struct x86_cpu *c, u64 lin)
+{
+    const struct lin_entry *e;
+
+    lin = access_wrap(c, lin);
+    if (access_room(lin) < 16)
+        return NULL;
+    e = lin_get(c, lin, LIN_EXEC, ACCESS_CPL);
+    return e->host ? e->host + (lin & (PAGE - 1)) : NULL;
+}
+
 u32 x86_fetch(struct x86_cpu *c, u64 lin, u8 code[16])
 {
     enum { MOST = 15 };

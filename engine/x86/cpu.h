@@ -189,6 +189,8 @@ void x86_probe_write(struct x86_cpu *c, u64 lin, u32 n, enum x86_access a); /* r
 void *x86_host(struct x86_cpu *c, u64 lin, u32 n, bool write, enum x86_access a);
 /* At most 15 bytes of code at lin; as many as the page rights allow (>= 1, or it raises). */
 u32 x86_fetch(struct x86_cpu *c, u64 lin, u8 code[16]);
+/* Where the 16 bytes of code at lin are, in one page of RAM; NULL: use x86_fetch.  Raises. */
+const u8 *x86_fetch_host(struct x86_cpu *c, u64 lin);
 void x86_flush(struct x86_cpu *c, enum x86_flush how, u64 lin); /* and the hooks */
 /* Compare and exchange of 1 2 4 8 16 bytes, atomic against other vCPUs when in RAM.
  * *old is what was there; true when replaced. */
