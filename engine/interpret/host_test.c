@@ -26,6 +26,7 @@ enum { FAULT_NONE = -1, CODE_AT = 0x5000 };
 static struct x86_cpu cpu;
 static struct x86_memory memory;
 static u8 *ram, *native, *code;
+static enum x86_mode mode = X86_MODE64;
 static u64 seed = 88172645463325252ull;
 
 static u64 random64(void)
@@ -64,7 +65,8 @@ static void rig_start(void)
     ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     native = mmap((void *)(uintptr_t)DATA, DATA_SIZE, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     slot.host = ram;
     CHECK_EQ(x86_memory_init(&memory), 0);
     CHECK_EQ(x86_memory_set(&memory, &slot, 1, &e), 0);
@@ -96,7 +98,7 @@ static void random_bytes(u8 b[15])
         b[i] = (u8)(random64() >> 20);
     while (random64() % 3 == 0 && n < 2)
         b[n++] = prefix[random64() % LEN(prefix)];
-    if (random64() % 2)
+    if (mode == X86_MODE64 && random64() % 2)
         b[n++] = 0x40 | (random64() & 15);
     switch (random64() % 8) {
     case 0:
@@ -226,12 +228,15 @@ static bool random_address(const struct x86_insn *in)
         g[RDI] = DATA + PAGE + random64() % PAGE;
         g[RBX] = at;
         g[RCX] = random64() % 40;
-        return true;
+        return in->asize > 2;
     }
     if (in->mem == X86_NOREG || in->opd[in->mem].kind == OPD_AGEN)
         return true;
     if (in->base == X86_NOREG || in->base == X86_RIP || in->base == in->index)
         return false;
+    if (in->nopd > 1 && in->opd[1].kind == OPD_GPR && in->opd[1].reg == in->base &&
+        (in->map == 1 && (in->opcode & 0xe7) == 0xa3))
+        return false; /* a bit of the string that its address numbers: anywhere */
     if (in->flags & INSN_VSIB) {
         for (u32 i = 0; i < 8; i++)
             put_le32(cpu.s.xsave + (i < 4 ? AREA_XMM : AREA_YMM) + 16 * in->index + 4 * (i & 3),
@@ -272,13 +277,43 @@ static void host_start(void)
 static _Alignas(64) u8 host_area[X86_XSAVE_SIZE];
 static struct vector_frame host_frame;
 
+/* The instruction and a way back: as it is, or in a 32-bit code segment. */
+static void host_code(const struct x86_insn *in)
+{
+    enum { FAR = 0x100, BACK = 0x200, SAVED = 0x800, TARGET = 0x810, STACK = 0xf00 };
+    enum { CODE32 = 0x23, CODE64 = 0x33 }; /* Linux' selectors */
+    u32 at = (u32)(uintptr_t)code;
+    u8 *p = code;
+
+    if (mode == X86_MODE64) {
+        memcpy(code, in->bytes, in->len);
+        code[in->len] = 0xc3;
+        return;
+    }
+    memcpy(p, "\x48\x89\x24\x25", 4); /* mov [SAVED], rsp */
+    put_le32(p + 4, at + SAVED);
+    p[8] = 0xbc; /* mov esp, STACK */
+    put_le32(p + 9, at + STACK);
+    memcpy(p + 13, "\xff\x2c\x25", 3); /* jmp far [TARGET] */
+    put_le32(p + 16, at + TARGET);
+    put_le32(code + TARGET, at + FAR);
+    put_le16(code + TARGET + 4, CODE32);
+    memcpy(code + FAR, in->bytes, in->len);
+    p = code + FAR + in->len;
+    *p = 0xea; /* jmp far CODE64:BACK */
+    put_le32(p + 1, at + BACK);
+    put_le16(p + 5, CODE64);
+    memcpy(code + BACK, "\x48\x8b\x24\x25", 4); /* mov rsp, [SAVED] */
+    put_le32(code + BACK + 4, at + SAVED);
+    code[BACK + 8] = 0xc3;
+}
+
 /* 0, or the signal. */
 static int host_run(const struct x86_insn *in)
 {
     static const u32 calm = 0x1f80;
 
-    memcpy(code, in->bytes, in->len);
-    code[in->len] = 0xc3;
+    host_code(in);
     memcpy(host_frame.gpr, cpu.s.gpr, sizeof(host_frame.gpr));
     host_frame.flags = cpu.s.rflags;
     host_frame.code = code;
@@ -297,6 +332,8 @@ static int host_run(const struct x86_insn *in)
 
 static bool is_wanted(const struct x86_insn *in)
 {
+    if (mode == X86_MODE32 && (in->op == ZYDIS_MNEMONIC_BOUND || in->op == ZYDIS_MNEMONIC_INTO))
+        return false;
     if (in->flags & (INSN_BRANCH | INSN_SYSTEM | INSN_STACK | INSN_PRIVILEGED | INSN_SEGMENT))
         return false;
     if ((in->gpr_read | in->gpr_write) >> RSP & 1 || in->base == X86_RIP)
@@ -357,9 +394,10 @@ static void compare_vector(void)
 
 static void compare(const struct x86_insn *in)
 {
-    for (u32 i = 0; i < 16; i++)
+    for (u32 i = 0; i < (mode == X86_MODE64 ? 16 : 8); i++)
         if (i != RSP)
-            CHECK_EQ(cpu.s.gpr[i], host_frame.gpr[i]);
+            CHECK_EQ(cpu.s.gpr[i] & op_mask(mode == X86_MODE64 ? 8 : 4),
+                     host_frame.gpr[i] & op_mask(mode == X86_MODE64 ? 8 : 4));
     CHECK_EQ(cpu.s.rflags & (FLAGS_ARITH | FLAG_DF), host_frame.flags & (FLAGS_ARITH | FLAG_DF));
     compare_vector();
     CHECK(!memcmp(ram + DATA_GPA, native, DATA_SIZE));
@@ -424,7 +462,7 @@ static bool host_one(void)
     int sig;
 
     random_bytes(bytes);
-    if (x86_decode(&in, bytes, 15, X86_MODE64) || !is_wanted(&in) || !op_find(&in))
+    if (x86_decode(&in, bytes, 15, mode) || !is_wanted(&in) || !op_find(&in))
         return false;
     random_state();
     if (!random_address(&in))
@@ -455,10 +493,10 @@ static u32 cases_wanted(void)
 {
     const char *text = getenv("MIMIC_CASES");
 
-    return text ? (u32)strtoul(text, NULL, 0) : 100000;
+    return text ? (u32)strtoul(text, NULL, 0) : 30000;
 }
 
-static void same_as_host(void)
+static void all_as_host(void)
 {
     u32 n = cases_wanted(), done = 0, bad = 0;
     int failed = 0;
@@ -473,9 +511,28 @@ static void same_as_host(void)
     check_failed_now = failed;
 }
 
+static void same_as_host_64(void)
+{
+    all_as_host();
+}
+
+/* Flat 32-bit segments, in the guest and for our own code. */
+static void same_as_host_32(void)
+{
+    for (u32 i = 0; i <= SEG_DS; i++) {
+        cpu.s.seg[i].limit = 0xffffffff;
+        cpu.s.seg[i].attr = ATTR_S | ATTR_P | ATTR_DB | ATTR_G | (i == SEG_CS ? 0xb : 3);
+    }
+    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(0x2b));
+    mode = X86_MODE32;
+    all_as_host();
+    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(0));
+}
+
 int main(void)
 {
     rig_start();
-    CASE(same_as_host);
+    CASE(same_as_host_64);
+    CASE(same_as_host_32);
     return check_end();
 }

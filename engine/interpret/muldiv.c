@@ -153,32 +153,24 @@ void op_idiv(struct x86_cpu *c, const struct x86_insn *in)
 
 /* ---- decimal: Intel SDM volume 2, AAA AAD AAM AAS DAA DAS ---- */
 
-static void bcd_ascii(struct x86_cpu *c, i32 sign)
+static void bcd_ascii(struct x86_cpu *c, u64 by)
 {
-    u64 al = gpr_get(c, RAX, 1), ax = gpr_get(c, RAX, 2);
-    bool adjust = (al & 15) > 9 || (c->s.rflags & FLAG_AF);
-    u64 low, flags;
+    u64 ax = gpr_get(c, RAX, 2);
+    bool adjust = (ax & 15) > 9 || (c->s.rflags & FLAG_AF);
 
-    /* SF, ZF, PF and OF come from the addition of 6 (or 0) to AL, as the processor does it */
-    low = sign > 0 ? al + (adjust ? 6 : 0) : al - (adjust ? 6 : 0);
-    flags = op_szp(low, 1) & (FLAG_SF | FLAG_ZF | FLAG_PF);
-    if (adjust) {
-        flags |= sign > 0 ? (~al & low & 0x80 ? FLAG_OF : 0) : (al & ~low & 0x80 ? FLAG_OF : 0);
-        ax = sign > 0 ? ax + 0x106 : ax - 0x106;
-        flags |= FLAG_AF | FLAG_CF;
-    }
-    gpr_put(c, RAX, 2, ax & 0xff0f);
-    op_flags(c, FLAGS_ARITH, flags);
+    ax = (adjust ? ax + by : ax) & 0xff0f;
+    gpr_put(c, RAX, 2, ax);
+    op_flags(c, FLAGS_ARITH, op_szp(ax, 1) | (adjust ? FLAG_AF | FLAG_CF : 0));
 }
 
 void op_aaa(struct x86_cpu *c, const struct x86_insn *in)
 {
-    bcd_ascii(c, 1);
+    bcd_ascii(c, 0x106);
 }
 
 void op_aas(struct x86_cpu *c, const struct x86_insn *in)
 {
-    bcd_ascii(c, -1);
+    bcd_ascii(c, -0x106ull);
 }
 
 static void bcd_packed(struct x86_cpu *c, i32 sign)
@@ -197,8 +189,6 @@ static void bcd_packed(struct x86_cpu *c, i32 sign)
     }
     al = (sign > 0 ? old + by : old - by) & 0xff;
     flags |= op_szp(al, 1);
-    if ((sign > 0 ? ~old & al : old & ~al) & 0x80)
-        flags |= FLAG_OF;
     gpr_put(c, RAX, 1, al);
     op_flags(c, FLAGS_ARITH, flags);
 }

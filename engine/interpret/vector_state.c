@@ -204,6 +204,17 @@ void op_fxrstor(struct x86_cpu *c, const struct x86_insn *in)
     x87_loaded(c);
 }
 
+/* VZEROALL and VZEROUPPER, of the registers that the mode can name. */
+void op_vzero(struct x86_cpu *c, const struct x86_insn *in)
+{
+    u32 n = xmm_end(c) - AREA_XMM;
+
+    x86_check_vector(c, in);
+    if (in->op == ZYDIS_MNEMONIC_VZEROALL)
+        memset(c->s.xsave + AREA_XMM, 0, n);
+    memset(c->s.xsave + AREA_YMM, 0, n);
+}
+
 /* ---- XSAVE and kin ---- */
 
 enum { HEADER_SIZE = 64, COMPACT = 63 };

@@ -233,6 +233,8 @@ static bool rewrite_possible(const struct x86_insn *in)
 {
     if (in->flags & (INSN_BRANCH | INSN_STACK | INSN_STRING | INSN_SYSTEM | INSN_PRIVILEGED))
         return false;
+    if (in->op == ZYDIS_MNEMONIC_VZEROALL || in->op == ZYDIS_MNEMONIC_VZEROUPPER)
+        return in->mode == X86_MODE64; /* else eight registers, not sixteen */
     if (in->mem != X86_NOREG && in->opd[in->mem].kind == OPD_MEM && !in->opd[in->mem].size)
         return false; /* the layout in memory depends on the mode */
     return in->op != ZYDIS_MNEMONIC_XLAT;
