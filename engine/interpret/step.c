@@ -68,11 +68,10 @@ static void step_decode(struct x86_cpu *c, struct step_entry *e, u64 lin, const 
     u8 beyond[16];
     int r;
 
-    step_vectors(c); /* Zydis is compiled as it likes */
-    r = x86_decode(&e->in, code, n, mode);
     e->fn = NULL;
     if (mode == X86_MODE64 && !x86_canonical(c, lin))
         x86_raise_code(c, VEC_GP, 0);
+    step_vectors(c); /* Zydis is compiled as it likes */
     r = x86_decode(&e->in, (const u8 *)code, n, mode);
     if (r == -ENODATA) { /* the rest is on a page that may not be fetched from */
         x86_fetch(c, lin + n, beyond);
