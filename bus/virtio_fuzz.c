@@ -80,7 +80,7 @@ static void fuzz_step(struct vdriver *v, u32 queues, struct rig_ends *ends, stru
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-    static const char *const names[] = { "virtio-net", "virtio-rng", "virtio-console" };
+    static const char *const names[] = { "virtio_net", "virtio_rng", "virtio_console" };
     static const u32 queues[] = { 3, 1, 2 };
     static const struct net_guest calls = { .deliver = fuzz_taken };
     struct cursor c = cursor_of(data, size);

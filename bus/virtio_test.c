@@ -17,7 +17,7 @@ struct bench {
 static void bench_start(struct bench *b, bool legacy, u64 features)
 {
     rig_start(&b->r, 8, 1);
-    b->d = rig_device(&b->r, "virtio-rng", NULL, NULL);
+    b->d = rig_device(&b->r, "virtio_rng", NULL, NULL);
     rig_pci_enable(&b->r, b->d);
     rig_msix_enable(&b->r, b->d, 2);
     vdriver_start(&b->v, &b->r, b->d, legacy, features, 1);
@@ -62,7 +62,7 @@ static void describes_itself(void)
     CHECK_EQ(vdriver_status(&b.v), 15);
     rig_stop(&b.r);
     rig_start(&b.r, 8, 1);
-    m = rig_device(&b.r, "virtio-rng", modern, NULL);
+    m = rig_device(&b.r, "virtio_rng", modern, NULL);
     CHECK_EQ(rig_pci_get(m, 0, 4), 0x10441af4);
     CHECK_EQ(rig_pci_get(m, 8, 1), 1);
     CHECK_EQ(rig_pci_get(m, 0x10, 4), 0);

@@ -375,7 +375,7 @@ static const struct field state[] = {
 };
 
 const struct device_class device_virtio_net = {
-    .name = "virtio-net",
+    .name = "virtio_net",
     .about = "virtio network card",
     .size = sizeof(struct virtio_net),
     .config_at = offsetof(struct virtio_net, config),

@@ -40,7 +40,7 @@ static void bench_start(struct bench *b, bool legacy, u64 features)
     rig_start(&b->r, 8, 1);
     rig_ends_open(&b->r, &b->ends);
     net_attach(b->ends.far, &far_calls, b);
-    b->d = rig_device(&b->r, "virtio-net", settings, b->ends.list);
+    b->d = rig_device(&b->r, "virtio_net", settings, b->ends.list);
     rig_pci_enable(&b->r, b->d);
     rig_msix_enable(&b->r, b->d, 4);
     vdriver_start(&b->v, &b->r, b->d, legacy, features, 3);

@@ -323,7 +323,7 @@ static const struct field state[] = {
 };
 
 const struct device_class device_virtio_blk = {
-    .name = "virtio-blk",
+    .name = "virtio_blk",
     .about = "virtio disk",
     .size = sizeof(struct virtio_blk),
     .config_at = offsetof(struct virtio_blk, config),

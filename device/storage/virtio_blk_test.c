@@ -28,7 +28,7 @@ static void bench_start(struct bench *b, bool legacy, bool readonly, u64 feature
     rig_start(&b->r, 8, 1);
     CHECK_EQ(blk_open_mem(&b->blk, 4 << 20, readonly, machine_lane(b->r.m), NULL), 0);
     ends[0].end = b->blk;
-    b->d = rig_device(&b->r, "virtio-blk", settings, ends);
+    b->d = rig_device(&b->r, "virtio_blk", settings, ends);
     rig_pci_enable(&b->r, b->d);
     rig_msix_enable(&b->r, b->d, 2);
     vdriver_start(&b->v, &b->r, b->d, legacy, features, 1);

@@ -144,7 +144,7 @@ static const struct field state[] = {
 };
 
 const struct device_class device_virtio_console = {
-    .name = "virtio-console",
+    .name = "virtio_console",
     .about = "virtio console, one port",
     .size = sizeof(struct virtio_console),
     .config_at = offsetof(struct virtio_console, config),

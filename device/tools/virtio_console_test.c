@@ -19,7 +19,7 @@ static void talks_both_ways(void)
 
         rig_start(&r, 8, 1);
         rig_ends_open(&r, &ends);
-        d = rig_device(&r, "virtio-console", NULL, ends.list);
+        d = rig_device(&r, "virtio_console", NULL, ends.list);
         rig_pci_enable(&r, d);
         rig_msix_enable(&r, d, 3);
         CHECK_EQ(chr_feed(ends.chr, (const u8 *)"early", 5), 0);

@@ -95,7 +95,7 @@ static const struct field state[] = {
 };
 
 const struct device_class device_virtio_rng = {
-    .name = "virtio-rng",
+    .name = "virtio_rng",
     .about = "virtio entropy source",
     .size = sizeof(struct virtio_rng),
     .config_at = offsetof(struct virtio_rng, config),
