@@ -247,11 +247,13 @@ int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
 {
     int r = vm_cpus_start(vm, e);
 
+    r = r ? r : vm_screen_open(vm, e);
     if (r)
         return r;
     vm_cpus_release(vm);
     loop_run(machine_loop(vm->machine));
     vm_cpus_park(vm);
+    vm_screen_close(vm);
     machine_pause(vm->machine);
     *result = vm->result;
     return 0;

@@ -51,7 +51,7 @@ struct vm {
     u32 nnets;
     struct chr *serial[2];
     struct chr *debug;
-    struct term *term; /* the VGA text console, when it is shown */
+    struct vm_screen *screen; /* the VGA in our terminal, when it is shown */
 
     struct vm_result result;
     bool ended;
@@ -73,6 +73,10 @@ void vm_cpus_free(struct vm *vm);
 /* build.c */
 int vm_build(struct vm *vm, struct notes *notes, struct err *e);
 void vm_unbuild(struct vm *vm);
+
+/* screen.c: while the VM runs with --console vga */
+int vm_screen_open(struct vm *vm, struct err *e);
+void vm_screen_close(struct vm *vm);
 
 /* disk.c: the image that a disk of the description runs on */
 struct image;
