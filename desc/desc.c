@@ -101,13 +101,13 @@ int desc_add_setting(struct desc *d, struct desc_device *v, const char *name, co
 
 int desc_add_extra(struct desc *d, const char *format, const char *key, const char *value)
 {
-    struct desc_extra *x = arena_new(&d->arena, sizeof(*x)), **last = &d->extras;
+    struct desc_extra *x = arena_new(&d->arena, sizeof(*x));
 
-    if (!x || !desc_texts(d, &x->format, format, &x->key, key) || !(x->value = desc_copy(d, value)))
+    if (!x || !desc_texts(d, &x->format, format, &x->key, key) ||
+        !(x->value = desc_copy(d, value)))
         return -ENOMEM;
-    while (*last)
-        last = &(*last)->next;
-    *last = x;
+    *(d->extras_last ? &d->extras_last->next : &d->extras) = x;
+    d->extras_last = x;
     return 0;
 }
 

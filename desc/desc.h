@@ -81,7 +81,7 @@ struct desc {
     struct desc_device *devices;
     struct desc_disk *disks;
     struct desc_nic *nics;
-    struct desc_extra *extras;
+    struct desc_extra *extras, *extras_last;
 };
 
 /* What reading or running a package kept, changed or lost, by name. */

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "package/format.h"
+#include "package/source.h"
+#include "tests/check.h"
+#include <errno.h>
+#include <unistd.h>
+
+static char dir[] = "/dev/shm/mimic-vmx-XXXXXX";
+static struct desc d;
+static struct notes notes;
+static struct err err;
+
+static const char *store(const char *name, const char *text)
+{
+    static char path[200];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    f = fopen(path, "we");
+    CHECK(f && fputs(text, f) >= 0);
+    if (f)
+        fclose(f);
+    return path;
+}
+
+static int open_it(const char *text)
+{
+    struct package_options o = { 0 };
+
+    desc_fini(&d);
+    notes_fini(&notes);
+    desc_init(&d);
+    err = (struct err){ 0 };
+    return package_open(store("web.vmx", text), &o, &d, &notes, &err);
+}
+
+static void machine(void)
+{
+    CHECK_EQ(open_it("#!/usr/bin/vmware\n.encoding = \"UTF-8\"\r\nDisplayName = \"a |22b|22\"\r\n"
+                     "MEMSIZE = 1024\nnumvcpus = \"4\"\ncpuid.coresPerSocket = \"2\"\n"
+                     "virtualHW.version = \"13\"\nfirmware = \"efi\"\nguestOS=\"debian10-64\"\n"
+                     "uuid.bios = \"56 4d 00 01 02 03 04 05-06 07 08 09 0a 0b 0c 0d\"\n"
+                     "scsi0.present = \"TRUE\"\nscsi0.virtualDev = \"pvscsi\"\n"
+                     "scsi0:1.present = \"TRUE\"\nscsi0:1.fileName = \"disk.vmdk\"\n"
+                     "scsi0:1.mode = \"independent-nonpersistent\"\n"
+                     "ide1:0.present = \"TRUE\"\nide1:0.deviceType = \"cdrom-raw\"\n"
+                     "ide1:0.fileName = \"auto detect\"\n"
+                     "ethernet0.present = \"TRUE\"\nethernet0.virtualDev = \"vmxnet3\"\n"
+                     "ethernet0.generatedAddress = \"00:0c:29:01:02:03\"\n"
+                     "ethernet1.present = \"TRUE\"\nethernet2.present = \"FALSE\"\n"),
+             0);
+    CHECK_TEXT(err.text, "");
+    CHECK_TEXT(d.name, "a \"b\"");
+    CHECK_TEXT(d.persona, "vmware");
+    CHECK_EQ(d.memory, 1ull << 30);
+    CHECK_EQ(d.cpus, 4);
+    CHECK_EQ(d.cores_per_socket, 2);
+    CHECK_EQ(d.hardware_version, 13);
+    CHECK_EQ(d.firmware, DESC_EFI);
+    CHECK(d.has_uuid && d.uuid[0] == 0x56 && d.uuid[15] == 0x0d);
+    CHECK_TEXT(d.devices->class, "pvscsi");
+    CHECK_TEXT(d.disks->source, "disk.vmdk");
+    CHECK_EQ(d.disks->unit, 1);
+    CHECK_EQ(d.disks->mode, DESC_THROWAWAY);
+    CHECK_EQ(d.disks->next->media, DESC_CDROM);
+    CHECK_EQ(d.disks->next->unit, 2);
+    CHECK(!d.disks->next->source);
+    CHECK_TEXT(d.nics->class, "vmxnet3");
+    CHECK_EQ(d.nics->mac[5], 3);
+    CHECK_TEXT(d.nics->next->class, "pcnet");
+    CHECK(!d.nics->next->next);
+}
+
+static void names_of_other_hosts(void)
+{
+    CHECK_EQ(open_it("scsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n"
+                     "scsi0:0.fileName = \"/vmfs/volumes/1234/web/disk.vmdk\"\n"),
+             0);
+    CHECK_TEXT(d.disks->source, "disk.vmdk");
+    CHECK_EQ(open_it("scsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n"
+                     "scsi0:0.fileName = \"[store 1] web/disk.vmdk\"\n"),
+             0);
+    CHECK_EQ(open_it("ide0:0.fileName = \"C:\\vm\\disk.vmdk\"\n"), 0);
+    CHECK_TEXT(d.disks->controller, "ide0");
+    CHECK_EQ(open_it("ide0:0.fileName = \"../../etc/passwd\"\n"), (u64)-EPERM);
+}
+
+static void mistakes_are_named(void)
+{
+    CHECK_EQ(open_it("scsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n"
+                     "scsi0:0.fileName = \"none.vmdk\"\n"),
+             (u64)-ENOENT);
+    CHECK_TEXT(err.text, "web.vmx: the file \"none.vmdk\" of disk0 is missing");
+    CHECK_EQ(open_it("memsize = \"many\"\n"), (u64)-EBADMSG);
+    CHECK_TEXT(err.text, "web.vmx: memsize: \"many\" is not a number up to 67108864");
+    CHECK_EQ(open_it("encryption.keySafe = \"x\"\n"), (u64)-EOPNOTSUPP);
+    CHECK_EQ(open_it("nothing\n"), (u64)-EBADMSG);
+}
+
+int main(void)
+{
+    static const char *const made[] = { "web.vmx", "disk.vmdk" };
+    char path[200];
+
+    if (!mkdtemp(dir))
+        return 1;
+    store("disk.vmdk", "x");
+    CASE(machine);
+    CASE(names_of_other_hosts);
+    CASE(mistakes_are_named);
+    desc_fini(&d);
+    notes_fini(&notes);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, made[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+    return check_end();
+}
