@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-enum { BLOCK = 512, DISK = 40000 * 512, DISC = 300 * 2048 };
+enum { BLOCK = 512, DISK = 4000 * 512, DISC = 300 * 2048 };
 enum { PRDT = 0x8000, DATA = 0x100000, RAM_MIB = 16 };
 enum { BSY = 0x80, DRDY = 0x40, DRQ = 8, ERR = 1 };
 
@@ -176,10 +176,10 @@ static void pio(void)
     CHECK_EQ(irq14->rises, rises + 20);
     CHECK_EQ(in(7) & (DRQ | ERR), 0);
     memset(data, 0x5a, sizeof(data));
-    command48(0x34, 30000, 37);
+    command48(0x34, 3000, 37);
     pio_out(data, 37 * BLOCK, BLOCK);
     CHECK_EQ(ready() & (DRQ | ERR), 0);
-    CHECK(!memcmp(blk_mem(disk) + 30000 * BLOCK, data, 37 * BLOCK));
+    CHECK(!memcmp(blk_mem(disk) + 3000 * BLOCK, data, 37 * BLOCK));
     CHECK_EQ(irq14->rises, rises + 20 + 37);
     command28(0xc4, 0, 1); /* MULTIPLE before it is set up */
     CHECK_EQ(ready() & ERR, ERR);

@@ -112,7 +112,7 @@ configure()
     chroot "$root" systemctl --quiet disable systemd-networkd-wait-online apt-daily.timer \
         apt-daily-upgrade.timer
     rm -f "$root"/var/cache/apt/*.bin "$root"/var/lib/apt/lists/*_* "$root"/etc/machine-id
-    : >"$root/etc/machine-id"
+    chroot "$root" systemd-machine-id-setup >/dev/null 2>&1 # else the first boot sets units anew
 }
 
 # GRUB's core image with all that it needs before the menu; the rest lies in /boot/grub.

@@ -3,7 +3,7 @@
 #
 # /init of the test guest.  The kernel's command line says what to do:
 #
-#   mimic.test=verify  mimic.disk=/dev/sda mimic.mib=32 mimic.jobs=4
+#   mimic.test=verify  mimic.disk=/dev/sda mimic.mib=16 mimic.jobs=4
 #       every job writes its part of the disk, flushes, forgets what it cached, compares
 #   mimic.test=journal mimic.disk=/dev/sda
 #       writes numbered blocks for ever, says "FLUSHED n" after each flush: to be killed
@@ -91,7 +91,7 @@ test_verify()
 {
     wait_for "$disk"
     jobs=$(setting jobs 4)
-    each=$(($(setting mib 32) / jobs))
+    each=$(($(setting mib 16) / jobs))
     i=0
     while [ $i -lt "$jobs" ]; do
         (verify_part $((i * each)) $each && : >/tmp/ok.$i) &
