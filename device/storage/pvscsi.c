@@ -35,6 +35,7 @@ struct pvscsi {
         char vendor[9], product[17], revision[5];
         char cd_vendor[9], cd_product[17], cd_revision[5];
         char serial[17];
+        u8 pad;
     } config;
     struct pvscsi_state {
         u64 rings_state, req_page[PVSCSI_PAGES], cmp_page[PVSCSI_PAGES];
@@ -45,7 +46,7 @@ struct pvscsi {
         u32 words, wanted; /* of the command's data */
         u32 data[WORDS];
         bool broken; /* the guest wrote nonsense to the ring: waits for a reset */
-        u8 pad[3];
+        u8 pad[7];
         struct scsi_state unit[TARGETS];
     } state;
     struct lun lun[TARGETS];
@@ -603,6 +604,7 @@ static const struct field config[] = {
     FIELD_TEXT(7, struct pvscsi_config, cd_revision, 0, "INQUIRY revision of CD-ROM drives"),
     FIELD_TEXT(8, struct pvscsi_config, serial, 0,
                "start of the serial numbers, the target follows; empty: none are told"),
+    FIELD(0, struct pvscsi_config, pad, F_LOCAL, "none"),
     FIELD_END
 };
 static const struct field state[] = {
