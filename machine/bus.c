@@ -272,6 +272,24 @@ u64 space_at(struct space *s, u32 id)
     return at;
 }
 
+u32 space_regions(struct space *s, struct region *r, u32 room)
+{
+    u32 n = 0;
+
+    pthread_mutex_lock(&s->lock);
+    for (u32 i = 0; i < s->nentries; i++) {
+        if (!s->entry[i].used || s->entry[i].at == ~(u64)0)
+            continue;
+        if (n < room) {
+            r[n] = s->entry[i].r;
+            r[n].base = s->entry[i].at;
+        }
+        n++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
 static const struct space_part *space_find(const struct space_table *t, u64 addr, u32 *hint)
 {
     u32 lo = 0, hi = t->nparts;

@@ -38,5 +38,7 @@ u64 space_at(struct space *s, u32 id); /* where it is now; ~0: out of sight */
 
 u64 space_load(struct space *s, u64 addr, u32 size); /* nobody there: all ones, counted */
 void space_store(struct space *s, u64 addr, u32 size, u64 val);
+/* Those in sight, base as it is now; answers how many there are. */
+u32 space_regions(struct space *s, struct region *r, u32 room);
 bool space_has(struct space *s, u64 addr); /* does a region cover it? */
 #endif

@@ -67,7 +67,7 @@ struct lapic_cpu {
     u32 lvt[LVT_COUNT];
     u32 isr[8], tmr[8], irr[8];
     bool extint; /* a message: ask the PIC */
-    u8 pad[7];
+    u8 pad[11];
 };
 
 struct lapic {

@@ -27,7 +27,7 @@ struct pit {
             u8 latched; /* bytes of the latch still to read: 0 1 2 */
             bool status_latched, write_high, read_high;
             bool gate, loaded, pending; /* pending: waits for the second byte */
-            u8 pad[4];
+            u8 pad[8];
         } channel[PIT_CHANNELS];
         u8 port61;
         bool off; /* the HPET stands in for channel 0 */

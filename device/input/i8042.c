@@ -343,7 +343,7 @@ static void i8042_reset(struct device *d, enum reset kind)
     struct i8042_state *s = i8042_state(d);
 
     (void)kind;
-    *s = (struct i8042_state){ .mode = MODE_KEYBOARD_IRQ | MODE_MOUSE_IRQ,
+    *s = (struct i8042_state){ .mode = MODE_KEYBOARD_IRQ | MODE_MOUSE_IRQ | MODE_TRANSLATE,
                                .output_port = OUT_NO_RESET | OUT_A20 };
     keyboard_reset(&s->keyboard);
     mouse_reset(&s->mouse);
