@@ -28,8 +28,8 @@ static const struct build_part build_chipset[] = {
     { "lapic", "lapic", -1, 0, { 0 } },     { "i440fx", "i440fx", 0, 0, { 0 } },
     { "piix3", "piix3", 1, 0, { 0 } },      { "piix4pm", "piix4pm", 1, 3, { 0 } },
     { "dma8237", "dma8237", -1, 0, { 0 } }, { "pit", "pit", -1, 0, { 0 } },
-    { "rtc", "rtc", -1, 0, { 0 } },         { "i8042", "i8042", -1, 0, { 0 } },
-    { "rom", "bios", -1, 0, { 0 } },
+    { "hpet", "hpet", -1, 0, { 0 } },       { "rtc", "rtc", -1, 0, { 0 } },
+    { "i8042", "i8042", -1, 0, { 0 } },     { "rom", "bios", -1, 0, { 0 } },
     { "fwcfg", "fwcfg", -1, 0, { 0 } },     { "vga", "vga", 2, 0, { 0 } },
 };
 

@@ -254,7 +254,9 @@ int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
     loop_run(machine_loop(vm->machine));
     vm_cpus_park(vm);
     vm_screen_close(vm);
+    /* every device comes to rest; the lane goes on, since host ends are closed on it */
     machine_pause(vm->machine);
+    machine_resume(vm->machine);
     *result = vm->result;
     return 0;
 }
