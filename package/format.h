@@ -29,7 +29,7 @@ struct package_options {
     void *arg;
 };
 /*
- * Open whatever `path` is (OVA, OVF, ...; not a bare disk image: -ENOENT), verify its
+ * Open whatever `path` is (OVA, OVF, ...; no package at all: -ENOENT, and only then), verify its
  * manifest, fill in d (initialised by the caller).  Disks are described, not opened.
  */
 int package_open(const char *path, const struct package_options *o, struct desc *d, struct notes *n,

@@ -56,6 +56,8 @@ static int ovf_fill_file(struct ovf *o, struct desc_disk *k, const char *id)
     k->path = arena_text(&o->d->arena, found->path, strlen(found->path));
     if (!k->source || !k->path)
         return err_set(o->e, -ENOMEM, "%s: too big", o->file);
+    if (source_has_suffix(found->name, ".iso") || source_has_suffix(found->name, ".raw"))
+        k->format = "raw"; /* these have no magic to know them by */
     if (o->s->kind == SOURCE_TAR) {
         k->container = k->path;
         k->offset = found->offset;
@@ -81,9 +83,9 @@ static int ovf_fill_from_disk(struct ovf *o, struct desc_disk *k, const char *id
     if (capacity && !ovf_bytes(capacity, units ? units : "", 1, &k->capacity))
         note(o->n, NOTE_LOST, k->name, "its capacity \"%s\" (%s) is not a number of bytes",
              capacity, units ? units : "bytes");
-    format = xml_attr(disk, "format");
-    if (format)
-        k->format = arena_text(&o->d->arena, format, strlen(format));
+    format = xml_attr(disk, "format"); /* kept, not believed: the file says what it is */
+    if (format && desc_add_extra(o->d, "ovf.Disk.format", k->name, format))
+        return -ENOMEM;
     file = xml_attr(disk, "fileRef");
     if (file && *file)
         return ovf_fill_file(o, k, file);

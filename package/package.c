@@ -42,17 +42,13 @@ static const struct source_file *package_manifest(struct source *s)
     return source_find(s, name, &f, NULL) ? NULL : f;
 }
 
-static int package_read(struct source *s, const struct package_options *o, struct desc *d,
-                        struct notes *n, struct err *e)
+static int package_read(const struct package_format *f, struct source *s,
+                        const struct package_options *o, struct desc *d, struct notes *n,
+                        struct err *e)
 {
-    const struct package_format *f = package_probe(s);
-    const struct source_file *manifest;
-    int r;
+    const struct source_file *manifest = package_manifest(s);
+    int r = f->read(d, s, n, e);
 
-    if (!f)
-        return err_set(e, -ENOENT, "%s: is no package of a known format", s->path);
-    manifest = package_manifest(s);
-    r = f->read(d, s, n, e);
     if (r)
         return r;
     if (!manifest)
@@ -72,12 +68,19 @@ static int package_read(struct source *s, const struct package_options *o, struc
 int package_open(const char *path, const struct package_options *o, struct desc *d, struct notes *n,
                  struct err *e)
 {
+    const struct package_format *f;
     struct source s;
     int r = source_open(&s, path, e);
 
     if (r)
         return r;
-    r = package_read(&s, o, d, n, e);
+    f = package_probe(&s);
+    if (!f)
+        r = err_set(e, -ENOENT, "%s: is no package of a known format", path);
+    else if ((r = package_read(f, &s, o, d, n, e)) == -ENOENT)
+        r = -EBADMSG; /* it is a package, but something in it is missing */
+    if (r && e)
+        e->code = r;
     source_close(&s);
     return r;
 }

@@ -232,7 +232,7 @@ static void damage_is_named(void)
     CHECK(strstr(err.text, "the manifest says ") != NULL);
     m.wrong = false;
     m.no_disk = true;
-    CHECK_EQ(open_it(make_ova(&m)), (u64)-ENOENT);
+    CHECK_EQ(open_it(make_ova(&m)), (u64)-EBADMSG);
     CHECK_TEXT(err.text, "web.ovf: the file \"disk1.vmdk\" of disk0 is missing");
     m.no_disk = false;
     path = make_ova(&m);

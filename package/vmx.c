@@ -206,6 +206,8 @@ static int vmx_file(struct vmx *x, struct desc_disk *k, const char *name)
                    : r;
     k->source = arena_text(&x->d->arena, f->name, strlen(f->name));
     k->path = arena_text(&x->d->arena, f->path, strlen(f->path));
+    if (source_has_suffix(f->name, ".iso") || source_has_suffix(f->name, ".raw"))
+        k->format = "raw"; /* these have no magic to know them by */
     return k->source && k->path ? 0 : -ENOMEM;
 }
 

@@ -89,7 +89,7 @@ static void mistakes_are_named(void)
 {
     CHECK_EQ(open_it("scsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n"
                      "scsi0:0.fileName = \"none.vmdk\"\n"),
-             (u64)-ENOENT);
+             (u64)-EBADMSG);
     CHECK_TEXT(err.text, "web.vmx: the file \"none.vmdk\" of disk0 is missing");
     CHECK_EQ(open_it("memsize = \"many\"\n"), (u64)-EBADMSG);
     CHECK_TEXT(err.text, "web.vmx: memsize: \"many\" is not a number up to 67108864");
