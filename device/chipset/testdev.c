@@ -8,16 +8,19 @@
  *   0xe4           a page to be forgotten; accepted, nothing to do
  *   0xe8 - 0xef    keep what is written; any width
  *   0x2000 - 0x2017  the level of the interrupt with that number
+ *   memory 0xff000000  64 KiB that are a device's, not RAM
  */
 #include "machine/machine.h"
 #include <stdio.h>
+#include <string.h>
 
-enum { TEST_IRQS = 24 };
+enum { TEST_IRQS = 24, TEST_MEMORY = 0x10000 };
 
 struct testdev {
     struct device dev;
     struct testdev_state {
         u8 echo[16];
+        u8 memory[TEST_MEMORY];
     } state;
     struct irq irq[TEST_IRQS];
 };
@@ -50,6 +53,20 @@ static void testdev_store(struct device *d, u32 off, u32 size, u64 val)
 
     for (u32 i = 0; i < size; i++)
         t->state.echo[(off + i) % 16] = (u8)(val >> (8 * i));
+}
+
+static u64 testdev_memory_load(struct device *d, u32 off, u32 size)
+{
+    const struct testdev *t = (const struct testdev *)d;
+    u64 val = 0;
+
+    memcpy(&val, t->state.memory + off, size);
+    return val;
+}
+
+static void testdev_memory_store(struct device *d, u32 off, u32 size, u64 val)
+{
+    memcpy(((struct testdev *)d)->state.memory + off, &val, size);
 }
 
 static void testdev_irq(struct device *d, u32 off, u32 size, u64 val)
@@ -90,6 +107,15 @@ static int testdev_create(struct device *d, struct err *e)
           .dev = d },
     };
 
+    const struct region memory = { .name = "testdev memory",
+                                   .base = 0xff000000,
+                                   .len = TEST_MEMORY,
+                                   .min = 1,
+                                   .max = 8,
+                                   .load = testdev_memory_load,
+                                   .store = testdev_memory_store,
+                                   .dev = d };
+
     for (u32 i = 0; i < TEST_IRQS; i++) {
         char wire[16];
 
@@ -99,16 +125,17 @@ static int testdev_create(struct device *d, struct err *e)
     for (u32 i = 0; i < LEN(regions); i++)
         if (space_add(machine_ports(d->machine), &regions[i], NULL, e))
             return e->code;
-    return 0;
+    return space_add(machine_memory(d->machine), &memory, NULL, e);
 }
 
 static void testdev_reset(struct device *d, enum reset kind)
 {
     (void)kind;
-    ((struct testdev *)d)->state = (struct testdev_state){ 0 };
+    memset(&((struct testdev *)d)->state, 0, sizeof(struct testdev_state));
 }
 
 static const struct field state[] = { FIELDS(1, struct testdev_state, echo, 0, "echo ports"),
+                                      FIELDS(2, struct testdev_state, memory, 0, "memory"),
                                       FIELD_END };
 
 const struct device_class device_testdev = {

@@ -140,11 +140,11 @@ static void step_run(struct x86_cpu *c)
 enum x86_stepped x86_step(struct x86_cpu *c)
 {
     jmp_buf here, *outer = c->escape;
-    bool single = c->s.rflags & FLAG_TF;
     enum x86_stepped r = STEPPED;
 
     if (!c->s.shadow_ss)
         c->debug = 0;
+    c->single = c->s.rflags & FLAG_TF;
     x86_keep(c);
     if (_setjmp(here)) {
         x86_put_back(c);
@@ -155,10 +155,10 @@ enum x86_stepped x86_step(struct x86_cpu *c)
     step_run(c);
     c->escape = outer;
     c->retired++;
-    if ((single || c->debug) && !c->s.shadow_ss) {
+    if ((c->single || c->debug) && !c->s.shadow_ss) {
         c->fault = (struct x86_fault){ .vector = VEC_DB,
                                        .trap = true,
-                                       .dr6 = c->debug | (single ? DR6_BS : 0) };
+                                       .dr6 = c->debug | (c->single ? DR6_BS : 0) };
         r = x86_deliver_fault(c);
     }
     return c->s.halted && r == STEPPED ? STEP_HALT : r;

@@ -159,7 +159,7 @@ void op_into(struct x86_cpu *c, const struct x86_insn *in)
 
 void op_iret(struct x86_cpu *c, const struct x86_insn *in)
 {
-    x86_iret(c, in->osize);
+    x86_iret(c, in->osize, x86_next(c, in));
 }
 
 /* ---- system calls ---- */
@@ -192,6 +192,7 @@ void op_syscall(struct x86_cpu *c, const struct x86_insn *in)
     c->s.gpr[R11] = c->s.rflags;
     c->s.rip = c->s.lstar;
     c->s.rflags = (c->s.rflags & ~c->s.fmask & ~(u64)FLAG_RF) | FLAG_ONE;
+    c->single = c->s.rflags & FLAG_TF;
     flow_flat(c, sel, sel + 8, 0, true);
     x86_mode_changed(c);
 }
@@ -209,6 +210,7 @@ void op_sysret(struct x86_cpu *c, const struct x86_insn *in)
         x86_raise_code(c, VEC_GP, 0);
     c->s.rip = wide ? rip : (u32)rip;
     c->s.rflags = (c->s.gpr[R11] & 0x3c7fd5) | FLAG_ONE;
+    c->single = c->s.rflags & FLAG_TF;
     flow_flat(c, wide ? sel + 16 : sel, sel + 8, 3, wide);
     x86_mode_changed(c);
 }

@@ -190,7 +190,7 @@ static void random_action(struct x86_cpu *c, const u64 *a)
         break;
     case 3:
     case 4:
-        x86_iret(c, 2u << a[1] % 3);
+        x86_iret(c, 2u << a[1] % 3, c->s.rip + 1);
         break;
     case 5:
         x86_load_segment(c, a[1] % 6 == SEG_CS ? SEG_DS : a[1] % 6, (u16)a[2]);

@@ -64,6 +64,9 @@ struct x86_cpu {
     /* DR6 bits of traps that this instruction met: data and I/O breakpoints, TSS.T.  x86_step
      * clears it before and delivers #DB (trap) after the instruction when it is not 0 */
     u64 debug;
+    /* #DB for single step is due after this instruction: TF before it, unless the instruction
+     * is a system call or an interrupt, which decide by themselves */
+    bool single;
 
     struct x86_lin_cache *lin;      /* the core's own small TLB: mmu.c */
     struct x86_insn_cache *insns;   /* decoded instructions: decode.c */
@@ -220,7 +223,7 @@ void x86_jump_near(struct x86_cpu *c, u64 rip); /* limit and canonical checks: r
 void x86_far_jump(struct x86_cpu *c, u16 sel, u64 off, u64 next);
 void x86_far_call(struct x86_cpu *c, u16 sel, u64 off, u64 next, u32 osize);
 void x86_far_ret(struct x86_cpu *c, u32 osize, u32 extra);
-void x86_iret(struct x86_cpu *c, u32 osize);
+void x86_iret(struct x86_cpu *c, u32 osize, u64 next);
 
 /* ---- control and model: control.c, msr.c, cpuid.c ---- */
 void x86_set_cr0(struct x86_cpu *c, u64 val); /* raise #GP */

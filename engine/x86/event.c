@@ -154,6 +154,7 @@ bool x86_v86_interrupt(struct x86_cpu *c, u8 vector, u64 next)
     x86_set_real_segment(c, SEG_CS, (u16)(v >> 16));
     s->rip = (u16)v;
     s->rflags &= ~(u64)(FLAG_TF | FLAG_RF | FLAG_NT | (low ? FLAG_VIF : FLAG_IF));
+    c->single = false;
     x86_mode_changed(c);
     return true;
 }
@@ -351,6 +352,11 @@ void x86_software_interrupt(struct x86_cpu *c, u8 vector, u64 next, bool icebp)
     struct event e = { .vector = vector, .soft = !icebp, .next = next };
 
     event_deliver(c, &e);
+    c->single = false;
+    if (icebp) { /* one #DB for it and what was put off before it */
+        c->s.dr[6] |= c->debug;
+        c->debug = 0;
+    }
 }
 
 /* ---- faults on the way: SDM 6.15, double faults ---- */

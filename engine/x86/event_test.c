@@ -26,7 +26,7 @@ static void soft(struct x86_cpu *c, const u64 *a)
 }
 static void do_iret(struct x86_cpu *c, const u64 *a)
 {
-    x86_iret(c, (u32)a[0]);
+    x86_iret(c, (u32)a[0], c->s.rip + 1);
 }
 
 static void idt32(struct rig *r, u8 vector, u16 sel, u8 access)

@@ -404,7 +404,7 @@ static void iret_real(struct x86_cpu *c, u32 osize)
     iret_flags(c, flags, mask, osize);
 }
 
-static void iret_task(struct x86_cpu *c)
+static void iret_task(struct x86_cpu *c, u64 next)
 {
     const struct x86_segment *tr = &c->s.seg[SEG_TR];
     struct x86_descriptor tss;
@@ -419,7 +419,7 @@ static void iret_task(struct x86_cpu *c)
         x86_raise_sel(c, VEC_TS, sel);
     if (!desc_present(&tss))
         x86_raise_sel(c, VEC_NP, sel);
-    x86_task_switch(c, &tss, TASK_IRET, c->s.rip);
+    x86_task_switch(c, &tss, TASK_IRET, next);
 }
 
 static void iret_to_v86(struct x86_cpu *c, const struct x86_stack *k, u64 rip, u16 cs, u64 flags)
@@ -475,12 +475,12 @@ static void iret_protected(struct x86_cpu *c, u32 osize)
     x86_mode_changed(c);
 }
 
-void x86_iret(struct x86_cpu *c, u32 osize)
+void x86_iret(struct x86_cpu *c, u32 osize, u64 next)
 {
     if (x86_real(&c->s) || x86_v86(&c->s))
         iret_real(c, osize);
     else if (c->s.rflags & FLAG_NT)
-        iret_task(c);
+        iret_task(c, next);
     else
         iret_protected(c, osize);
     c->s.nmi_blocked = false;

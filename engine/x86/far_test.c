@@ -33,7 +33,7 @@ static void ret(struct x86_cpu *c, const u64 *a)
 }
 static void do_iret(struct x86_cpu *c, const u64 *a)
 {
-    x86_iret(c, (u32)a[0]);
+    x86_iret(c, (u32)a[0], c->s.rip + 1);
 }
 static void load(struct x86_cpu *c, const u64 *a)
 {
@@ -205,6 +205,8 @@ static void task_call_and_return(void)
     CHECK_EQ(r.c->s.gpr[RSP], sp);
     CHECK_EQ(r.ram[RIG_GDT + RIG_TR2 + 5], 0x89);
     CHECK(!(le32(r.ram + RIG_TSS2 + 0x24) & FLAG_NT));
+    CHECK_EQ(le32(r.ram + RIG_TSS2 + 0x20), TARGET + 1); /* goes on behind its IRET */
+    put_le32(r.ram + RIG_TSS2 + 0x20, TARGET);
     CHECK_EQ(rig_try(&r, jump, RIG_TR2, 0, 0), -1);
     CHECK(!(r.c->s.rflags & FLAG_NT));
     CHECK_EQ(r.ram[RIG_GDT + RIG_TR + 5], 0x89);
