@@ -204,11 +204,11 @@ static void cpu_tpr_set(void *arg, u8 val)
 
 static void cpu_wake(struct vm_cpu *c)
 {
+    c->vm->ops->kick(c->v); /* first: who is woken must find it */
     pthread_mutex_lock(&c->lock);
     c->kicked = true;
     pthread_cond_signal(&c->wake);
     pthread_mutex_unlock(&c->lock);
-    c->vm->ops->kick(c->v);
 }
 
 static void cpu_ask(struct vm_cpu *c, u32 what)
