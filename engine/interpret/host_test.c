@@ -2,7 +2,8 @@
 /*
  * The interpreter against the processor under it: random instructions run on both, from the
  * same registers, flags, vector state and memory, and must leave the same.  Memory is mapped
- * where the guest has it, so the instruction's very bytes run.  MIMIC_CASES: how many.
+ * where the guest has it, so the instruction's very bytes run.  MIMIC_CASES: how many;
+ * MIMIC_SEED: others than the usual ones.
  */
 #include "engine/interpret/vector_int.h"
 #include "engine/x86/memory.h"
@@ -21,11 +22,12 @@ enum {
     DATA_GPA = 0x100000
 };
 enum { PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, PT = 0x4000 };
-enum { FAULT_NONE = -1, CODE_AT = 0x5000 };
+enum { CODE_AT = 0x5000, CODE_PAGES = 256 };
 
 static struct x86_cpu cpu;
 static struct x86_memory memory;
-static u8 *ram, *native, *code;
+static u8 *ram, *native, *code; /* code: one page of many, so that few are written twice */
+static u8 *code_pages;
 static enum x86_mode mode = X86_MODE64;
 static u64 seed = 88172645463325252ull;
 
@@ -65,8 +67,8 @@ static void rig_start(void)
     ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     native = mmap((void *)(uintptr_t)DATA, DATA_SIZE, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    code_pages = mmap(NULL, CODE_PAGES * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     slot.host = ram;
     CHECK_EQ(x86_memory_init(&memory), 0);
     CHECK_EQ(x86_memory_set(&memory, &slot, 1, &e), 0);
@@ -312,7 +314,9 @@ static void host_code(const struct x86_insn *in)
 static int host_run(const struct x86_insn *in)
 {
     static const u32 calm = 0x1f80;
+    static u32 code_next;
 
+    code = code_pages + code_next++ % CODE_PAGES * PAGE;
     host_code(in);
     memcpy(host_frame.gpr, cpu.s.gpr, sizeof(host_frame.gpr));
     host_frame.flags = cpu.s.rflags;
@@ -531,6 +535,9 @@ static void same_as_host_32(void)
 
 int main(void)
 {
+    const char *other = getenv("MIMIC_SEED");
+
+    seed += other ? strtoull(other, NULL, 0) : 0;
     rig_start();
     CASE(same_as_host_64);
     CASE(same_as_host_32);
