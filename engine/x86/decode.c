@@ -146,8 +146,8 @@ static bool decode_known(const ZydisDecodedInstruction *z)
     if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
         z->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
         return false;
-    if (z->meta.category == ZYDIS_CATEGORY_PREFETCH)
-        return true;
+    if (z->meta.category == ZYDIS_CATEGORY_PREFETCH) /* VEX ones are of another processor */
+        return z->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
     if (z->meta.isa_set == ZYDIS_ISA_SET_VTX)
         return z->mnemonic == ZYDIS_MNEMONIC_VMCALL;
     if (z->meta.isa_set == ZYDIS_ISA_SET_SVM)

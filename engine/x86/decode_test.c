@@ -108,6 +108,7 @@ static void what_is_not_there(void)
     ANSWERS("\x06", X86_MODE64, -EINVAL);                     /* push es */
     ANSWERS("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66", X86_MODE64, -E2BIG);
     ANSWERS("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66", X86_MODE64, -ENODATA);
+    ANSWERS("\xc5\xf8\x18\x2b", X86_MODE64, -EINVAL);                        /* vprefetche0 */
     CHECK_EQ(DECODE("\xf3\x0f\x1e\xfa", X86_MODE64).op, ZYDIS_MNEMONIC_NOP); /* endbr64 */
     CHECK_EQ(DECODE("\x0f\x1a\x00", X86_MODE64).op, ZYDIS_MNEMONIC_NOP);     /* bndldx */
     CHECK_EQ(DECODE("\x66\xe8\x01\x00\x00\x00", X86_MODE64).osize, 8);       /* call: no 16 bits */
