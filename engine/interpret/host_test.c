@@ -28,6 +28,13 @@ static struct x86_cpu cpu;
 static struct x86_memory memory;
 static u8 *ram, *native, *code; /* code: one page of many, so that few are written twice */
 static u8 *code_pages;
+/* What the code refers to, away from it: translators watch pages of code. */
+struct host_data {
+    u64 own_rsp, rsp; /* ours, the instruction's */
+    u32 target;       /* far pointer to the 32-bit code */
+    u16 selector;
+};
+static struct host_data *host_data;
 static enum x86_mode mode = X86_MODE64;
 static u64 seed = 88172645463325252ull;
 
@@ -69,6 +76,8 @@ static void rig_start(void)
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     code_pages = mmap(NULL, CODE_PAGES * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    host_data =
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     slot.host = ram;
     CHECK_EQ(x86_memory_init(&memory), 0);
     CHECK_EQ(x86_memory_set(&memory, &slot, 1, &e), 0);
@@ -223,6 +232,10 @@ static bool random_address(const struct x86_insn *in)
 
     if (random64() % 2)
         at &= ~63ull;
+    g[RSP] = DATA + PAGE + random64() % PAGE;
+    g[RSP] &= random64() % 8 ? ~7ull : ~0ull;
+    if (in->op == ZYDIS_MNEMONIC_LEAVE || in->op == ZYDIS_MNEMONIC_ENTER)
+        g[RBP] = DATA + PAGE + random64() % PAGE;
     if (in->flags & INSN_STRING || in->op == ZYDIS_MNEMONIC_XLAT ||
         in->op == ZYDIS_MNEMONIC_MASKMOVQ || in->op == ZYDIS_MNEMONIC_MASKMOVDQU ||
         in->op == ZYDIS_MNEMONIC_VMASKMOVDQU) {
@@ -268,7 +281,12 @@ static void host_fault(int sig, siginfo_t *info, void *context)
 
 static void host_start(void)
 {
-    struct sigaction a = { .sa_sigaction = host_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
+    static _Alignas(64) u8 stack[65536];
+    stack_t other = { .ss_sp = stack, .ss_size = sizeof(stack) };
+    struct sigaction a = { .sa_sigaction = host_fault,
+                           .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+
+    sigaltstack(&other, NULL);
 
     sigaction(SIGFPE, &a, NULL);
     sigaction(SIGSEGV, &a, NULL);
@@ -279,35 +297,39 @@ static void host_start(void)
 static _Alignas(64) u8 host_area[X86_XSAVE_SIZE];
 static struct vector_frame host_frame;
 
-/* The instruction and a way back: as it is, or in a 32-bit code segment. */
+static u8 *host_move_rsp(u8 *p, bool store, const u64 *at)
+{
+    memcpy(p, store ? "\x48\x89\x24\x25" : "\x48\x8b\x24\x25", 4);
+    put_le32(p + 4, (u32)(uintptr_t)at);
+    return p + 8;
+}
+
+/* The instruction, with its stack pointer around it, in a 32-bit code segment if need be. */
 static void host_code(const struct x86_insn *in)
 {
-    enum { FAR = 0x100, BACK = 0x200, SAVED = 0x800, TARGET = 0x810, STACK = 0xf00 };
-    enum { CODE32 = 0x23, CODE64 = 0x33 }; /* Linux' selectors */
-    u32 at = (u32)(uintptr_t)code;
+    enum { FAR = 0x100, CODE32 = 0x23, CODE64 = 0x33 }; /* Linux' selectors */
     u8 *p = code;
 
-    if (mode == X86_MODE64) {
-        memcpy(code, in->bytes, in->len);
-        code[in->len] = 0xc3;
-        return;
+    p = host_move_rsp(p, true, &host_data->own_rsp);
+    p = host_move_rsp(p, false, &host_data->rsp);
+    if (mode == X86_MODE32) {
+        memcpy(p, "\xff\x2c\x25", 3); /* jmp far [target] */
+        put_le32(p + 3, (u32)(uintptr_t)&host_data->target);
+        host_data->target = (u32)(uintptr_t)code + FAR;
+        host_data->selector = CODE32;
+        p = code + FAR;
     }
-    memcpy(p, "\x48\x89\x24\x25", 4); /* mov [SAVED], rsp */
-    put_le32(p + 4, at + SAVED);
-    p[8] = 0xbc; /* mov esp, STACK */
-    put_le32(p + 9, at + STACK);
-    memcpy(p + 13, "\xff\x2c\x25", 3); /* jmp far [TARGET] */
-    put_le32(p + 16, at + TARGET);
-    put_le32(code + TARGET, at + FAR);
-    put_le16(code + TARGET + 4, CODE32);
-    memcpy(code + FAR, in->bytes, in->len);
-    p = code + FAR + in->len;
-    *p = 0xea; /* jmp far CODE64:BACK */
-    put_le32(p + 1, at + BACK);
-    put_le16(p + 5, CODE64);
-    memcpy(code + BACK, "\x48\x8b\x24\x25", 4); /* mov rsp, [SAVED] */
-    put_le32(code + BACK + 4, at + SAVED);
-    code[BACK + 8] = 0xc3;
+    memcpy(p, in->bytes, in->len);
+    p += in->len;
+    if (mode == X86_MODE32) {
+        p[0] = 0xea; /* jmp far to what follows, in 64-bit code */
+        put_le32(p + 1, (u32)(uintptr_t)p + 7);
+        put_le16(p + 5, CODE64);
+        p += 7;
+    }
+    p = host_move_rsp(p, true, &host_data->rsp);
+    p = host_move_rsp(p, false, &host_data->own_rsp);
+    *p = 0xc3;
 }
 
 /* 0, or the signal. */
@@ -326,8 +348,10 @@ static int host_run(const struct x86_insn *in)
     host_frame.mxcsr = le32(cpu.s.xsave + AREA_MXCSR);
     host_frame.components = 7;
     host_signal = 0;
+    host_data->rsp = cpu.s.gpr[RSP];
     if (!sigsetjmp(host_escape, 0))
         vector_enter(&host_frame);
+    host_frame.gpr[RSP] = host_data->rsp;
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(calm));
     return host_signal;
 }
@@ -338,9 +362,9 @@ static bool is_wanted(const struct x86_insn *in)
 {
     if (mode == X86_MODE32 && (in->op == ZYDIS_MNEMONIC_BOUND || in->op == ZYDIS_MNEMONIC_INTO))
         return false;
-    if (in->flags & (INSN_BRANCH | INSN_SYSTEM | INSN_STACK | INSN_PRIVILEGED | INSN_SEGMENT))
+    if (in->flags & (INSN_BRANCH | INSN_SYSTEM | INSN_PRIVILEGED | INSN_SEGMENT))
         return false;
-    if ((in->gpr_read | in->gpr_write) >> RSP & 1 || in->base == X86_RIP)
+    if (in->base == X86_RIP)
         return false;
     if (in->flags & INSN_STRING && (in->opcode & 0xfc) == 0x6c)
         return false;
@@ -375,6 +399,8 @@ static int signal_of(u8 vector)
         return SIGFPE;
     case VEC_UD:
         return SIGILL;
+    case VEC_SS:
+        return SIGBUS;
     default:
         return SIGSEGV;
     }
@@ -399,9 +425,8 @@ static void compare_vector(void)
 static void compare(const struct x86_insn *in)
 {
     for (u32 i = 0; i < (mode == X86_MODE64 ? 16 : 8); i++)
-        if (i != RSP)
-            CHECK_EQ(cpu.s.gpr[i] & op_mask(mode == X86_MODE64 ? 8 : 4),
-                     host_frame.gpr[i] & op_mask(mode == X86_MODE64 ? 8 : 4));
+        CHECK_EQ(cpu.s.gpr[i] & op_mask(mode == X86_MODE64 ? 8 : 4),
+                 host_frame.gpr[i] & op_mask(mode == X86_MODE64 ? 8 : 4));
     CHECK_EQ(cpu.s.rflags & (FLAGS_ARITH | FLAG_DF), host_frame.flags & (FLAGS_ARITH | FLAG_DF));
     compare_vector();
     CHECK(!memcmp(ram + DATA_GPA, native, DATA_SIZE));
@@ -432,7 +457,7 @@ static void check_reads(const struct x86_insn *in, const struct x86_state *befor
     if (host_run(in))
         return;
     for (u32 i = 0; i < 16; i++)
-        if (i != RSP && (in->gpr_write >> i & 1))
+        if ((in->gpr_write >> i & 1))
             CHECK_EQ(first.gpr[i], host_frame.gpr[i]);
     CHECK_EQ(first.flags & in->eflags_write & FLAGS_ARITH,
              host_frame.flags & in->eflags_write & FLAGS_ARITH);
