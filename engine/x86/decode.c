@@ -372,6 +372,10 @@ static void decode_operands(struct x86_insn *in, const ZydisDecodedInstruction *
                 opd[i].visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
                 opd[i].mem.segment != ZYDIS_REGISTER_ES && opd[i].mem.segment != ZYDIS_REGISTER_SS)
                 in->seg = decode_segment(opd[i].mem.segment);
+        if (z->attributes & ZYDIS_ATTRIB_HAS_SEGMENT_ES)
+            in->seg = SEG_ES;
+        if (z->attributes & ZYDIS_ATTRIB_HAS_SEGMENT_SS)
+            in->seg = SEG_SS;
     }
     if (z->attributes & ZYDIS_ATTRIB_HAS_SEGMENT)
         in->flags |= INSN_SEGMENT;

@@ -114,6 +114,19 @@ static void what_is_not_there(void)
     CHECK_EQ(DECODE("\x66\xe8\x01\x00\x00\x00", X86_MODE64).osize, 8);       /* call: no 16 bits */
 }
 
+/* The source of a string instruction moves with any override, its target with none. */
+static void string_segments(void)
+{
+    CHECK_EQ(DECODE("\xa4", X86_MODE16).seg, SEG_DS);
+    CHECK_EQ(DECODE("\x26\xa4", X86_MODE16).seg, SEG_ES);
+    CHECK_EQ(DECODE("\x36\xac", X86_MODE32).seg, SEG_SS);
+    CHECK_EQ(DECODE("\xf3\x26\x67\x6f", X86_MODE16).seg, SEG_ES);
+    CHECK_EQ(DECODE("\x2e\xf3\x6e", X86_MODE16).seg, SEG_CS);
+    CHECK_EQ(DECODE("\x26\xd7", X86_MODE32).seg, SEG_ES);
+    CHECK_EQ(DECODE("\x26\xa4", X86_MODE64).seg, SEG_DS);
+    CHECK_EQ(DECODE("\x64\xa4", X86_MODE64).seg, SEG_FS);
+}
+
 static void kinds(void)
 {
     struct x86_insn in = DECODE("\x64\xf3\xa5", X86_MODE32);
@@ -142,6 +155,7 @@ int main(void)
     CASE(registers);
     CASE(flags);
     CASE(what_is_not_there);
+    CASE(string_segments);
     CASE(kinds);
     return check_end();
 }
