@@ -235,6 +235,8 @@ static void cpus_init(void *arg, u32 cpu)
 {
     struct vm *vm = arg;
 
+    /* an earlier start-up IPI is forgotten, one that follows at once is not */
+    atomic_fetch_and(&vm->cpus[cpu].ask, ~(u32)ASK_SIPI);
     cpu_ask(&vm->cpus[cpu], ASK_INIT);
 }
 
@@ -277,7 +279,7 @@ static void cpu_take_init(struct vm_cpu *c)
     const struct machine_intc *i = machine_intc(c->vm->machine);
     struct x86_state *s = aligned_alloc(64, sizeof(*s));
 
-    atomic_fetch_and(&c->ask, ~(u32)(ASK_INIT | ASK_SIPI));
+    atomic_fetch_and(&c->ask, ~(u32)ASK_INIT);
     if (!s)
         return;
     c->vm->ops->get(c->v, s);
