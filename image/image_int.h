@@ -145,6 +145,9 @@ int inflate_raw(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
 int inflate_zlib(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
 int unpack_zstd(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
 
+/* image/utf16.c: n units, or up to a zero; the caller frees; NULL: no memory */
+char *image_name_utf16(const u8 *p, size_t n, bool little);
+
 /* image/iov.c */
 /* The part [skip, skip + len) of a vector, as at most `max` pieces; *covered says how much. */
 int iov_part(const struct iovec *v, int n, u64 skip, u64 len, struct iovec *out, int max,

@@ -102,6 +102,8 @@ int vmdk_room(struct image *im, u64 off, u64 len, struct extent *x, struct image
 struct vmdk_seen { /* grains met so far, to find one met twice */
     u32 *v;
     size_t n, cap;
+    bool keep; /* all of them; else only the last is of interest */
+    u32 last;  /* the highest sector */
 };
 static int vmdk_seen_add(struct vmdk_seen *s, u32 sector)
 {
@@ -147,7 +149,8 @@ static int vmdk_scan_table(struct image *im, const struct vmdk_part *p, u64 inde
                            "%llu sectors",
                            name, (unsigned long long)index, i, s,
                            (unsigned long long)(size / SECTOR));
-        if (seen && (r = vmdk_seen_add(seen, s)))
+        seen->last = s > seen->last ? s : seen->last;
+        if (seen->keep && (r = vmdk_seen_add(seen, s)))
             return err_set(e, r, "%s: no memory", name);
     }
     return 0;
@@ -166,11 +169,29 @@ static int vmdk_scan_twice(const struct image *im, const struct vmdk_part *p,
     return 0;
 }
 
+/* Is the last compressed grain all there?  Its marker says how long it is. */
+static int vmdk_scan_last(struct image *im, const struct vmdk_part *p, u32 last, struct err *e)
+{
+    u64 size = image_file_length(im, p->file), len;
+    u8 b[12];
+
+    if (image_file_read(im, p->file, last * SECTOR, b, sizeof(b)) || !p->markers)
+        return 0;
+    len = sizeof(b) + (u64)le32(b + 8);
+    return range_ok(last * SECTOR, len, size)
+               ? 0
+               : err_set(e, -EBADMSG,
+                         "%s: the grain at sector %u has %llu bytes, but the file ends after %llu: "
+                         "it is cut short",
+                         im->files[p->file].path, last, (unsigned long long)len,
+                         (unsigned long long)(size - last * SECTOR));
+}
+
 int vmdk_scan(struct image *im, const struct vmdk_part *p, bool unique, struct err *e)
 {
     u8 *table = malloc(p->gtes * 4), entry[4];
     u64 tables = 0, most = image_file_length(im, p->file) / (p->gtes * 4) + 1;
-    struct vmdk_seen seen = { 0 };
+    struct vmdk_seen seen = { .keep = unique };
     int r = table ? 0 : err_set(e, -ENOMEM, "%s: no memory", image_path(im));
 
     for (u64 i = 0; !r && i < p->ngd; i++) {
@@ -191,11 +212,13 @@ int vmdk_scan(struct image *im, const struct vmdk_part *p, bool unique, struct e
             r = err_set(e, -EBADMSG, "%s: grain directory: more tables than the file can hold",
                         im->files[p->file].path);
         } else if (at) {
-            r = vmdk_scan_table(im, p, i, at, table, unique ? &seen : NULL, e);
+            r = vmdk_scan_table(im, p, i, at, table, &seen, e);
         }
     }
-    if (!r && unique && seen.n)
+    if (!r && seen.n)
         r = vmdk_scan_twice(im, p, &seen, e);
+    if (!r && p->packed && seen.last)
+        r = vmdk_scan_last(im, p, seen.last, e);
     free(seen.v);
     free(table);
     return r;
