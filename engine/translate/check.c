@@ -253,6 +253,17 @@ static const char *check_compare(struct vcpu *v, char *text, u32 room)
     return NULL;
 }
 
+/* After an interpreted instruction that changed the mode the translator leaves early. */
+static bool check_left_early(const struct vcpu *v)
+{
+    const struct check *k = v->check;
+
+    for (u32 i = 1; i < k->steps; i++)
+        if (v->c.s.rip == k->block->pc + k->block->at[i])
+            return true;
+    return false;
+}
+
 /* false: they differ, and it was reported. */
 bool check_after(struct vcpu *v)
 {
@@ -261,7 +272,8 @@ bool check_after(struct vcpu *v)
 
     v->check_phase = CHECK_NONE;
     /* a string instruction may have stopped early; the block may have changed itself */
-    if (atomic_load(&v->c.pending) || v->check->block->dead)
+    if (atomic_load(&v->c.pending) || v->check->block->dead ||
+        check_left_early(v))
         return true;
     what = check_compare(v, text, sizeof(text));
     if (what)
