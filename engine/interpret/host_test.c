@@ -9,10 +9,13 @@
 #include "engine/x86/memory.h"
 #include "tests/check.h"
 #include <Zydis/Mnemonic.h>
+#include <asm/ldt.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum {
     PAGE = 4096,
@@ -31,11 +34,12 @@ static u8 *code_pages;
 /* What the code refers to, away from it: translators watch pages of code. */
 struct host_data {
     u64 own_rsp, rsp; /* ours, the instruction's */
-    u32 target;       /* far pointer to the 32-bit code */
-    u16 selector;
+    u32 target;       /* far pointer to the code of 32 or 16 bits */
+    u16 selector, own_ss, ss;
 };
 static struct host_data *host_data;
 static enum x86_mode mode = X86_MODE64;
+static u64 origin = DATA; /* what addresses of DATA begin with: a segment's base may do it */
 static u64 seed = 88172645463325252ull;
 
 static u64 random64(void)
@@ -228,22 +232,22 @@ static void random_state(void)
 /* Makes the memory operand lie in DATA; false: another try. */
 static bool random_address(const struct x86_insn *in)
 {
-    u64 *g = cpu.s.gpr, at = DATA + PAGE + random64() % PAGE;
+    u64 *g = cpu.s.gpr, at = origin + PAGE + random64() % PAGE;
 
     if (random64() % 2)
         at &= ~63ull;
-    g[RSP] = DATA + PAGE + random64() % PAGE;
+    g[RSP] = origin + PAGE + random64() % PAGE;
     g[RSP] &= random64() % 8 ? ~7ull : ~0ull;
     if (in->op == ZYDIS_MNEMONIC_LEAVE || in->op == ZYDIS_MNEMONIC_ENTER)
-        g[RBP] = DATA + PAGE + random64() % PAGE;
+        g[RBP] = origin + PAGE + random64() % PAGE;
     if (in->flags & INSN_STRING || in->op == ZYDIS_MNEMONIC_XLAT ||
         in->op == ZYDIS_MNEMONIC_MASKMOVQ || in->op == ZYDIS_MNEMONIC_MASKMOVDQU ||
         in->op == ZYDIS_MNEMONIC_VMASKMOVDQU) {
         g[RSI] = at;
-        g[RDI] = DATA + PAGE + random64() % PAGE;
+        g[RDI] = origin + PAGE + random64() % PAGE;
         g[RBX] = at;
         g[RCX] = random64() % 40;
-        return in->asize > 2;
+        return in->asize > 2 || mode == X86_MODE16;
     }
     if (in->mem == X86_NOREG || in->opd[in->mem].kind == OPD_AGEN)
         return true;
@@ -265,7 +269,7 @@ static bool random_address(const struct x86_insn *in)
             in->opd[1].reg != in->base && in->opd[1].reg != in->index && !(in->flags & INSN_VECTOR))
             g[in->opd[1].reg] = (u64)((i64)(random64() % 4096) - 2048); /* bit strings */
     }
-    return range_ok(op_address(&cpu, in) - DATA - PAGE, 1, PAGE);
+    return range_ok(op_address(&cpu, in) - origin - PAGE, 1, PAGE);
 }
 
 /* ---- the host's side ---- */
@@ -297,38 +301,51 @@ static void host_start(void)
 static _Alignas(64) u8 host_area[X86_XSAVE_SIZE];
 static struct vector_frame host_frame;
 
-static u8 *host_move_rsp(u8 *p, bool store, const u64 *at)
+/* An instruction on a 32-bit absolute address: three bytes and where. */
+static u8 *host_absolute(u8 *p, const char *bytes, const void *at)
 {
-    memcpy(p, store ? "\x48\x89\x24\x25" : "\x48\x8b\x24\x25", 4);
+    memcpy(p, bytes, 4);
     put_le32(p + 4, (u32)(uintptr_t)at);
     return p + 8;
 }
+#define LOAD_RSP "\x48\x8b\x24\x25"
+#define STORE_RSP "\x48\x89\x24\x25"
+#define LOAD_SS "\x48\x8e\x14\x25"
+#define JUMP_FAR "\x40\xff\x2c\x25"
 
-/* The instruction, with its stack pointer around it, in a 32-bit code segment if need be. */
+enum { LDT_CODE = 0x07, LDT_DATA = 0x0f, FLAT_CODE = 0x23, OUR_CODE = 0x33, FLAT_DATA = 0x2b };
+
+/* The instruction, with its stack pointer around it, in a code segment of its mode. */
 static void host_code(const struct x86_insn *in)
 {
-    enum { FAR = 0x100, CODE32 = 0x23, CODE64 = 0x33 }; /* Linux' selectors */
+    enum { THERE = 0x100 };
     u8 *p = code;
 
-    p = host_move_rsp(p, true, &host_data->own_rsp);
-    p = host_move_rsp(p, false, &host_data->rsp);
-    if (mode == X86_MODE32) {
-        memcpy(p, "\xff\x2c\x25", 3); /* jmp far [target] */
-        put_le32(p + 3, (u32)(uintptr_t)&host_data->target);
-        host_data->target = (u32)(uintptr_t)code + FAR;
-        host_data->selector = CODE32;
-        p = code + FAR;
+    p = host_absolute(p, STORE_RSP, &host_data->own_rsp);
+    p = host_absolute(p, LOAD_RSP, &host_data->rsp);
+    if (mode != X86_MODE64) {
+        p = host_absolute(p, LOAD_SS, &host_data->ss);
+        p = host_absolute(p, JUMP_FAR, &host_data->target);
+        host_data->ss = mode == X86_MODE16 ? LDT_DATA : FLAT_DATA;
+        host_data->own_ss = FLAT_DATA;
+        host_data->selector = mode == X86_MODE16 ? LDT_CODE : FLAT_CODE;
+        p = code + THERE;
+        host_data->target =
+            (u32)(uintptr_t)p - (mode == X86_MODE16 ? (u32)(uintptr_t)code_pages : 0);
     }
     memcpy(p, in->bytes, in->len);
     p += in->len;
-    if (mode == X86_MODE32) {
-        p[0] = 0xea; /* jmp far to what follows, in 64-bit code */
+    if (mode != X86_MODE64) { /* jmp far to what follows, in 64-bit code */
+        if (mode == X86_MODE16)
+            *p++ = 0x66;
+        p[0] = 0xea;
         put_le32(p + 1, (u32)(uintptr_t)p + 7);
-        put_le16(p + 5, CODE64);
+        put_le16(p + 5, OUR_CODE);
         p += 7;
+        p = host_absolute(p, LOAD_SS, &host_data->own_ss);
     }
-    p = host_move_rsp(p, true, &host_data->rsp);
-    p = host_move_rsp(p, false, &host_data->own_rsp);
+    p = host_absolute(p, STORE_RSP, &host_data->rsp);
+    p = host_absolute(p, LOAD_RSP, &host_data->own_rsp);
     *p = 0xc3;
 }
 
@@ -338,7 +355,7 @@ static int host_run(const struct x86_insn *in)
     static const u32 calm = 0x1f80;
     static u32 code_next;
 
-    code = code_pages + code_next++ % CODE_PAGES * PAGE;
+    code = code_pages + code_next++ % (mode == X86_MODE16 ? 16 : CODE_PAGES) * PAGE;
     host_code(in);
     memcpy(host_frame.gpr, cpu.s.gpr, sizeof(host_frame.gpr));
     host_frame.flags = cpu.s.rflags;
@@ -360,7 +377,7 @@ static int host_run(const struct x86_insn *in)
 
 static bool is_wanted(const struct x86_insn *in)
 {
-    if (mode == X86_MODE32 && (in->op == ZYDIS_MNEMONIC_BOUND || in->op == ZYDIS_MNEMONIC_INTO))
+    if (mode != X86_MODE64 && (in->op == ZYDIS_MNEMONIC_BOUND || in->op == ZYDIS_MNEMONIC_INTO))
         return false;
     if (in->flags & (INSN_BRANCH | INSN_SYSTEM | INSN_PRIVILEGED | INSN_SEGMENT))
         return false;
@@ -522,7 +539,7 @@ static u32 cases_wanted(void)
 {
     const char *text = getenv("MIMIC_CASES");
 
-    return text ? (u32)strtoul(text, NULL, 0) : 30000;
+    return text ? (u32)strtoul(text, NULL, 0) : 20000;
 }
 
 static void all_as_host(void)
@@ -545,17 +562,50 @@ static void same_as_host_64(void)
     all_as_host();
 }
 
-/* Flat 32-bit segments, in the guest and for our own code. */
-static void same_as_host_32(void)
+static void data_segments(u16 selector)
+{
+    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"((u32)selector));
+}
+
+/* Segments of the guest as the host has them. */
+static void guest_segments(u32 code_attr, u32 data_attr, u32 limit)
 {
     for (u32 i = 0; i <= SEG_DS; i++) {
-        cpu.s.seg[i].limit = 0xffffffff;
-        cpu.s.seg[i].attr = ATTR_S | ATTR_P | ATTR_DB | ATTR_G | (i == SEG_CS ? 0xb : 3);
+        cpu.s.seg[i].base = i == SEG_CS ? 0 : DATA - origin;
+        cpu.s.seg[i].limit = limit;
+        cpu.s.seg[i].attr = ATTR_S | ATTR_P | (i == SEG_CS ? 0xb | code_attr : 3 | data_attr);
     }
-    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(0x2b));
+}
+
+static void same_as_host_32(void)
+{
     mode = X86_MODE32;
+    guest_segments(ATTR_DB | ATTR_G, ATTR_DB | ATTR_G, 0xffffffff);
+    data_segments(FLAT_DATA);
     all_as_host();
-    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(0));
+    data_segments(0);
+}
+
+/* 16-bit segments from a local descriptor table, data at DATA. */
+static void same_as_host_16(void)
+{
+    struct user_desc text = { .entry_number = LDT_CODE >> 3,
+                              .base_addr = (u32)(uintptr_t)code_pages,
+                              .limit = 0xffff,
+                              .contents = 2 };
+    struct user_desc data = { .entry_number = LDT_DATA >> 3, .base_addr = DATA, .limit = 0xffff };
+
+    if (syscall(SYS_modify_ldt, 1, &text, sizeof(text)) ||
+        syscall(SYS_modify_ldt, 1, &data, sizeof(data))) {
+        check_skip("no local descriptor tables here");
+        return;
+    }
+    mode = X86_MODE16;
+    origin = 0;
+    guest_segments(0, 0, 0xffff);
+    data_segments(LDT_DATA);
+    all_as_host();
+    data_segments(0);
 }
 
 int main(void)
@@ -566,5 +616,6 @@ int main(void)
     rig_start();
     CASE(same_as_host_64);
     CASE(same_as_host_32);
+    CASE(same_as_host_16);
     return check_end();
 }
