@@ -228,8 +228,10 @@ int vm_new(struct vm **out, const struct vm_how *how, struct notes *notes, struc
 void vm_free(struct vm *vm)
 {
     vm_cpus_free(vm);
-    if (vm->machine) /* devices that go away change slots and wires: nobody is there */
+    if (vm->machine) { /* devices that go away change slots and wires: nobody is there */
         machine_cpus_set(vm->machine, &(struct machine_cpus){ 0 });
+        machine_clear(vm->machine); /* before the host ends that devices use */
+    }
     vm_unbuild(vm);
     if (vm->engine)
         vm->ops->close(vm->engine);
@@ -254,9 +256,6 @@ int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
     loop_run(machine_loop(vm->machine));
     vm_cpus_park(vm);
     vm_screen_close(vm);
-    /* every device comes to rest; the lane goes on, since host ends are closed on it */
-    machine_pause(vm->machine);
-    machine_resume(vm->machine);
     *result = vm->result;
     return 0;
 }
