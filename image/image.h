@@ -57,6 +57,19 @@ int image_flush(struct image *im);
 enum image_kind { IMAGE_DATA, IMAGE_ZERO };
 int image_map(struct image *im, u64 off, u64 *len, enum image_kind *kind, struct err *e);
 
+/*
+ * Copy what is in an image into a new one, holes stay holes.  The target appears under its
+ * name when it is whole and on the disk, never before, and never in place of another file.
+ */
+struct image_convert {
+    const char *path, *format; /* the target; format: one that can be created */
+    u32 cluster;               /* 0: the format's own */
+    unsigned threads;          /* 0: one for each processor, at most 8 */
+    void (*progress)(void *arg, u64 done, u64 total); /* one call at a time; or NULL */
+    void *arg;
+};
+int image_convert(struct image *from, const struct image_convert *how, struct err *e);
+
 /* Structure: every table and digest; reports each fault through `say`; 0 or -EBADMSG. */
 int image_check(struct image *im, void (*say)(void *arg, const char *text), void *arg,
                 struct err *e);
