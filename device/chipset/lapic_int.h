@@ -66,8 +66,9 @@ struct lapic_cpu {
     u32 tpr, ldr, dfr, svr, esr, esr_new, initial, divide;
     u32 lvt[LVT_COUNT];
     u32 isr[8], tmr[8], irr[8];
-    bool extint; /* a message: ask the PIC */
-    u8 pad[11];
+    bool extint;  /* a message: ask the PIC */
+    bool expired; /* the timer has counted to its end and waits for a new count */
+    u8 pad[10];
 };
 
 struct lapic {

@@ -206,6 +206,30 @@ static void timer_once_and_periodic(void)
     stop();
 }
 
+static void timer_changes_mode(void)
+{
+    start(1);
+    wr(0x3e0, 0xb);
+    wr(0x320, 0x10040);
+    wr(0x380, 1000000);
+    rig_clock(&r, 900000);
+    wr(0x320, 0x30040); /* periodic: goes on from where it is */
+    CHECK_EQ(rd(0x390), 100000);
+    rig_clock(&r, 300000);
+    CHECK_EQ(rd(0x390), 800000);
+    wr(0x320, 0x10040);
+    CHECK_EQ(rd(0x390), 800000);
+    rig_clock(&r, 900000);
+    CHECK_EQ(rd(0x390), 0);
+    wr(0x320, 0x30040); /* ended: waits for a new count */
+    CHECK_EQ(rd(0x390), 0);
+    rig_clock(&r, 1000000);
+    CHECK_EQ(rd(0x390), 0);
+    wr(0x380, 1000000);
+    CHECK_EQ(rd(0x390), 1000000);
+    stop();
+}
+
 static void timer_deadline(void)
 {
     u64 v;
@@ -280,6 +304,7 @@ int main(void)
     CASE(messages);
     CASE(x2apic);
     CASE(timer_once_and_periodic);
+    CASE(timer_changes_mode);
     CASE(timer_deadline);
     CASE(pic_through_lint0);
     CASE(reset_on_init);

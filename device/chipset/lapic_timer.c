@@ -36,7 +36,7 @@ static void lapic_timer_arm(struct lapic *l, u32 cpu)
     const struct lapic_cpu *c = &l->state.cpu[cpu];
     i64 now = machine_now(l->dev.machine), period = lapic_period(c), at = c->timer_start + period;
 
-    switch (c->lvt[LVT_TIMER] & TIMER_MODE) {
+    switch (c->expired ? TIMER_MODE : c->lvt[LVT_TIMER] & TIMER_MODE) {
     case TIMER_PERIODIC:
         if (period && at <= now)
             at += (now - at) / period * period + period;
@@ -59,6 +59,7 @@ static void lapic_timer_arm(struct lapic *l, u32 cpu)
 void lapic_timer_start(struct lapic *l, u32 cpu)
 {
     l->state.cpu[cpu].timer_start = machine_now(l->dev.machine);
+    l->state.cpu[cpu].expired = false;
     lapic_timer_arm(l, cpu);
 }
 
@@ -67,7 +68,7 @@ u32 lapic_timer_current(const struct lapic *l, u32 cpu)
     const struct lapic_cpu *c = &l->state.cpu[cpu];
     u64 gone = (u64)(machine_now(l->dev.machine) - c->timer_start) / lapic_divider(c);
 
-    if (!c->initial || (c->lvt[LVT_TIMER] & TIMER_MODE) == TIMER_DEADLINE)
+    if (!c->initial || c->expired || (c->lvt[LVT_TIMER] & TIMER_MODE) == TIMER_DEADLINE)
         return 0;
     if ((c->lvt[LVT_TIMER] & TIMER_MODE) == TIMER_PERIODIC)
         return c->initial - (u32)(gone % c->initial);
@@ -87,12 +88,20 @@ void lapic_timer_divide(struct lapic *l, u32 cpu, u32 val)
     lapic_timer_arm(l, cpu);
 }
 
+/* The count goes on in the new mode; one that has ended waits for a new one. */
 void lapic_timer_lvt(struct lapic *l, u32 cpu, u32 was)
 {
     struct lapic_cpu *c = &l->state.cpu[cpu];
+    i64 gone = machine_now(l->dev.machine) - c->timer_start, period = lapic_period(c);
 
     if (!((was ^ c->lvt[LVT_TIMER]) & TIMER_MODE))
         return;
+    if (period && gone >= period) {
+        if ((was & TIMER_MODE) == TIMER_PERIODIC)
+            c->timer_start += gone / period * period;
+        else
+            c->expired = true;
+    }
     if ((was & TIMER_MODE) == TIMER_DEADLINE || c->lvt[LVT_TIMER] & TIMER_DEADLINE) {
         c->initial = 0;
         c->tsc_deadline = 0;
