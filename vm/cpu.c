@@ -163,8 +163,14 @@ static int cpu_vector(void *arg, u32 open)
     if (ask & (ASK_PARK | ASK_INIT | ASK_END))
         return VECTOR_STOP;
     if (ask & ASK_NMI) {
+        atomic_fetch_and(&c->ask, ~(u32)ASK_NMI);
+        c->nmi_pending += atomic_exchange(&c->nmis, 0);
+    }
+    if (c->nmi_pending) {
+        c->nmi_pending = (u32)min_u64(c->nmi_pending, open & OPEN_NMI ? 2 : 1);
         if (open & OPEN_NMI) {
-            atomic_fetch_and(&c->ask, ~(u32)ASK_NMI);
+            if (--c->nmi_pending)
+                c->vm->ops->kick(c->v);
             return VECTOR_NMI;
         }
         later = true;
@@ -228,6 +234,7 @@ static void cpus_nmi(void *arg, u32 cpu)
 {
     struct vm *vm = arg;
 
+    atomic_fetch_add(&vm->cpus[cpu].nmis, 1);
     cpu_ask(&vm->cpus[cpu], ASK_NMI);
 }
 
@@ -530,6 +537,8 @@ void vm_cpus_reset(struct vm *vm)
         struct vm_cpu *c = &vm->cpus[i];
 
         atomic_fetch_and(&c->ask, ~(u32)(ASK_NMI | ASK_INIT | ASK_SIPI));
+        atomic_store(&c->nmis, 0);
+        c->nmi_pending = 0;
         if (i == 0)
             *s = vm->start->state;
         else

@@ -23,6 +23,8 @@ struct vm_cpu {
     struct vcpu *v;
     atomic_uint ask;
     atomic_uchar sipi_page;
+    atomic_uint nmis; /* came since its thread looked */
+    u32 nmi_pending;  /* its thread's: two at most, one while an NMI is being handled */
 
     pthread_mutex_t lock; /* guards what follows; wake is signalled under it */
     pthread_cond_t wake;
