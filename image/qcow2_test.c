@@ -249,39 +249,7 @@ static void subclusters_are_read(void)
     CHECK_EQ(image_open(&none, &how, &e), (u64)-EROFS);
 }
 
-/* Everything written between two barriers may be on the disk or not, in any combination. */
-struct event {
-    u64 at;
-    u8 *p;
-    size_t n; /* 0: a barrier */
-};
-static struct event events[20000];
-static unsigned nevents;
-
-static void saw_write(void *arg, u32 file, u64 at, const struct iovec *v, int n)
-{
-    for (int i = 0; i < n; i++) {
-        if (!v[i].iov_len)
-            continue;
-        events[nevents].at = at;
-        events[nevents].n = v[i].iov_len;
-        events[nevents].p = malloc(v[i].iov_len);
-        memcpy(events[nevents++].p, v[i].iov_base, v[i].iov_len);
-        at += v[i].iov_len;
-    }
-}
-static void saw_sync(void *arg)
-{
-    events[nevents++] = (struct event){ 0 };
-}
-
 enum { SMALL = 512 << 10, SECTORS = SMALL / 512 };
-struct promise { /* at one flush */
-    unsigned event;
-    u32 version[SECTORS];
-};
-static struct promise promises[64];
-static unsigned npromises;
 static u32 latest[SECTORS];
 
 static u32 version_of(const u8 *sector)
@@ -290,108 +258,6 @@ static u32 version_of(const u8 *sector)
 
     memcpy(&v, sector, 4);
     return v;
-}
-
-/* Stamped sectors; a trim is a stamp of 0. */
-static void stamped_storm(struct image *im, unsigned n)
-{
-    static u8 b[64 * 512];
-    u32 version = 1;
-
-    for (unsigned i = 0; i < n; i++) {
-        u32 first = some(SECTORS), len = (u32)min_u64(1 + some(40), SECTORS - first);
-
-        version++;
-        for (u32 k = 0; k < len; k++) {
-            memset(b + k * 512, (u8)version, 512);
-            memcpy(b + k * 512, &version, 4);
-            latest[first + k] = version;
-        }
-        CHECK_EQ(write_at(im, first * 512ull, b, len * 512ull), 0);
-        if (some(9) == 0 && npromises < LEN(promises)) {
-            CHECK_EQ(image_flush(im), 0);
-            promises[npromises].event = nevents;
-            memcpy(promises[npromises++].version, latest, sizeof(latest));
-        }
-    }
-}
-
-static void replay(const u8 *start, size_t nstart, unsigned upto, bool lossy)
-{
-    unsigned barrier = 0;
-    int fd = open(in_dir("cut.qcow2"), O_RDWR | O_CREAT | O_TRUNC, 0666);
-
-    CHECK_EQ(write(fd, start, nstart), nstart);
-    for (unsigned i = 0; i < upto; i++)
-        if (!events[i].n)
-            barrier = i;
-    for (unsigned i = 0; i < upto; i++)
-        if (events[i].n && !(lossy && i > barrier && some(2)))
-            CHECK_EQ(pwrite(fd, events[i].p, events[i].n, (off_t)events[i].at), events[i].n);
-    close(fd);
-}
-
-static bool survived(unsigned upto)
-{
-    struct image_open how = { .path = in_dir("cut.qcow2"), .flags = IMAGE_WRITE };
-    const struct promise *p = NULL;
-    static u8 b[SMALL];
-    struct iovec v = { b, SMALL };
-    struct image *im = NULL;
-    struct err e = { 0 };
-    bool ok = true;
-
-    for (unsigned i = 0; i < npromises && promises[i].event <= upto; i++)
-        p = &promises[i];
-    if (image_open(&im, &how, &e) || image_read(im, 0, &v, 1, SMALL)) {
-        printf("# after %u of %u: %s\n", upto, nevents, e.text);
-        return false;
-    }
-    for (u32 s = 0; p && s < SECTORS; s++)
-        if (version_of(b + s * 512) < p->version[s]) {
-            printf("# after %u: sector %u is of %u, %u was flushed\n", upto, s,
-                   version_of(b + s * 512), p->version[s]);
-            ok = false;
-        }
-    image_close(im, NULL);
-    return ok;
-}
-
-static void power_cut(u32 cluster)
-{
-    static const struct image_tap tap = { .wrote = saw_write, .synced = saw_sync };
-    struct image *im;
-    static u8 start[8 << 20];
-    ssize_t nstart;
-    int fd;
-
-    nevents = npromises = 0;
-    memset(latest, 0, sizeof(latest));
-    make("p.qcow2", SMALL, cluster, NULL);
-    fd = open(in_dir("p.qcow2"), O_RDONLY);
-    nstart = read(fd, start, sizeof(start));
-    close(fd);
-    im = open_it("p.qcow2", IMAGE_WRITE);
-    if (!im)
-        return;
-    im->tap = &tap;
-    stamped_storm(im, 120);
-    CHECK_EQ(image_close(im, NULL), 0);
-    CHECK(nevents > 100);
-    for (unsigned i = 0; i <= nevents && !check_failed_now; i++) {
-        replay(start, (size_t)nstart, i, false);
-        CHECK(survived(i));
-        replay(start, (size_t)nstart, i, true);
-        CHECK(survived(i));
-    }
-    for (unsigned i = 0; i < nevents; i++)
-        free(events[i].p);
-}
-static void power_cut_at_every_write(void)
-{
-    power_cut(4096);
-    power_cut(512);
-    power_cut(65536);
 }
 
 /* A writer that is killed; what it said was flushed is there. */
@@ -598,7 +464,6 @@ int main(void)
     CASE(overlays);
     CASE(disks_that_others_made);
     CASE(subclusters_are_read);
-    CASE(power_cut_at_every_write);
     CASE(killed_writer);
     CASE(many_threads);
     CASE(damage_is_refused);

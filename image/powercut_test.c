@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Power cuts: every write of a storm is recorded, and the image is put together again as it
+ * would be at each moment, whole and with losses between barriers.  It must open, for writing
+ * too, and hold what was flushed.
+ */
+#include "image/image_int.h"
+#include "tests/check.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static char dir[] = "/dev/shm/mimic-powercut-XXXXXX";
+
+static const char *in_dir(const char *name)
+{
+    static char paths[4][256];
+    static unsigned turn;
+    char *p = paths[turn++ % 4];
+
+    snprintf(p, 256, "%s/%s", dir, name);
+    return p;
+}
+
+static u32 seed = 1;
+static u32 some(u32 below)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (seed >> 8) % below;
+}
+
+static int write_at(struct image *im, u64 off, const void *p, u64 n)
+{
+    struct iovec v[3] = { { (void *)p, n / 3 },
+                          { (u8 *)p + n / 3, n / 3 },
+                          { (u8 *)p + n / 3 * 2, n - n / 3 * 2 } };
+
+    return image_write(im, off, v, 3, n);
+}
+
+/* Everything written between two barriers may be on the disk or not, in any combination. */
+struct event {
+    u64 at;
+    u8 *p;
+    size_t n; /* 0: a barrier */
+};
+static struct event events[20000];
+static unsigned nevents;
+
+static void saw_write(void *arg, u32 file, u64 at, const struct iovec *v, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (!v[i].iov_len)
+            continue;
+        events[nevents].at = at;
+        events[nevents].n = v[i].iov_len;
+        events[nevents].p = malloc(v[i].iov_len);
+        memcpy(events[nevents++].p, v[i].iov_base, v[i].iov_len);
+        at += v[i].iov_len;
+    }
+}
+static void saw_sync(void *arg)
+{
+    events[nevents++] = (struct event){ 0 };
+}
+
+enum { SMALL = 512 << 10, SECTORS = SMALL / 512 };
+struct promise { /* at one flush */
+    unsigned event;
+    u32 version[SECTORS];
+};
+static struct promise promises[64];
+static unsigned npromises;
+static u32 latest[SECTORS];
+
+static u32 version_of(const u8 *sector)
+{
+    u32 v;
+
+    memcpy(&v, sector, 4);
+    return v;
+}
+
+static struct { /* what was given up: may be zero from this moment on */
+    unsigned event;
+    u32 first, len;
+} trims[64];
+static unsigned ntrims;
+
+static void trim_some(struct image *im)
+{
+    u32 first = some(SECTORS / 2), len = 128 + some(SECTORS / 2 - 128);
+    static u8 b[SMALL];
+    struct iovec v = { b, SMALL };
+
+    if (ntrims == LEN(trims))
+        return;
+    trims[ntrims].event = nevents;
+    trims[ntrims].first = first;
+    trims[ntrims++].len = len;
+    CHECK_EQ(image_trim(im, first * 512ull, len * 512ull), 0);
+    CHECK_EQ(image_read(im, 0, &v, 1, SMALL), 0);
+    for (u32 s = first; s < first + len; s++)
+        latest[s] = version_of(b + s * 512);
+}
+
+static bool may_be_trimmed(u32 s, unsigned from, unsigned upto)
+{
+    for (unsigned i = 0; i < ntrims; i++)
+        if (trims[i].event >= from && trims[i].event <= upto && s >= trims[i].first &&
+            s < trims[i].first + trims[i].len)
+            return true;
+    return false;
+}
+
+/* Sectors with a version and their own number in them. */
+static void stamped_storm(struct image *im, unsigned n)
+{
+    static u8 b[64 * 512];
+    u32 version = 1;
+
+    for (unsigned i = 0; i < n; i++) {
+        u32 first = some(SECTORS), len = (u32)min_u64(1 + some(40), SECTORS - first);
+
+        version++;
+        for (u32 k = 0; k < len; k++) {
+            memset(b + k * 512, (u8)version, 512);
+            memcpy(b + k * 512, &version, 4);
+            memcpy(b + k * 512 + 4, &(u32){ first + k }, 4);
+        }
+        if (some(10) == 0)
+            trim_some(im);
+        for (u32 k = 0; k < len; k++)
+            latest[first + k] = version;
+        CHECK_EQ(write_at(im, first * 512ull, b, len * 512ull), 0);
+        if (some(9) == 0 && npromises < LEN(promises)) {
+            CHECK_EQ(image_flush(im), 0);
+            promises[npromises].event = nevents;
+            memcpy(promises[npromises++].version, latest, sizeof(latest));
+        }
+    }
+}
+
+static void replay(const u8 *start, size_t nstart, unsigned upto, bool lossy)
+{
+    unsigned barrier = 0;
+    int fd = open(in_dir("cut"), O_RDWR | O_CREAT | O_TRUNC, 0666);
+
+    CHECK_EQ(write(fd, start, nstart), nstart);
+    for (unsigned i = 0; i < upto; i++)
+        if (!events[i].n)
+            barrier = i;
+    for (unsigned i = 0; i < upto; i++)
+        if (events[i].n && !(lossy && i > barrier && some(2)))
+            CHECK_EQ(pwrite(fd, events[i].p, events[i].n, (off_t)events[i].at), events[i].n);
+    close(fd);
+}
+
+static bool survived(unsigned upto)
+{
+    struct image_open how = { .path = in_dir("cut"), .flags = IMAGE_WRITE };
+    const struct promise *p = NULL;
+    static u8 b[SMALL];
+    struct iovec v = { b, SMALL };
+    struct image *im = NULL;
+    struct err e = { 0 };
+    bool ok = true;
+
+    for (unsigned i = 0; i < npromises && promises[i].event <= upto; i++)
+        p = &promises[i];
+    if (image_open(&im, &how, &e) || image_read(im, 0, &v, 1, SMALL)) {
+        printf("# after %u of %u: %s\n", upto, nevents, e.text);
+        return false;
+    }
+    for (u32 s = 0; s < SECTORS; s++) {
+        u32 version = version_of(b + s * 512), own;
+
+        memcpy(&own, b + s * 512 + 4, 4);
+        if (version && own != s) {
+            printf("# after %u: sector %u has what belongs to %u\n", upto, s, own);
+            ok = false;
+        }
+        if (p && version < p->version[s] && (version || !may_be_trimmed(s, p->event, upto))) {
+            printf("# after %u: sector %u is of %u, %u was flushed\n", upto, s, version,
+                   p->version[s]);
+            ok = false;
+        }
+    }
+    image_close(im, NULL);
+    return ok;
+}
+
+/* The image stands in "p" and may be written: a storm, and then every moment of it again. */
+static void power_cut(void)
+{
+    static const struct image_tap tap = { .wrote = saw_write, .synced = saw_sync };
+    static u8 start[8 << 20];
+    struct image_open how = { .path = in_dir("p"), .flags = IMAGE_WRITE };
+    struct image *im = NULL;
+    struct err e = { 0 };
+    ssize_t nstart;
+    int fd = open(in_dir("p"), O_RDONLY);
+
+    nevents = npromises = ntrims = 0;
+    memset(latest, 0, sizeof(latest));
+    nstart = read(fd, start, sizeof(start));
+    close(fd);
+    if (image_open(&im, &how, &e))
+        printf("# %s\n", e.text);
+    CHECK(im != NULL);
+    if (!im)
+        return;
+    im->tap = &tap;
+    stamped_storm(im, 120);
+    CHECK_EQ(image_close(im, NULL), 0);
+    CHECK(nevents > 100);
+    for (unsigned i = 0; i <= nevents && !check_failed_now; i++) {
+        replay(start, (size_t)nstart, i, false);
+        CHECK(survived(i));
+        replay(start, (size_t)nstart, i, true);
+        CHECK(survived(i));
+    }
+    for (unsigned i = 0; i < nevents; i++)
+        free(events[i].p);
+}
+
+static void qcow2_of(u32 cluster)
+{
+    struct image_create how = {
+        .path = in_dir("p"), .format = "qcow2", .size = SMALL, .cluster = cluster
+    };
+
+    unlink(how.path);
+    CHECK_EQ(image_create(&how, NULL), 0);
+    power_cut();
+}
+static void qcow2(void)
+{
+    qcow2_of(4096);
+    qcow2_of(512);
+    qcow2_of(65536);
+}
+
+static void vmdk(void)
+{
+    char command[300];
+
+    if (system("command -v qemu-img >/dev/null 2>&1")) {
+        check_skip("qemu-img is not there");
+        return;
+    }
+    snprintf(command, sizeof(command), "qemu-img create -q -f vmdk %s %d", in_dir("p"), SMALL);
+    unlink(in_dir("p"));
+    CHECK_EQ(system(command), 0);
+    power_cut();
+}
+
+int main(void)
+{
+    if (!mkdtemp(dir))
+        return 1;
+    CASE(qcow2);
+    CASE(vmdk);
+    unlink(in_dir("p"));
+    unlink(in_dir("cut"));
+    rmdir(dir);
+    return check_end();
+}
