@@ -261,12 +261,12 @@ static bool vx_tx_frame(struct vmxnet3 *c, struct vx_tx *t, const struct vx_desc
         put_be16(f + 14, (u16)VX_TX_TAG(d->w3));
         len += FRAME_VLAN;
     }
+    vx_count(t->stats, VX_TS_UNICAST, f, len);
     if (mode == VX_MODE_TSO) {
         t->stats[VX_TS_TSO]++;
         t->stats[VX_TS_TSO_BYTES] += len;
         return !frame_cut(f, len, VX_TX_OFFSET(d->w2), net_large(c->net), vx_tx_out, c);
     }
-    vx_count(t->stats, VX_TS_UNICAST, f, len);
     net_send(c->net, &(struct iovec){ f, len }, 1);
     return true;
 }

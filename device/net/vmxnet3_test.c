@@ -351,6 +351,9 @@ static void does_checksums_and_large_segments(void)
     CHECK_EQ(b.last_len, len);
     CHECK(all_sums_right(b.last, b.last_len));
     CHECK(!memcmp(b.last + 54, f + 54, 15000));
+    command(&b, VX_GET_STATS);
+    CHECK_EQ(get64(&b, QUEUES + VX_Q_STATS + 8 * VX_TS_TSO), 1);
+    CHECK_EQ(get64(&b, QUEUES + VX_Q_STATS + 8 * VX_TS_UNICAST), 2);
     bench_stop(&b);
 }
 
@@ -570,6 +573,34 @@ static void interrupts_by_wire(void)
     bench_stop(&b);
 }
 
+static void interrupts_by_one_message(void)
+{
+    static const char *const settings[] = { "no_msix", "true", "intr", "2", NULL };
+    struct bench b;
+    u32 cap;
+    u8 f[60];
+
+    bench_start(&b, settings);
+    CHECK_EQ(rig_pci_cap(b.d, 0x11), 0);
+    cap = rig_pci_cap(b.d, 5);
+    rig_pci_set(b.d, cap + 4, 4, 0xfee00000);
+    rig_pci_set(b.d, cap + 12, 2, 0x77);
+    rig_pci_set(b.d, cap + 2, 2, 1);
+    shared_describe(&b);
+    CHECK_EQ(command(&b, VX_GET_INTR), VX_INTR_MSI);
+    CHECK_EQ(activate(&b), 0);
+    rx_fill(&b, 0, 20, false);
+    frame_fill(f, sizeof(f), 1);
+    for (u32 i = 0; i < 3; i++) {
+        from_far(&b, f, sizeof(f));
+        rig_lane(&b.r);
+        CHECK_EQ(rig_msi_seen(&b.r, 0xfee00000, 0x77), i + 1);
+        rig_store(&b.r, b.bar0 + VX_MASK + 8 * RX_VECTOR, 4, 0);
+    }
+    CHECK(!b.wire->level);
+    bench_stop(&b);
+}
+
 static void tells_of_the_link(void)
 {
     struct bench b;
@@ -770,6 +801,7 @@ int main(void)
     CASE(listens_to_what_it_should);
     CASE(verifies_checksums);
     CASE(interrupts_by_wire);
+    CASE(interrupts_by_one_message);
     CASE(tells_of_the_link);
     CASE(refuses_nonsense_at_activation);
     CASE(survives_hostile_rings);
