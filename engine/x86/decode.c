@@ -542,6 +542,9 @@ static void decode_vector(struct x86_insn *in, const ZydisDecodedInstruction *z)
     case ZYDIS_ISA_SET_FCMOV:
         in->flags |= INSN_X87;
         break;
+    case ZYDIS_ISA_SET_PPRO: /* fcomi and its kin; the others there are integer */
+        in->flags |= z->meta.category == ZYDIS_CATEGORY_X87_ALU ? INSN_X87 : 0;
+        break;
     case ZYDIS_ISA_SET_FXSAVE:
     case ZYDIS_ISA_SET_FXSAVE64:
     case ZYDIS_ISA_SET_XSAVE:
