@@ -98,6 +98,9 @@ void late_emit(struct build *t)
         case LATE_POLL:
             site_emit(t, WHY_POLL, l.insn, l.a, 0, NULL);
             break;
+        case LATE_STEP:
+            site_emit(t, WHY_STEP, l.insn, 0, 0, NULL);
+            break;
         case LATE_INDIRECT:
             site_emit(t, WHY_INDIRECT, l.insn, 0, 0, NULL);
             break;
@@ -108,6 +111,8 @@ void late_emit(struct build *t)
 /* Is the block over behind this instruction? */
 static bool build_ends(const struct build *t, const struct x86_insn *in)
 {
+    if (system_ends(t, in))
+        return true;
     if (!(in->flags & INSN_BRANCH))
         return in->flags & INSN_SYSTEM && in->op == ZYDIS_MNEMONIC_HLT;
     if (t->g->options.check)
@@ -232,6 +237,8 @@ static u32 build_live_before(struct build *t, u32 i)
     const struct x86_insn *in = &t->in[i];
     u32 live = t->live[i + 1];
 
+    if (!t->g->options.check && system_is_quiet(t, in))
+        return live;
     if (t->g->options.check || in->flags & (INSN_SYSTEM | INSN_STRING) ||
         in->op == ZYDIS_MNEMONIC_DIV || in->op == ZYDIS_MNEMONIC_IDIV)
         return FLAGS_ARITH;
@@ -274,7 +281,7 @@ static void build_insn(struct build *t)
     bool done;
 
     if (in->flags & INSN_SYSTEM)
-        done = false;
+        done = system_insn(t, in);
     else if (in->flags & INSN_BRANCH)
         done = flow_insn(t, in);
     else if (in->flags & INSN_STACK)
@@ -404,10 +411,13 @@ int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const 
     b->lines = build_lines(gpa[0], len);
     b->host = cache_alloc(g, t->n * sizeof(*b->host));
     b->at = cache_alloc(g, (t->n + 1) * sizeof(*b->at));
-    if (!b->host || !b->at || build_undefined(t))
+    b->op = cache_alloc(g, t->n * sizeof(*b->op));
+    if (!b->host || !b->at || !b->op || build_undefined(t))
         return -ENOMEM;
     for (u32 i = 0; i <= t->n; i++)
         b->at[i] = (u16)(t->pc[i] - pc);
+    for (u32 i = 0; i < t->n; i++)
+        b->op[i] = t->in[i].op;
     build_liveness(t);
     build_code(t);
     *out = b;

@@ -18,7 +18,16 @@ struct late {
     u64 value; /* LATE_MISS_AT: page; LATE_EDGE: pc; LATE_STACK: displacement */
     u8 *retry, *back;
 };
-enum late_kind { LATE_STACK, LATE_MISS, LATE_MISS_AT, LATE_EDGE, LATE_EXIT, LATE_POLL, LATE_INDIRECT };
+enum late_kind {
+    LATE_STACK,
+    LATE_MISS,
+    LATE_MISS_AT,
+    LATE_EDGE,
+    LATE_EXIT,
+    LATE_POLL,
+    LATE_INDIRECT,
+    LATE_STEP
+};
 enum { LATES = 4 * BLOCK_INSNS };
 
 struct build {
@@ -94,5 +103,8 @@ bool flow_insn(struct build *t, const struct x86_insn *in);
 bool stack_insn(struct build *t, const struct x86_insn *in);
 void stack_push_const(struct build *t, u64 val, u32 size);
 void stack_move(struct build *t, i32 by);
+bool system_insn(struct build *t, const struct x86_insn *in);
+bool system_ends(const struct build *t, const struct x86_insn *in);
+bool system_is_quiet(const struct build *t, const struct x86_insn *in);
 bool plain_insn(struct build *t, const struct x86_insn *in);
 #endif

@@ -272,8 +272,7 @@ bool check_after(struct vcpu *v)
 
     v->check_phase = CHECK_NONE;
     /* a string instruction may have stopped early; the block may have changed itself */
-    if (atomic_load(&v->c.pending) || v->check->block->dead ||
-        check_left_early(v))
+    if (atomic_load(&v->c.pending) || v->check->block->dead || check_left_early(v))
         return true;
     what = check_compare(v, text, sizeof(text));
     if (what)

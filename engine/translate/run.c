@@ -98,6 +98,12 @@ static u32 mode_of(struct vcpu *v)
         mode |= MODE_USER;
     else
         set = s->cr4 & CR4_SMAP && s->rflags & FLAG_AC ? 2 : 1;
+    if (!x86_cpl(s))
+        mode |= MODE_RING0;
+    if (!user && s->cr4 & CR4_SMAP)
+        mode |= MODE_SMAP;
+    if (!user || !(s->cr4 & CR4_TSD))
+        mode |= MODE_TSC;
     if (s->rflags & FLAG_TF || x86_watching(&v->c) ||
         (user && s->rflags & FLAG_AC && s->cr0 & CR0_AM))
         mode |= MODE_NEVER;
@@ -114,12 +120,12 @@ u32 vcpu_mode(struct vcpu *v)
 }
 
 /* One instruction by the interpreter, at s.rip. */
-static enum x86_stepped vcpu_interpret(struct vcpu *v)
+static enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
 {
     enum x86_stepped r;
 
     flags_pack(v);
-    v->count_step++;
+    v->count_step[op]++;
     r = x86_step(&v->c);
     flags_unpack(v);
     return r;
@@ -290,6 +296,7 @@ static bool vcpu_events(struct vcpu *v)
         enum x86_stepped r;
 
         flags_pack(v);
+        v->count_event++;
         r = x86_events(c, &stop);
         flags_unpack(v);
         if (r == STEP_SHUTDOWN || stop) {
@@ -330,7 +337,7 @@ static const u8 *vcpu_next(struct vcpu *v)
         if (!(mode & MODE_NEVER) && !v->c.s.shadow && !v->c.s.shadow_ss)
             b = vcpu_block(v, mode, &global);
         if (!b) {
-            if (vcpu_interpret(v) == STEP_SHUTDOWN)
+            if (vcpu_interpret(v, 0) == STEP_SHUTDOWN)
                 return vcpu_leave(v, STOP_SHUTDOWN);
             vcpu_vector_mode(v);
             continue;
@@ -352,7 +359,7 @@ static const u8 *vcpu_step(struct vcpu *v, struct block *b, u32 i)
     u64 next = b->pc + b->at[i + 1];
 
     v->flushed = false;
-    if (vcpu_interpret(v) == STEP_SHUTDOWN)
+    if (vcpu_interpret(v, b->op[i]) == STEP_SHUTDOWN)
         return vcpu_leave(v, STOP_SHUTDOWN);
     vcpu_vector_mode(v);
     if (v->c.s.rip != next || i + 1u >= b->ninsn || !b->host[i + 1] || b->dead || v->flushed ||
@@ -385,6 +392,7 @@ static const u8 *vcpu_exit(struct vcpu *v, struct block *b, u32 n)
     struct block *to;
 
     v->c.s.rip = x->pc;
+    v->count_link++;
     if (v->check || x86_must_ask(&v->c) || !v->mode_known || v->mode != mode)
         return vcpu_next(v);
     to = vcpu_block(v, mode, &global);
@@ -431,6 +439,7 @@ const u8 *vcpu_main(struct vcpu *v)
     __builtin_memcpy(&s, v->site, sizeof(s));
     if (s.why == WHY_INDIRECT) {
         v->c.s.rip = v->arg[0];
+        v->count_look++;
         return vcpu_next(v);
     }
     b = v->engine->blocks[s.block];

@@ -3,6 +3,7 @@
 #include "engine/translate/translate_int.h"
 #include <asm/prctl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -72,7 +73,8 @@ static int engine_translate_open(void **engine, const struct engine_options *o, 
         return err_set(e, -ENOMEM, "no memory for the translator");
     g->options = *o;
     g->hooks = (struct x86_hooks){ .flush = engine_hook_flush,
-                                   .wrote = engine_hook_wrote, .vectors = engine_hook_vectors,
+                                   .wrote = engine_hook_wrote,
+                                   .vectors = engine_hook_vectors,
                                    .mode = engine_hook_mode };
     pthread_mutex_init(&g->lock, NULL);
     pthread_mutex_init(&g->cpus, NULL);
@@ -245,26 +247,60 @@ static int engine_translate_set(struct vcpu *v, const struct x86_state *s)
     return 0;
 }
 
+/* What the interpreter did most. */
+static void engine_stats_steps(const u64 *step, void (*one)(void *arg, const char *name, u64 val),
+                               void *arg)
+{
+    u64 below = ~0ull;
+
+    for (u32 n = 0; n < 12; n++) {
+        const char *name = "interpreted outside blocks";
+        char text[64];
+        u32 most = 0;
+
+        for (u32 i = 0; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++)
+            if (step[i] < below && step[i] > (step[most] < below ? step[most] : 0))
+                most = i;
+        if (!step[most] || step[most] >= below)
+            return;
+        below = step[most];
+        if (most) {
+            snprintf(text, sizeof(text), "interpreted %s",
+                     ZydisMnemonicGetString((ZydisMnemonic)most));
+            name = text;
+        }
+        one(arg, name, step[most]);
+    }
+}
+
 static void engine_translate_stats(void *engine, void (*one)(void *arg, const char *name, u64 val),
                                    void *arg)
 {
     struct engine *g = engine;
-    u64 exits = 0, misses = 0, steps = 0;
+    u64 misses = 0, looks = 0, links = 0, events = 0;
+    u64 step[ZYDIS_MNEMONIC_MAX_VALUE + 1] = { 0 };
 
     for (u32 i = 0; i < MAX_VCPUS; i++) {
-        if (!g->vcpu[i])
+        const struct vcpu *v = g->vcpu[i];
+
+        if (!v)
             continue;
-        exits += g->vcpu[i]->count_exit;
-        misses += g->vcpu[i]->count_miss;
-        steps += g->vcpu[i]->count_step;
+        misses += v->count_miss;
+        looks += v->count_look;
+        links += v->count_link;
+        events += v->count_event;
+        for (u32 k = 0; k < LEN(step); k++)
+            step[k] += v->count_step[k];
     }
     one(arg, "blocks", g->count_block);
     one(arg, "code bytes", g->count_bytes);
     one(arg, "blocks invalidated", g->count_invalid);
     one(arg, "cache emptied", g->count_full);
-    one(arg, "exits", exits);
     one(arg, "tlb misses", misses);
-    one(arg, "interpreted", steps);
+    one(arg, "jump cache misses", looks);
+    one(arg, "jumps linked", links);
+    one(arg, "events", events);
+    engine_stats_steps(step, one, arg);
 }
 
 const struct engine_ops engine_translate = {

@@ -20,7 +20,7 @@ enum {
     TLB_BITS = 12,
     TLB_SIZE = 1 << TLB_BITS,
     TLB_SETS = 3, /* user; supervisor; supervisor with SMAP and AC */
-    JUMP_BITS = 12,
+    JUMP_BITS = 14,
     JUMP_SIZE = 1 << JUMP_BITS,
     JUMP_SLOTS = 4,  /* by mode: 64-bit user, supervisor, supervisor with AC; the rest */
     LOG_SIZE = 1024, /* entries remembered for a cheap flush */
@@ -63,7 +63,10 @@ enum mode_bits {
     MODE_NO_SSE = 1 << 9,
     MODE_NO_AVX = 1 << 10,
     MODE_UNMASKED = 1 << 11, /* floating-point exceptions may be taken */
-    MODE_NEVER = 1u << 31,   /* not translated at all */
+    MODE_RING0 = 1 << 12,
+    MODE_SMAP = 1 << 13,
+    MODE_TSC = 1 << 14,    /* RDTSC is allowed */
+    MODE_NEVER = 1u << 31, /* not translated at all */
 };
 
 struct vcpu {
@@ -102,7 +105,8 @@ struct vcpu {
     atomic_uint asked, done; /* requests to flush everything: numbers */
     struct err *err;
     struct check *check;
-    u64 count_exit, count_miss, count_step;
+    u64 count_miss, count_look, count_link, count_event;
+    u64 count_step[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* by mnemonic; [0]: outside blocks */
 
     _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
     struct jump jumps[JUMP_SLOTS][JUMP_SIZE];
@@ -129,6 +133,7 @@ struct block {
     const u8 *entry_host; /* with flags in the host */
     const u8 *end;
     u32 *host;      /* per instruction: offset in the code cache, 0 when none */
+    u16 *op;        /* per instruction: its mnemonic */
     u16 *at;        /* per instruction, and the end: offset of its bytes */
     u32 *undefined; /* lock-step only: flags undefined behind each; NULL: not compared */
     u64 host_flags; /* bit n: a native fault of instruction n has its flags in the host */
@@ -155,7 +160,7 @@ struct engine {
     u8 *rw, *rx;                                        /* the two mappings of the code cache */
     u64 size, used, start;                              /* start: behind the fixed code */
     u8 *go_in, *to_c, *to_c_flags, *on_fault, *no_jump; /* fixed code, writable addresses */
-    u8 *stack_look[TLB_SETS][2];      /* ... for reads, for writes */
+    u8 *stack_look[TLB_SETS][2];                        /* ... for reads, for writes */
 
     pthread_mutex_t lock; /* translation, links, pages */
     struct block **hash;
@@ -174,7 +179,6 @@ struct engine {
     u32 cpus_in;            /* vCPUs that hold addresses of translated code */
 
     u64 count_block, count_bytes, count_invalid, count_full;
-    atomic_ulong *steps; /* by mnemonic */
 };
 
 static inline u8 *engine_rx(const struct engine *g, const u8 *rw)

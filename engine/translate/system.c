@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * System instructions that kernels use all the time, in 64-bit code: interrupt flag, flags on
+ * the stack, SMAP's override, SWAPGS, time stamps.  Each falls back to the interpreter where
+ * anything but the common case is met.
+ */
+#include "engine/translate/build.h"
+
+#define AT(m) offsetof(struct vcpu, m)
+
+static void system_flag(struct build *t, bool set, u32 flag)
+{
+    x_gs_op(&t->e, 0x81, set ? 1 : 4, AT(c.s.rflags));
+    x_u32(&t->e, set ? flag : ~flag);
+}
+
+static bool system_cli(struct build *t)
+{
+    flags_free(t, t->live[t->i]);
+    system_flag(t, false, FLAG_IF);
+    return true;
+}
+
+/* With nothing waiting the shadow behind STI cannot be seen. */
+static bool system_sti(struct build *t)
+{
+    struct emit *e = &t->e;
+
+    flags_free(t, FLAGS_ARITH);
+    x_gs_op(e, 0x83, 7, AT(c.pending));
+    x_u8(e, 0);
+    late_add(t, LATE_STEP, x_jump(e, X_JNE));
+    x_gs_op(e, 0x80, 7, AT(c.window));
+    x_u8(e, 0);
+    late_add(t, LATE_STEP, x_jump(e, X_JNE));
+    system_flag(t, true, FLAG_IF);
+    return true;
+}
+
+static bool system_pushf(struct build *t)
+{
+    struct emit *e = &t->e;
+    struct access a = { .seg = SEG_SS,
+                        .base = RSP,
+                        .index = X86_NOREG,
+                        .asize = 8,
+                        .disp = -8,
+                        .size = 8,
+                        .write = true };
+    struct xmem m;
+
+    flags_free(t, FLAGS_ARITH);
+    m = operand_check(t, &a);
+    x_mem(e, 0x8d | X_W, R11, &m); /* lea */
+    x_store(e, AT(keep[1]), R11);
+    x_gs_op(e, 0x0fb7, R10, AT(flags));
+    x_mov32(e, R11, R10);
+    x_shift(e, 5, 0, R10, 8);
+    x_alu_imm(e, 4, 0, R10, FLAGS_ARITH & 0xff);
+    x_alu_imm(e, 4, 0, R11, 1);
+    x_shift(e, 4, 0, R11, 11);
+    x_reg(e, 0x09, R11, R10);
+    x_gs_op(e, 0x8b, R11, AT(c.s.rflags));
+    x_alu_imm(e, 4, 0, R11, (i32) ~(u32)(FLAGS_ARITH | FLAG_RF | FLAG_VM));
+    x_reg(e, 0x09, R11, R10);
+    x_load(e, R11, AT(keep[1]));
+    m = x_at(R11, 0);
+    x_mem(e, 0x89 | X_W, R10, &m);
+    stack_move(t, -8);
+    return true;
+}
+
+/* The other set of tables from the next instruction on: another block. */
+static bool system_smap(struct build *t, bool set)
+{
+    struct emit *e = &t->e;
+    u32 mode = (t->mode & ~(u32)MODE_SET) | (set ? 2 : 1) << MODE_SET_SHIFT;
+    u64 pc = t->pc[t->i + 1];
+    size_t entry;
+
+    if (!(t->mode & MODE_SMAP))
+        return false;
+    if (mode == t->mode)
+        return true;
+    flags_free(t, FLAGS_ARITH);
+    system_flag(t, set, FLAG_AC);
+    x_gs_op(e, 0xc7, 0, AT(mode));
+    x_u32(e, mode);
+    x_mov_imm(e, R10, pc);
+    x_gs_op(e, 0x81, 7, AT(slot_mode) + 4 * mode_slot(mode));
+    x_u32(e, mode);
+    late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
+    entry = AT(jumps) +
+            (mode_slot(mode) * (size_t)JUMP_SIZE + (pc & (JUMP_SIZE - 1))) * sizeof(struct jump);
+    x_gs_op(e, 0x3b | X_W, R10, entry + offsetof(struct jump, pc));
+    late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
+    x_gs_op(e, 0xff, 4, entry + offsetof(struct jump, host));
+    t->ended = true;
+    return true;
+}
+
+static bool system_swapgs(struct build *t)
+{
+    struct emit *e = &t->e;
+
+    x_load(e, R10, AT(c.s.seg[SEG_GS].base));
+    x_load(e, R11, AT(c.s.kernel_gs_base));
+    x_store(e, AT(c.s.seg[SEG_GS].base), R11);
+    x_store(e, AT(c.s.kernel_gs_base), R10);
+    return true;
+}
+
+static bool system_rdtsc(struct build *t, bool aux)
+{
+    struct emit *e = &t->e;
+
+    if (!(t->mode & MODE_TSC))
+        return false;
+    flags_free(t, t->live[t->i]);
+    if (aux) {
+        x_bytes(e, "\x0f\xae\xe8", 3); /* lfence: RDTSCP waits for what is before it */
+        x_gs_op(e, 0x8b, RCX, AT(c.s.tsc_aux));
+    }
+    x_bytes(e, "\x0f\x31", 2);
+    x_shift(e, 4, X_W, RDX, 32);
+    x_reg(e, 0x09 | X_W, RDX, RAX);
+    x_gs_op(e, 0x03 | X_W, RAX, AT(c.s.tsc_offset));
+    x_mov(e, RDX, RAX);
+    x_shift(e, 5, X_W, RDX, 32);
+    x_mov32(e, RAX, RAX);
+    return true;
+}
+
+/* Is the block over behind it? */
+bool system_ends(const struct build *t, const struct x86_insn *in)
+{
+    return (in->op == ZYDIS_MNEMONIC_STAC || in->op == ZYDIS_MNEMONIC_CLAC) &&
+           t->mode & MODE_SMAP && t->set == (in->op == ZYDIS_MNEMONIC_STAC ? 1 : 2);
+}
+
+/* Those that leave all flags as they are, and never need them in memory. */
+bool system_is_quiet(const struct build *t, const struct x86_insn *in)
+{
+    return (in->op == ZYDIS_MNEMONIC_CLI || in->op == ZYDIS_MNEMONIC_SWAPGS) &&
+           t->mode & MODE_RING0 && is_code64(t);
+}
+
+bool system_insn(struct build *t, const struct x86_insn *in)
+{
+    if (!is_code64(t))
+        return false;
+    if (in->op == ZYDIS_MNEMONIC_RDTSC || in->op == ZYDIS_MNEMONIC_RDTSCP)
+        return system_rdtsc(t, in->op == ZYDIS_MNEMONIC_RDTSCP);
+    if (in->op == ZYDIS_MNEMONIC_PUSHFQ)
+        return in->osize == 8 && system_pushf(t);
+    if (!(t->mode & MODE_RING0))
+        return false;
+    switch (in->op) {
+    case ZYDIS_MNEMONIC_CLI:
+        return system_cli(t);
+    case ZYDIS_MNEMONIC_STI:
+        return system_sti(t);
+    case ZYDIS_MNEMONIC_STAC:
+    case ZYDIS_MNEMONIC_CLAC:
+        return system_smap(t, in->op == ZYDIS_MNEMONIC_STAC);
+    case ZYDIS_MNEMONIC_SWAPGS:
+        return system_swapgs(t);
+    default:
+        return false;
+    }
+}
