@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "image/image.h"
 #include "package/format.h"
 #include "package/names.h"
 #include "package/ovf_int.h"
@@ -328,6 +329,65 @@ static void refusals_name_the_file(void)
     CHECK_EQ(open_it("/nonexistent/x.ova"), (u64)-ENOENT);
 }
 
+/* The whole way: a stream VMDK in an archive, read in place, written over beside it. */
+static void a_disk_is_read_in_its_archive(void)
+{
+    enum { SIZE = 1 << 20 };
+    struct image_open how = { 0 }, top = { .flags = IMAGE_WRITE, .parent = &how };
+    struct image_create make = { .format = "qcow2", .parent = &how };
+    static u8 want[SIZE], got[SIZE];
+    struct iovec v = { got, SIZE }, w = { want + 5000, 512 };
+    struct source_file f = { .name = "s.vmdk" };
+    struct image *im = NULL;
+    char command[500], overlay[200];
+    struct stat st;
+    struct buf b, tar = { 0 };
+
+    if (system("command -v qemu-img >/dev/null 2>&1")) {
+        check_skip("qemu-img is not there");
+        return;
+    }
+    for (size_t i = 0; i < SIZE; i++)
+        want[i] = (u8)(i / 3000);
+    f.path = store("s.raw", want, SIZE);
+    snprintf(command, sizeof(command),
+             "cd %s && qemu-img convert -q -f raw -O vmdk -o subformat=streamOptimized s.raw "
+             "s.vmdk && rm s.raw",
+             dir);
+    CHECK_EQ(system(command), 0);
+    snprintf(command, sizeof(command), "%s/s.vmdk", dir);
+    CHECK_EQ(stat(command, &st), 0);
+    f.path = command;
+    f.size = (u64)st.st_size;
+    CHECK_EQ(source_load(&f, 1 << 24, &b, NULL), 0);
+    unlink(command);
+    tar_put(&tar, "web.ovf", envelope, sizeof(envelope) - 1, false);
+    tar_put(&tar, "disk1.vmdk", b.p, b.len, false);
+    buf_room(&tar, 1024);
+    CHECK_EQ(open_it(store("web.ova", tar.p, tar.len)), 0);
+    how.path = d.disks->path;
+    how.offset = d.disks->offset;
+    how.length = d.disks->length;
+    CHECK_EQ(image_open(&im, &how, &err), 0);
+    CHECK_EQ(image_size(im), SIZE);
+    CHECK(!image_read(im, 0, &v, 1, SIZE) && !memcmp(want, got, SIZE));
+    image_close(im, NULL);
+    snprintf(overlay, sizeof(overlay), "%s/o.qcow2", dir);
+    make.path = top.path = overlay;
+    CHECK_EQ(image_create(&make, &err), 0);
+    for (int round = 0; round < 2; round++) { /* it is there again the next time */
+        CHECK_EQ(image_open(&im, &top, &err), 0);
+        if (!round)
+            CHECK_EQ(image_write(im, 123 * 512, &w, 1, 512), 0);
+        memcpy(want + 123 * 512, want + 5000, 512);
+        CHECK(!image_read(im, 0, &v, 1, SIZE) && !memcmp(want, got, SIZE));
+        CHECK_EQ(image_close(im, NULL), 0);
+    }
+    unlink(overlay);
+    buf_fini(&b);
+    buf_fini(&tar);
+}
+
 static void units(void)
 {
     u64 v = 0;
@@ -357,6 +417,7 @@ int main(void)
     CASE(hostile_documents);
     CASE(names_lead_nowhere_else);
     CASE(refusals_name_the_file);
+    CASE(a_disk_is_read_in_its_archive);
     CASE(units);
     desc_fini(&d);
     notes_fini(&notes);
