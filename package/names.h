@@ -9,7 +9,7 @@ struct name_map {
     enum name_kind kind;
     const char *foreign, *class;
     bool known;          /* the class exists here */
-    const char *instead; /* else: what takes its place, or NULL */
+    const char *instead; /* else: what could take its place, with a driver for it */
     const char *about;   /* how people call it */
 };
 /* By the foreign name in any case; the kind's most common device for "" or NULL. */

@@ -30,9 +30,9 @@ static void place_note(struct notes *n, const char *name, const struct name_map 
 {
     if (!m)
         note(n, NOTE_LOST, name, "\"%s\" is a device that nobody here knows", foreign);
-    else if (!m->known && m->instead)
-        note(n, NOTE_CHANGED, name,
-             "%s is not there yet: the guest gets %s instead, for which it needs a driver",
+    else if (!m->known)
+        note(n, NOTE_LOST, name,
+             "%s is not there yet; %s could take its place if the guest has a driver for it",
              m->about, m->instead);
     else
         note(n, NOTE_KEPT, name, "%s", m->about);

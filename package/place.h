@@ -5,8 +5,8 @@
 #include "package/names.h"
 
 /*
- * Putting foreign devices into a description: the class by the name map, a note when it
- * becomes another device, disks on a free unit.  NULL: no memory.
+ * Putting foreign devices into a description: the class by the name map, a note when we
+ * do not have it, disks on a free unit.  NULL: no memory.
  */
 struct desc_device *place_controller(struct desc *d, struct notes *n, enum name_kind kind,
                                      const char *foreign);
