@@ -568,6 +568,8 @@ static void decode_vector(struct x86_insn *in, const ZydisDecodedInstruction *z)
                                                 : 0;
         if (in->op == ZYDIS_MNEMONIC_EMMS)
             vec = INSN_MMX;
+        if (z->meta.category == ZYDIS_CATEGORY_X87_ALU) /* FCOMI with CMOV, FISTTP with SSE3 */
+            vec = INSN_X87;
         if (in->vex)
             vec = INSN_AVX;
         else if (decode_converts(in->op))
