@@ -33,7 +33,7 @@ static void flow_poll(struct build *t, enum late_kind kind, u32 exit)
 
 static size_t jump_table(const struct build *t)
 {
-    return AT(jumps) + mode_slot(t->mode) * sizeof(struct jump) * JUMP_SIZE;
+    return AT(jumps) + jump_first(mode_slot(t->mode)) * sizeof(struct jump);
 }
 
 /* To the guest pc in r10, by the jump cache.  Flags must be in memory or dead. */
@@ -46,7 +46,7 @@ void flow_indirect(struct build *t)
 
     flow_poll(t, LATE_INDIRECT, 0);
     x_mov32(e, R11, R10);
-    x_alu_imm(e, 4, 0, R11, JUMP_SIZE - 1);
+    x_alu_imm(e, 4, 0, R11, (i32)jump_mask(mode_slot(t->mode)));
     x_shift(e, 4, 0, R11, JUMP_SHIFT);
     x_mem(e, 0x3b | X_W, R10, &pc);
     late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
@@ -57,7 +57,7 @@ void flow_indirect(struct build *t)
 static void flow_far_edge(struct build *t, u64 pc)
 {
     struct emit *e = &t->e;
-    size_t entry = jump_table(t) + (pc & (JUMP_SIZE - 1)) * sizeof(struct jump);
+    size_t entry = jump_table(t) + (pc & jump_mask(mode_slot(t->mode))) * sizeof(struct jump);
 
     flags_free(t, FLAGS_ARITH);
     x_mov_imm(e, R10, pc);

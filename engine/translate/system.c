@@ -91,7 +91,7 @@ static bool system_smap(struct build *t, bool set)
     x_u32(e, mode);
     late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
     entry = AT(jumps) +
-            (mode_slot(mode) * (size_t)JUMP_SIZE + (pc & (JUMP_SIZE - 1))) * sizeof(struct jump);
+            (jump_first(mode_slot(mode)) + (pc & jump_mask(mode_slot(mode)))) * sizeof(struct jump);
     x_gs_op(e, 0x3b | X_W, R10, entry + offsetof(struct jump, pc));
     late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
     x_gs_op(e, 0xff, 4, entry + offsetof(struct jump, host));

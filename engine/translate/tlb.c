@@ -61,10 +61,10 @@ static void jump_clear(struct vcpu *v, u32 slot, bool all)
 
     if (!all && l->n <= LOG_SIZE) {
         for (u32 i = 0; i < l->n; i++)
-            jump_forget(v, &v->jumps[slot][l->at[i]]);
+            jump_forget(v, &v->jumps[jump_first(slot) + l->at[i]]);
     } else {
-        for (u32 i = 0; i < JUMP_SIZE; i++)
-            jump_forget(v, &v->jumps[slot][i]);
+        for (u32 i = 0; i <= jump_mask(slot); i++)
+            jump_forget(v, &v->jumps[jump_first(slot) + i]);
         for (u32 i = 0; i < LEN(v->jump_pages[slot]); i++)
             v->jump_pages[slot][i] = 0;
     }
@@ -79,9 +79,12 @@ static void jump_clear_page(struct vcpu *v, u32 slot, u64 page)
     if (!(v->jump_pages[slot][bit / 64] >> bit % 64 & 1) &&
         !(v->jump_pages[slot][before / 64] >> before % 64 & 1))
         return;
-    for (u32 i = 0; i < JUMP_SIZE; i++)
-        if (v->jumps[slot][i].pc - (page - 15) < PAGE + 15)
-            jump_forget(v, &v->jumps[slot][i]);
+    for (u64 pc = page - 15; pc != page + PAGE; pc++) {
+        struct jump *j = &v->jumps[jump_first(slot) + (pc & jump_mask(slot))];
+
+        if (j->pc == pc)
+            jump_forget(v, j);
+    }
 }
 
 static bool large_test(const struct vcpu *v, u64 lin)
@@ -285,8 +288,8 @@ void jump_slot(struct vcpu *v, u32 mode)
 
 void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool global)
 {
-    u32 slot = mode_slot(mode), at = pc & (JUMP_SIZE - 1), page = pc >> 12 & 0xfff;
-    struct jump *j = &v->jumps[slot][at];
+    u32 slot = mode_slot(mode), at = pc & jump_mask(slot), page = pc >> 12 & 0xfff;
+    struct jump *j = &v->jumps[jump_first(slot) + at];
 
     jump_slot(v, mode);
     __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_RELAXED);
@@ -303,7 +306,7 @@ void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool glob
 void jump_drop(struct vcpu *v, u64 pc, const u8 *host)
 {
     for (u32 s = 0; s < JUMP_SLOTS; s++) {
-        struct jump *j = &v->jumps[s][pc & (JUMP_SIZE - 1)];
+        struct jump *j = &v->jumps[jump_first(s) + (pc & jump_mask(s))];
 
         if (__atomic_load_n(&j->host, __ATOMIC_ACQUIRE) == host)
             __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_SEQ_CST);

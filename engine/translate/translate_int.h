@@ -20,8 +20,9 @@ enum {
     TLB_BITS = 12,
     TLB_SIZE = 1 << TLB_BITS,
     TLB_SETS = 3, /* user; supervisor; supervisor with SMAP and AC */
-    JUMP_BITS = 14,
-    JUMP_SIZE = 1 << JUMP_BITS,
+    JUMP_BITS = 13,
+    JUMP_KERNEL_BITS = 16, /* of slot 1 */
+    JUMP_SIZE = 3 * (1 << JUMP_BITS) + (1 << JUMP_KERNEL_BITS),
     JUMP_SLOTS = 4,  /* by mode: 64-bit user, supervisor, supervisor with AC; the rest */
     LOG_SIZE = 1024, /* entries remembered for a cheap flush */
     BLOCK_INSNS = 64,
@@ -109,7 +110,7 @@ struct vcpu {
     u64 count_step[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* by mnemonic; [0]: outside blocks */
 
     _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
-    struct jump jumps[JUMP_SLOTS][JUMP_SIZE];
+    struct jump jumps[JUMP_SIZE]; /* slot 0, 2, 3, then 1 */
 };
 
 /* A direct exit of a block. */
@@ -196,6 +197,18 @@ static inline u32 mode_set(u32 mode)
 static inline u32 mode_slot(u32 mode)
 {
     return (mode & MODE_SIZE) == X86_MODE64 ? mode_set(mode) : 3;
+}
+
+/* The entry of a pc: one of `mask + 1` from `first` on. */
+static inline u32 jump_first(u32 slot)
+{
+    static const u32 place[] = { 0, 3, 1, 2 };
+
+    return place[slot] << JUMP_BITS;
+}
+static inline u32 jump_mask(u32 slot)
+{
+    return (1u << (slot == 1 ? JUMP_KERNEL_BITS : JUMP_BITS)) - 1;
 }
 
 /* Why translated code calls C: in the 8 bytes behind the call. */
