@@ -252,10 +252,11 @@ static bool decode_is_branch(const ZydisDecodedInstruction *z)
     case ZYDIS_CATEGORY_RET:
     case ZYDIS_CATEGORY_COND_BR:
     case ZYDIS_CATEGORY_UNCOND_BR:
-    case ZYDIS_CATEGORY_INTERRUPT:
     case ZYDIS_CATEGORY_SYSCALL:
     case ZYDIS_CATEGORY_SYSRET:
         return true;
+    case ZYDIS_CATEGORY_INTERRUPT: /* BOUND counts as one, and mostly goes on */
+        return z->mnemonic != ZYDIS_MNEMONIC_BOUND;
     default:
         return false;
     }

@@ -142,7 +142,9 @@ static void kinds(void)
     CHECK(DECODE("\xd9\xe8", X86_MODE16).flags & INSN_X87);
     CHECK(DECODE("\xdb\xe8", X86_MODE32).flags & INSN_X87); /* FUCOMI: of CMOV's set, yet x87 */
     CHECK(!(DECODE("\x0f\x44\xc1", X86_MODE32).flags & INSN_X87));
-    CHECK(DECODE("\xdd\x08", X86_MODE32).flags & INSN_X87); /* FISTTP */
+    CHECK(DECODE("\xdd\x08", X86_MODE32).flags & INSN_X87);       /* FISTTP */
+    CHECK(!(DECODE("\x62\x00", X86_MODE32).flags & INSN_BRANCH)); /* BOUND */
+    CHECK(DECODE("\xcd\x80", X86_MODE32).flags & INSN_BRANCH);
     CHECK(DECODE("\xc5\xf8\x58\xc1", X86_MODE32).flags & INSN_AVX);
     CHECK_EQ(DECODE("\xc4\xe2\x70\xf2\xc2", X86_MODE64).flags & INSN_VECTOR, 0); /* andn */
     in = DECODE("\x67\x43\x8b\x04\x25\x00\x10\x00\x00", X86_MODE64); /* SIB without a base */
