@@ -115,7 +115,7 @@ static u32 cache_hash(u64 gpa, u64 pc, u32 mode)
 {
     u64 h = (gpa ^ pc >> 7 ^ (u64)mode << 20) * 0x9e3779b97f4a7c15ull;
 
-    return h >> 48 & (HASH_SIZE - 1);
+    return h >> 40 & (HASH_SIZE - 1);
 }
 
 struct block *cache_find(struct engine *g, u64 gpa, u64 gpa2, u64 pc, u32 mode)

@@ -150,7 +150,7 @@ struct code_page {
     struct block *first, *second; /* that start here; that reach in from the page before */
 };
 
-enum { HASH_SIZE = 1 << 16, PAGE_HASH = 1 << 12, MAX_VCPUS = 64 };
+enum { HASH_SIZE = 1 << 20, PAGE_HASH = 1 << 12, MAX_VCPUS = 64 };
 enum { PAGE_CODE = 1, PAGE_WRITTEN = 2 }; /* engine.page flags */
 
 struct engine {
