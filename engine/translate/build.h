@@ -58,6 +58,10 @@ static inline bool is_evicted(u32 n)
 {
     return n >= R9 && n <= R11;
 }
+static inline bool is_moving(const struct build *t)
+{
+    return t->mode & MODE_MOVES;
+}
 static inline u32 host_of(u32 n) /* of one that is not evicted */
 {
     return n == RSP ? R9 : n;
@@ -81,7 +85,8 @@ void site_emit(struct build *t, enum why why, u32 insn, u32 a, u32 b, const u8 *
 /* operand.c: the check of one access.  Destroys host flags (freed before), r10, r11. */
 struct access {
     u8 seg, base, index, scale, asize;
-    i64 disp; /* of a RIP base: the linear address */
+    i64 disp; /* of a RIP base: the linear address, or with `page` less vcpu.page */
+    bool page;
     u32 size; /* up to 255 */
     bool write;
 };
@@ -91,6 +96,7 @@ struct xmem operand_check_linear(struct build *t, const struct access *a, u8 *re
 struct xmem operand_host(struct build *t, const struct access *a);        /* no check; r10, r11 */
 struct xmem operand_fold(struct build *t, struct xmem m);                 /* so that r10 is free */
 void operand_address(struct build *t, const struct access *a, u32 extra); /* effective: r10 */
+void operand_load_pc(struct build *t, u32 to, u64 pc); /* what pc is when it runs */
 void operand_load_gpr(struct build *t, u32 to, u32 gpr);
 
 /* flow.c, stack.c, plain.c: true when they translated it */
@@ -101,7 +107,7 @@ void flow_jump_if(struct build *t, u32 jcc, u64 pc);
 void flow_indirect(struct build *t);
 bool flow_insn(struct build *t, const struct x86_insn *in);
 bool stack_insn(struct build *t, const struct x86_insn *in);
-void stack_push_const(struct build *t, u64 val, u32 size);
+void stack_push_const(struct build *t, u64 val, u32 size, bool pc); /* pc: of this block */
 void stack_move(struct build *t, i32 by);
 bool system_insn(struct build *t, const struct x86_insn *in);
 bool system_ends(const struct build *t, const struct x86_insn *in);

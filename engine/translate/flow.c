@@ -36,6 +36,20 @@ static size_t jump_table(const struct build *t)
     return AT(jumps) + jump_first(mode_slot(t->mode)) * sizeof(struct jump);
 }
 
+/* r10: the pc that code goes to now. */
+static void flow_page(struct build *t)
+{
+    if (!is_moving(t))
+        return;
+    x_alu_imm(&t->e, 4, X_W, R10, -PAGE);
+    x_store(&t->e, AT(page), R10);
+}
+
+static bool flow_is_back(const struct build *t, u64 pc)
+{
+    return (i64)(pc - t->pc[t->i]) <= 0;
+}
+
 /* To the guest pc in r10, by the jump cache.  Flags must be in memory or dead. */
 void flow_indirect(struct build *t)
 {
@@ -50,6 +64,7 @@ void flow_indirect(struct build *t)
     x_shift(e, 4, 0, R11, JUMP_SHIFT);
     x_mem(e, 0x3b | X_W, R10, &pc);
     late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
+    flow_page(t);
     x_mem(e, 0xff, 4, &host);
 }
 
@@ -60,8 +75,12 @@ static void flow_far_edge(struct build *t, u64 pc)
     size_t entry = jump_table(t) + (pc & jump_mask(mode_slot(t->mode))) * sizeof(struct jump);
 
     flags_free(t, FLAGS_ARITH);
-    x_mov_imm(e, R10, pc);
-    if (pc <= t->pc[t->i])
+    operand_load_pc(t, R10, pc);
+    if (is_moving(t)) {
+        flow_indirect(t);
+        return;
+    }
+    if (flow_is_back(t, pc))
         flow_poll(t, LATE_INDIRECT, 0);
     x_gs_op(e, 0x3b | X_W, R10, entry + offsetof(struct jump, pc));
     late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
@@ -109,7 +128,7 @@ void flow_edge(struct build *t, u64 pc)
         flow_far_edge(t, pc);
         return;
     }
-    if (pc <= t->pc[t->i]) {
+    if (flow_is_back(t, pc)) {
         flags_free(t, flow_live(t, pc));
         flow_poll(t, LATE_POLL, t->nexit);
     }
@@ -119,7 +138,7 @@ void flow_edge(struct build *t, u64 pc)
 /* jcc: on its condition in host flags to pc, else on with the block. */
 void flow_jump_if(struct build *t, u32 jcc, u64 pc)
 {
-    if (flow_same_page(t, pc) && !flow_is_end(t, pc) && pc > t->pc[t->i])
+    if (flow_same_page(t, pc) && !flow_is_end(t, pc) && !flow_is_back(t, pc))
         flow_direct(t, jcc, pc);
     else
         late_add(t, LATE_EDGE, x_jump(&t->e, jcc))->value = pc;
@@ -202,7 +221,7 @@ static bool flow_call(struct build *t, const struct x86_insn *in)
         flow_load_target(t, in);
         x_store(&t->e, AT(keep[1]), R10);
     }
-    stack_push_const(t, flow_pc(t, t->pc[t->i + 1]), in->osize);
+    stack_push_const(t, flow_pc(t, t->pc[t->i + 1]), in->osize, true);
     t->ended = true;
     if (direct) {
         flow_edge(t, flow_target(t, t->i));

@@ -18,6 +18,16 @@ void operand_load_gpr(struct build *t, u32 to, u32 gpr)
         x_mov(&t->e, to, host_of(gpr));
 }
 
+void operand_load_pc(struct build *t, u32 to, u64 pc)
+{
+    if (is_moving(t)) {
+        x_load(&t->e, to, AT(page));
+        x_lea(&t->e, to, x_at((int)to, (i32)pc));
+    } else {
+        x_mov_imm(&t->e, to, pc);
+    }
+}
+
 void operand_of(const struct build *t, const struct x86_insn *in, struct access *a)
 {
     const struct x86_operand *o = &in->opd[in->mem];
@@ -33,6 +43,7 @@ void operand_of(const struct build *t, const struct x86_insn *in, struct access 
     if (in->base == X86_RIP) {
         a->base = X86_NOREG;
         a->disp += (i64)(t->pc[t->i] + in->len);
+        a->page = is_moving(t);
     }
 }
 
@@ -58,6 +69,12 @@ void operand_address(struct build *t, const struct access *a, u32 extra)
 {
     struct emit *e = &t->e;
 
+    if (a->page) {
+        operand_load_pc(t, R10, (u64)a->disp + extra);
+        if (a->asize == 4)
+            x_mov32(e, R10, R10);
+        return;
+    }
     if (a->base == X86_NOREG && a->index == X86_NOREG) {
         u64 at = (u64)a->disp + extra;
 
@@ -239,7 +256,7 @@ struct xmem operand_check(struct build *t, const struct access *a)
                    (a->index != X86_NOREG && is_evicted(a->index));
     u8 *retry = e->p;
 
-    if (none && flat)
+    if (none && flat && !a->page)
         return operand_check_const(t, a);
     if (a->base == RSP && a->index == X86_NOREG && flat && a->size < 256 &&
         a->asize == (long_mode ? 8 : 4))

@@ -98,6 +98,8 @@ static u32 mode_of(struct vcpu *v)
         mode |= MODE_USER;
     else
         set = s->cr4 & CR4_SMAP && s->rflags & FLAG_AC ? 2 : 1;
+    if (user && (mode & MODE_SIZE) == X86_MODE64 && !v->check)
+        mode |= MODE_MOVES;
     if (!x86_cpl(s))
         mode |= MODE_RING0;
     if (!user && s->cr4 & CR4_SMAP)
@@ -274,6 +276,10 @@ static struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global)
     gpa[0] = (gpa[0] & -(u64)PAGE) | (lin & (PAGE - 1));
     gpa[1] &= -(u64)PAGE;
     pthread_mutex_lock(&g->lock);
+    if (mode & MODE_MOVES) {
+        v->page = rip & -(u64)PAGE;
+        rip -= v->page;
+    }
     b = cache_find(g, gpa[0], n[1] ? gpa[1] : 0, rip, mode);
     if (!b) {
         vcpu_spill(v);
@@ -356,7 +362,7 @@ static const u8 *vcpu_next(struct vcpu *v)
 /* The instruction at s.rip, number i of b, by the interpreter; on behind it if possible. */
 static const u8 *vcpu_step(struct vcpu *v, struct block *b, u32 i)
 {
-    u64 next = b->pc + b->at[i + 1];
+    u64 next = block_rip(v, b, b->pc + b->at[i + 1]);
 
     v->flushed = false;
     if (vcpu_interpret(v, b->op[i]) == STEP_SHUTDOWN)
@@ -391,7 +397,7 @@ static const u8 *vcpu_exit(struct vcpu *v, struct block *b, u32 n)
     bool global = false;
     struct block *to;
 
-    v->c.s.rip = x->pc;
+    v->c.s.rip = block_rip(v, b, x->pc);
     v->count_link++;
     if (v->check || x86_must_ask(&v->c) || !v->mode_known || v->mode != mode)
         return vcpu_next(v);
@@ -423,7 +429,7 @@ static const u8 *vcpu_native_fault(struct vcpu *v)
             break;
     if (b->host_flags >> i & 1)
         flags_set(v, v->fault_flags);
-    v->c.s.rip = b->pc + b->at[i];
+    v->c.s.rip = block_rip(v, b, b->pc + b->at[i]);
     return vcpu_step(v, b, i);
 }
 
@@ -447,12 +453,12 @@ const u8 *vcpu_main(struct vcpu *v)
     case WHY_EXIT:
         return vcpu_exit(v, b, s.a);
     case WHY_POLL:
-        v->c.s.rip = b->exits[s.a].pc;
+        v->c.s.rip = block_rip(v, b, b->exits[s.a].pc);
         return vcpu_next(v);
     default:
         break;
     }
-    v->c.s.rip = b->pc + b->at[s.insn];
+    v->c.s.rip = block_rip(v, b, b->pc + b->at[s.insn]);
     if (s.why == WHY_MISS)
         return vcpu_miss(v, b, &s);
     return vcpu_step(v, b, s.insn);

@@ -43,13 +43,17 @@ static u32 stack_store(u32 size)
     return size == 8 ? 0x89 | X_W : size == 4 ? 0x89 : 0x89 | X_66;
 }
 
-void stack_push_const(struct build *t, u64 val, u32 size)
+void stack_push_const(struct build *t, u64 val, u32 size, bool pc)
 {
     struct access a = stack_access(t, RSP, -(i32)size, size, true);
     struct emit *e = &t->e;
     struct xmem m = operand_check(t, &a);
 
-    if (size == 8 && (i64)val != (i32)val) {
+    if (pc && is_moving(t)) {
+        m = operand_fold(t, m);
+        operand_load_pc(t, R10, val);
+        x_mem(e, stack_store(8), R10, &m);
+    } else if (size == 8 && (i64)val != (i32)val) {
         m = operand_fold(t, m);
         x_mov_imm(e, R10, val);
         x_mem(e, stack_store(8), R10, &m);
@@ -102,7 +106,7 @@ static bool stack_push(struct build *t, const struct x86_insn *in)
     else if (in->opd[0].kind == OPD_GPR)
         stack_push_reg(t, in->opd[0].reg, size);
     else if (in->opd[0].kind == OPD_IMM)
-        stack_push_const(t, in->imm, size);
+        stack_push_const(t, in->imm, size, false);
     else
         return false;
     return true;

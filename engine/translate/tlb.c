@@ -306,9 +306,11 @@ void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool glob
 void jump_drop(struct vcpu *v, u64 pc, const u8 *host)
 {
     for (u32 s = 0; s < JUMP_SLOTS; s++) {
-        struct jump *j = &v->jumps[jump_first(s) + (pc & jump_mask(s))];
+        for (u64 at = pc & (PAGE - 1); at <= jump_mask(s); at += PAGE) {
+            struct jump *j = &v->jumps[jump_first(s) + at];
 
-        if (__atomic_load_n(&j->host, __ATOMIC_ACQUIRE) == host)
-            __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_SEQ_CST);
+            if (__atomic_load_n(&j->host, __ATOMIC_ACQUIRE) == host)
+                __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_SEQ_CST);
+        }
     }
 }

@@ -67,6 +67,7 @@ enum mode_bits {
     MODE_RING0 = 1 << 12,
     MODE_SMAP = 1 << 13,
     MODE_TSC = 1 << 14,    /* RDTSC is allowed */
+    MODE_MOVES = 1 << 15,  /* code runs at any linear page: pcs are offsets in vcpu.page */
     MODE_NEVER = 1u << 31, /* not translated at all */
 };
 
@@ -80,6 +81,7 @@ struct vcpu {
     struct vcpu *self;
     const u8 *site;                /* where C was called from: behind the call; NULL: from enter */
     const u8 *resume;              /* where C wants to go on */
+    u64 page;                      /* linear page that MODE_MOVES code runs in */
     u64 arg[2];                    /* r10 and r11 at the call */
     u64 keep[3];                   /* scratch */
     u16 flags;                     /* OF in the low byte, LAHF's in the high one */
@@ -209,6 +211,12 @@ static inline u32 jump_first(u32 slot)
 static inline u32 jump_mask(u32 slot)
 {
     return (1u << (slot == 1 ? JUMP_KERNEL_BITS : JUMP_BITS)) - 1;
+}
+
+/* RIP at an offset that a block knows. */
+static inline u64 block_rip(const struct vcpu *v, const struct block *b, u64 pc)
+{
+    return b->mode & MODE_MOVES ? v->page + pc : pc;
 }
 
 /* Why translated code calls C: in the 8 bytes behind the call. */

@@ -179,6 +179,7 @@ struct program {
     const u8 *code;
     u32 size;
     void (*prepare)(u8 *ram, struct x86_state *s);
+    bool user;
 };
 
 static void show(void *arg, const char *n, u64 val)
@@ -200,6 +201,9 @@ static void program_run(const struct program *p, const struct engine_ops *ops, b
     for (u32 i = 0; i < 16; i++)
         if (i != RSP)
             s.gpr[i] = p->mode == X86_MODE64 ? 0x0123456789abcdefull * (i + 1) : 0x12345679u * i;
+    if (p->user) /* HLT, at the end, is a triple fault then */
+        for (u32 i = SEG_ES; i <= SEG_GS; i++)
+            s.seg[i].attr |= ATTR_DPL;
     if (p->prepare)
         p->prepare(r.ram, &s);
     r.ops->set(r.v[0], &s);
@@ -237,13 +241,21 @@ static void program_compare(const struct program *p)
     free(b.ram);
 }
 
-#define PROGRAM(name, mode_, prepare_, ...)                                                        \
+static void program_case(struct program p)
+{
+    program_compare(&p);
+    if (p.mode == X86_MODE64 && !p.prepare) {
+        p.user = true;
+        program_compare(&p);
+    }
+}
+
+#define PROGRAM(name, mode, prepare, ...)                                                          \
     static void name(void)                                                                         \
     {                                                                                              \
         static const u8 code[] = { __VA_ARGS__ };                                                  \
-        struct program p = { mode_, code, sizeof(code), prepare_ };                                \
                                                                                                    \
-        program_compare(&p);                                                                       \
+        program_case((struct program){ mode, code, sizeof(code), prepare, false });                \
     }
 
 /* mov ecx,1000; xor eax,eax; l: add eax,ecx; imul ebx,eax,7; dec ecx; jnz l; hlt */
@@ -510,7 +522,7 @@ static void random_mode(enum x86_mode mode, u32 rounds)
 {
     for (u32 i = 0; i < rounds && !check_failed_now; i++) {
         static u8 code[600];
-        struct program p = { mode, code, 0, NULL };
+        struct program p = { mode, code, 0, NULL, i % 2 && mode == X86_MODE64 };
 
         seed = 0x9e3779b97f4a7c15ull * (i + 1);
         while (p.size < 500)
