@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CHUNK = 1 << 20 };
+enum { CHUNK = 1 << 20, QUIET = 32 };
 struct chunk {
     struct chunk *next;
     u32 used, pad;
@@ -155,6 +155,7 @@ static int cache_page_add(struct engine *g, u64 gpa, struct block *b, u64 lines)
         p->second = b;
     }
     p->lines |= lines;
+    p->quiet = 0;
     return 0;
 }
 
@@ -255,8 +256,6 @@ static void cache_page_sweep(struct engine *g, struct code_page *p)
             b = &(*b)->page2_next;
         }
     }
-    if (!p->lines)
-        atomic_fetch_and(&g->page[p->gpa >> 12], (u8)~PAGE_CODE);
 }
 
 static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len)
@@ -266,7 +265,12 @@ static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len)
 
     if (!p)
         atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
-    if (!p || !(p->lines & lines))
+    if (!p)
+        return;
+    /* code that is rewritten comes back soon: only after some stores is it a page of data */
+    if (!p->lines && ++p->quiet > QUIET)
+        atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
+    if (!(p->lines & lines))
         return;
     for (struct block *b = p->first; b; b = b->page_next)
         if (!b->dead && b->lines & lines)

@@ -17,22 +17,23 @@ static bool plain_is_integer(u16 op)
         OP(ADD)
         OP(AND)
         OP(BSF)
-        OP(BSR) OP(BSWAP) OP(BT) OP(BTC) OP(BTR) OP(BTS) OP(CBW) OP(CWDE) OP(CDQE) OP(CWD) OP(CDQ)
-            OP(CQO) OP(CLC) OP(STC) OP(CMC) OP(CMP) OP(CMPXCHG) OP(CMPXCHG8B) OP(CMPXCHG16B) OP(DEC)
-                OP(DIV) OP(IDIV) OP(IMUL) OP(MUL) OP(INC) OP(LAHF) OP(SAHF) OP(MOV) OP(MOVBE) OP(
-                    MOVNTI) OP(MOVSX) OP(MOVSXD) OP(MOVZX) OP(NEG) OP(NOT) OP(OR) OP(RCL) OP(RCR)
-                    OP(ROL) OP(ROR) OP(SAR) OP(SHL) OP(SHR) OP(SHLD) OP(SHRD) OP(SBB) OP(SUB)
-                        OP(TEST) OP(XADD) OP(XCHG) OP(XOR) OP(POPCNT) OP(LZCNT) OP(TZCNT) OP(CRC32)
-                            OP(ADCX) OP(ADOX) OP(ANDN) OP(BEXTR) OP(BLSI) OP(BLSMSK) OP(BLSR)
-                                OP(BZHI) OP(MULX) OP(PDEP) OP(PEXT) OP(RORX) OP(SARX) OP(SHLX)
-                                    OP(SHRX) OP(LFENCE) OP(MFENCE) OP(SFENCE) OP(RDRAND) OP(RDSEED)
-                                        OP(PAUSE) OP(CMOVB) OP(CMOVBE) OP(CMOVL) OP(CMOVLE)
-                                            OP(CMOVNB) OP(CMOVNBE) OP(CMOVNL) OP(CMOVNLE) OP(CMOVNO)
-                                                OP(CMOVNP) OP(CMOVNS) OP(CMOVNZ) OP(CMOVO) OP(CMOVP)
-                                                    OP(CMOVS) OP(CMOVZ) OP(SETB) OP(SETBE) OP(SETL)
-                                                        OP(SETLE) OP(SETNB) OP(SETNBE) OP(SETNL)
-                                                            OP(SETNLE) OP(SETNO) OP(SETNP) OP(SETNS)
-                                                                OP(SETNZ) OP(SETO) OP(SETP) OP(SETS)
+        OP(BSR)
+        OP(BSWAP) OP(BT) OP(BTC) OP(BTR) OP(BTS) OP(CBW) OP(CWDE) OP(CDQE) OP(CWD) OP(CDQ) OP(CQO)
+            OP(CLC) OP(STC) OP(CMC) OP(CMP) OP(CMPXCHG) OP(CMPXCHG8B) OP(CMPXCHG16B) OP(DEC) OP(DIV)
+                OP(IDIV) OP(IMUL) OP(MUL) OP(INC) OP(LAHF) OP(SAHF) OP(MOV) OP(MOVBE) OP(MOVNTI) OP(
+                    MOVSX) OP(MOVSXD) OP(MOVZX) OP(NEG) OP(NOT) OP(OR) OP(RCL) OP(RCR) OP(ROL)
+                    OP(ROR) OP(SAR) OP(SHL) OP(SHR) OP(SHLD) OP(SHRD) OP(SBB) OP(SUB) OP(TEST)
+                        OP(XADD) OP(XCHG) OP(XOR) OP(POPCNT) OP(LZCNT) OP(TZCNT) OP(CRC32) OP(ADCX)
+                            OP(ADOX) OP(ANDN) OP(BEXTR) OP(BLSI) OP(BLSMSK) OP(BLSR) OP(BZHI)
+                                OP(MULX) OP(PDEP) OP(PEXT) OP(RORX) OP(SARX) OP(SHLX) OP(SHRX)
+                                    OP(LFENCE) OP(MFENCE) OP(SFENCE) OP(RDRAND) OP(RDSEED) OP(PAUSE)
+                                        OP(CMOVB) OP(CMOVBE) OP(CMOVL) OP(CMOVLE) OP(CMOVNB)
+                                            OP(CMOVNBE) OP(CMOVNL) OP(CMOVNLE) OP(CMOVNO) OP(CMOVNP)
+                                                OP(CMOVNS) OP(CMOVNZ) OP(CMOVO) OP(CMOVP) OP(CMOVS)
+                                                    OP(CMOVZ) OP(SETB) OP(SETBE) OP(SETL) OP(SETLE)
+                                                        OP(SETNB) OP(SETNBE) OP(SETNL) OP(SETNLE)
+                                                            OP(SETNO) OP(SETNP) OP(SETNS) OP(SETNZ)
+                                                                OP(SETO) OP(SETP) OP(SETS)
                                                                     OP(SETZ) return true;
     default:
         return false;
@@ -47,8 +48,8 @@ static bool plain_is_odd_vector(const struct x86_insn *in)
         OP(VLDMXCSR)
         OP(FLDCW)
         OP(FLDENV)
-        OP(FNSTENV) OP(FNSAVE) OP(FRSTOR) OP(FNINIT) OP(MASKMOVQ) OP(MASKMOVDQU)
-            OP(VMASKMOVDQU) return true;
+        OP(FNSTENV)
+        OP(FNSAVE) OP(FRSTOR) OP(FNINIT) OP(MASKMOVQ) OP(MASKMOVDQU) OP(VMASKMOVDQU) return true;
     default:
         return in->flags & INSN_VSIB || (in->mem != X86_NOREG && !in->opd[in->mem].size);
     }
@@ -78,8 +79,9 @@ static bool plain_is_nothing(const struct x86_insn *in)
         OP(ENDBR32)
         OP(ENDBR64)
         OP(PREFETCH)
-            OP(PREFETCHNTA) OP(PREFETCHT0) OP(PREFETCHT1) OP(PREFETCHT2) OP(PREFETCHW)
-                OP(PREFETCHWT1) OP(FNOP) return in->op != ZYDIS_MNEMONIC_FNOP;
+        OP(PREFETCHNTA)
+            OP(PREFETCHT0) OP(PREFETCHT1) OP(PREFETCHT2) OP(PREFETCHW) OP(PREFETCHWT1)
+                OP(FNOP) return in->op != ZYDIS_MNEMONIC_FNOP;
     default:
         return false;
     }

@@ -148,6 +148,7 @@ struct block {
 struct code_page {
     struct code_page *next;
     u64 gpa;
+    u32 quiet;                    /* stores since the last block there died and none was made */
     u64 lines;                    /* 64-byte pieces that hold translated bytes */
     struct block *first, *second; /* that start here; that reach in from the page before */
 };

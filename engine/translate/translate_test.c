@@ -544,6 +544,40 @@ static void random_mode(enum x86_mode mode, u32 rounds)
         }
     }
 }
+/* Two vCPUs count in the same word: mov ecx,20000; l: lock xadd [0x200000],eax (eax=1 each
+ * time); dec ecx; jnz l; hlt */
+static void *counter_run(void *arg)
+{
+    struct vcpu *v = arg;
+    struct err e = { 0 };
+
+    CHECK_EQ(engine_translate.run(v, &e), STOP_HALTED);
+    return NULL;
+}
+static void atomic_two_cpus(void)
+{
+    static const u8 code[] = { 0xb9, 0x20, 0x4e, 0, 0, 0xb8, 1, 0,    0,    0,    0xf0, 0xf,
+                               0xc1, 4,    0x25, 0, 0, 0x20, 0, 0xff, 0xc9, 0x75, 0xee, 0xf4 };
+    pthread_t thread[CPUS];
+    struct x86_state s;
+    struct rig r;
+    u32 sum;
+
+    rig_open(&r, &engine_translate, CPUS, false);
+    rig_tables(r.ram);
+    memcpy(r.ram + CODE, code, sizeof(code));
+    rig_state(&s, X86_MODE64);
+    for (u32 i = 0; i < CPUS; i++) {
+        r.ops->set(r.v[i], &s);
+        pthread_create(&thread[i], NULL, counter_run, r.v[i]);
+    }
+    for (u32 i = 0; i < CPUS; i++)
+        pthread_join(thread[i], NULL);
+    memcpy(&sum, r.ram + DATA, 4);
+    CHECK_EQ(sum, CPUS * 20000);
+    rig_close(&r);
+}
+
 static void random_64(void)
 {
     random_mode(X86_MODE64, 150);
@@ -583,6 +617,7 @@ int main(int argc, char **argv)
     CASE(divide_64);
     CASE(align_64);
     CASE(interrupt_64);
+    CASE(atomic_two_cpus);
     CASE(random_64);
     CASE(random_32);
     CASE(random_16);
