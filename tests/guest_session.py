@@ -50,14 +50,15 @@ class Session:
 
     def shell(self, command, seconds=60):
         """One command at a root shell's prompt: what it printed, and it must succeed."""
-        mark = "=%d=" % (time.time_ns() % 10 ** 9)
-        self.send("%s; echo %s$?%s" % (command, mark[:-1], "="))
-        m = self.expect(re.escape(mark[:-1]) + r"(\d+)=", seconds)
-        # the first match is the echo of the command line when it wraps: it has a $ there
-        out = self.text[:m.start()].rsplit("echo " + mark[:-1] + "$?=", 1)[-1]
+        mark = "=%d." % (time.time_ns() % 10 ** 9)
+        start = self.at
+        self.send("%s; echo %s$?=" % (command, mark))
+        # an echo of the command line has a $ where the status stands
+        m = self.expect(re.escape(mark) + r"(\d+)=\n", seconds)
+        out = self.text[start:m.start()].strip()
         if m.group(1) != "0":
             raise AssertionError("%s: exit status %s\n%s" % (command, m.group(1), out))
-        return out.strip()
+        return out
 
     def login(self, seconds, user="root", password="mimic"):
         self.expect(r"login: ?$", seconds)
@@ -65,7 +66,7 @@ class Session:
         self.expect(r"[Pp]assword: ?$", 60)
         self.send(password)
         self.expect(r"[#$] ?$", 120)
-        self.shell("stty -echo 2>/dev/null; true")
+        self.shell("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; PS1=; PS2=; dmesg -n 1")
 
     def wait(self, seconds):
         """Until mimic has ended: its exit code."""
