@@ -9,7 +9,7 @@ DIR = scratch()
 def refused(args, *words, code=None, seconds=120):
     got, out = run(args, seconds, env={"MIMIC_LOG": "error"})
     check(0 < got < 128, "exit code %d\n%s" % (got, out[-800:]))
-    check(code is None or got == code, "exit code %d, not %d\n%s" % (got, code, out[-800:]))
+    check(code is None or got == code, "exit code %s, not %s\n%s" % (got, code, out[-800:]))
     lines = [l for l in out.splitlines() if l.startswith("mimic")]
     check(len(lines) == 1, "not one sentence:\n" + out[-800:])
     for w in words:
