@@ -172,6 +172,19 @@ static int vm_open_engine(struct vm *vm, struct err *e)
     return r ? err_in(e, "engine %s: ", vm->ops->name) : 0;
 }
 
+/* The host would promise more memory than it has, and kill us when the guest uses it. */
+static int vm_check_memory(u64 want, struct err *e)
+{
+    u64 have = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
+
+    if (want > have)
+        return err_set(e, -ENOMEM,
+                       "memory: the guest wants %llu MiB and this host has %llu MiB; --memory gives "
+                       "it less",
+                       (unsigned long long)want >> 20, (unsigned long long)have >> 20);
+    return 0;
+}
+
 static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
 {
     const struct desc *d = vm->how.desc;
@@ -183,7 +196,9 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
                        "%s wants EFI firmware, which Mimic does not offer yet; a guest that can "
                        "also boot from BIOS runs with --bios and a SeaBIOS image",
                        d->name);
-    r = vm_choose_engine(vm, notes, e);
+    r = vm_check_memory(d->memory, e);
+    if (!r)
+        r = vm_choose_engine(vm, notes, e);
     if (!r)
         r = machine_new(&vm->machine, &make, e);
     if (r)

@@ -55,8 +55,9 @@ def corrupt_grain_table():
         if name.endswith(".mf"):
             return None
         if name.endswith(".vmdk"):
-            # the footer's grain directory: point its first table behind the end of the file
-            gd = struct.unpack_from("<Q", data, len(data) - 1024 + 56)[0] * 512
+            # the header's grain directory: point its first table behind the end of the file
+            gd = struct.unpack_from("<Q", data, 56)[0] * 512
+            check(0 < gd < len(data), "the sample has its grain directory somewhere else")
             data = data[:gd] + struct.pack("<I", 0x7fffffff) + data[gd + 4:]
         return data
     refused(["run", copy_ova("grain.ova", change)], "grain", code=65)
