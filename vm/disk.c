@@ -90,17 +90,38 @@ static int disk_write_identity(const char *note, const char *text, struct err *e
     return r;
 }
 
-/* The size that the overlay needs: the parent's. */
+struct disk_fault {
+    u32 n;
+    char first[200];
+};
+
+static void disk_fault(void *arg, const char *text)
+{
+    struct disk_fault *f = arg;
+
+    if (!f->n++)
+        snprintf(f->first, sizeof(f->first), "%s", text);
+}
+
+/*
+ * The overlay's size is the parent's.  The parent's tables are checked while we are at it: a
+ * damaged disk is refused here, with a sentence, and not by the guest's file system.
+ */
 static int disk_parent_size(const struct image_open *parent, u64 *size, struct err *e)
 {
+    struct disk_fault fault = { 0 };
     struct image *im;
     int r = image_open(&im, parent, e);
 
     if (r)
         return r;
     *size = image_size(im);
+    r = image_check(im, disk_fault, &fault, e);
+    if (fault.n)
+        r = err_set(e, -EBADMSG, "%s: %s%s", parent->path, fault.first,
+                    fault.n > 1 ? " (and more)" : "");
     image_close(im, NULL);
-    return 0;
+    return r;
 }
 
 static int disk_create(const char *overlay, const struct image_open *parent, struct err *e)
