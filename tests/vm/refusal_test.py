@@ -55,10 +55,14 @@ def corrupt_grain_table():
         if name.endswith(".mf"):
             return None
         if name.endswith(".vmdk"):
-            # the header's grain directory: point its first table behind the end of the file
-            gd = struct.unpack_from("<Q", data, 56)[0] * 512
-            check(0 < gd < len(data), "the sample has its grain directory somewhere else")
-            data = data[:gd] + struct.pack("<I", 0x7fffffff) + data[gd + 4:]
+            # both grain directories (the second is read when the first is bad): the first
+            # table of each lies behind the end of the file
+            data = bytearray(data)
+            for at in (48, 56):
+                gd = struct.unpack_from("<Q", data, at)[0] * 512
+                check(0 < gd < len(data), "the sample has its grain directory somewhere else")
+                struct.pack_into("<I", data, gd, 0x7fffffff)
+            data = bytes(data)
         return data
     refused(["run", copy_ova("grain.ova", change)], "grain", code=65)
 
@@ -79,7 +83,7 @@ def unknown_file():
 def no_memory():
     path = os.path.join(DIR.name, "k.bin")
     multiboot(path, b"\xf4")
-    refused(["run", "--kernel", path, "--memory", "900T"], "memory", code=71)
+    refused(["run", "--kernel", path, "--memory", "50T"], "memory", code=71)
 
 def multiboot(path, code):
     """The smallest multiboot kernel (a.out kludge), loaded at 1 MiB, with this code."""
