@@ -16,7 +16,6 @@ struct open_how {
 };
 int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct err *e);
 /* One more image: on the bus that how names. */
-int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media,
-                  struct err *e);
+int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media, struct err *e);
 void open_show_notes(const struct notes *n, FILE *f, bool all); /* all: also what was kept */
 #endif

@@ -22,7 +22,7 @@ struct opt_list {
     u32 n;
 };
 struct opt {
-    const char *name;    /* without the dashes */
+    const char *name; /* without the dashes */
     enum opt_kind kind;
     size_t at;           /* offset in the command's struct */
     const char *arg;     /* "FILE"; NULL for a flag */

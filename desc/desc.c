@@ -103,8 +103,7 @@ int desc_add_extra(struct desc *d, const char *format, const char *key, const ch
 {
     struct desc_extra *x = arena_new(&d->arena, sizeof(*x));
 
-    if (!x || !desc_texts(d, &x->format, format, &x->key, key) ||
-        !(x->value = desc_copy(d, value)))
+    if (!x || !desc_texts(d, &x->format, format, &x->key, key) || !(x->value = desc_copy(d, value)))
         return -ENOMEM;
     *(d->extras_last ? &d->extras_last->next : &d->extras) = x;
     d->extras_last = x;

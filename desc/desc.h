@@ -22,28 +22,28 @@ struct desc_setting { /* of a device: checked against its class's config table *
 
 /* A controller or any other device: class is a name of the device catalog ("pvscsi"). */
 struct desc_device {
-    const char *name;  /* unique in the VM: "scsi0", "nic1" */
-    const char *class; /* the catalog's, or the foreign name when we have none: see known */
+    const char *name;    /* unique in the VM: "scsi0", "nic1" */
+    const char *class;   /* the catalog's, or the foreign name when we have none: see known */
     const char *foreign; /* what the package called it: "VirtualSCSI"; or NULL */
-    const char *at;    /* "pci.0.16.0" or "auto" */
-    bool known;        /* class is ours */
+    const char *at;      /* "pci.0.16.0" or "auto" */
+    bool known;          /* class is ours */
     struct desc_setting *settings;
     struct desc_device *next;
 };
 
 struct desc_disk {
-    const char *name;       /* "disk0" */
+    const char *name; /* "disk0" */
     enum desc_media media;
     const char *controller; /* the name of a desc_device */
     u32 unit;               /* target or position there */
     enum desc_mode mode;
-    const char *source;  /* file name as the package gives it, or NULL (empty drive) */
-    u64 offset, length;  /* where in `container` the file lies, when it is inside an archive */
+    const char *source;    /* file name as the package gives it, or NULL (empty drive) */
+    u64 offset, length;    /* where in `container` the file lies, when it is inside an archive */
     const char *container; /* the archive's path, or NULL: source stands beside the package */
-    const char *path;    /* resolved: what to open (the container, or the file); or NULL */
-    const char *format;  /* said by the package: a URI or a name; or NULL: probe */
-    u64 capacity;        /* bytes; 0 unknown */
-    u32 boot;            /* place in the boot order, 1 first; 0 none */
+    const char *path;      /* resolved: what to open (the container, or the file); or NULL */
+    const char *format;    /* said by the package: a URI or a name; or NULL: probe */
+    u64 capacity;          /* bytes; 0 unknown */
+    u32 boot;              /* place in the boot order, 1 first; 0 none */
     struct desc_disk *next;
 };
 
@@ -66,12 +66,12 @@ struct desc_extra { /* foreign keys, kept for writing back */
 
 struct desc {
     struct arena arena;
-    const char *name;    /* what people call it */
-    u8 uuid[16];         /* RFC 4122 order */
+    const char *name; /* what people call it */
+    u8 uuid[16];      /* RFC 4122 order */
     bool has_uuid;
-    const char *persona; /* "vmware", "none", ...: whom to impersonate; "auto" */
-    const char *product; /* what made the package: "VMware ESXi 7.0"; or NULL */
-    const char *guest_os; /* as the package says; or NULL */
+    const char *persona;    /* "vmware", "none", ...: whom to impersonate; "auto" */
+    const char *product;    /* what made the package: "VMware ESXi 7.0"; or NULL */
+    const char *guest_os;   /* as the package says; or NULL */
     const char *annotation; /* or NULL */
     u32 hardware_version;   /* VMware's; 0 unknown */
     u32 cpus, cores_per_socket;

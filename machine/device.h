@@ -63,11 +63,10 @@ struct device_end {
     const char *kind; /* "blk", "net", "chr" ... */
     void *end;
 };
-int device_new(struct machine *m, const char *class, const char *name,
-               const char *const *settings, const struct device_end *ends, struct device **d,
-               struct err *e);
+int device_new(struct machine *m, const char *class, const char *name, const char *const *settings,
+               const struct device_end *ends, struct device **d, struct err *e);
 
-void *device_end(const struct device *d, const char *kind); /* NULL when there is none */
+void *device_end(const struct device *d, const char *kind);         /* NULL when there is none */
 struct device *machine_device(struct machine *m, const char *name); /* by name or class; or NULL */
 struct gmem *machine_ram(struct machine *m);
 struct space *machine_ports(struct machine *m);
@@ -103,8 +102,7 @@ void timer_stop(struct timer *t);
  * device's lane with the domain held.
  */
 struct bell;
-int bell_new(struct device *d, void (*fn)(struct device *d, u32 index), u32 index,
-             struct bell **b);
+int bell_new(struct device *d, void (*fn)(struct device *d, u32 index), u32 index, struct bell **b);
 void bell_ring(struct bell *b);
 
 /* The I/O thread that answers this device's bells and its backend's completions. */

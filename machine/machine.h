@@ -14,7 +14,7 @@ struct machine_cpus {
     void *arg;
     void (*kick)(void *arg, u32 cpu); /* look at the interrupt controllers again */
     void (*nmi)(void *arg, u32 cpu);
-    void (*init)(void *arg, u32 cpu);            /* INIT IPI */
+    void (*init)(void *arg, u32 cpu);             /* INIT IPI */
     void (*startup)(void *arg, u32 cpu, u8 page); /* SIPI */
     void (*forget)(void *arg, u64 gpa, u64 len);  /* RAM there was written by a device */
     int (*slots)(void *arg);                      /* the map of memory slots has changed */
@@ -26,9 +26,9 @@ enum { MACHINE_BUS_HZ = 1000000000 };
 enum machine_event { MACHINE_POWEROFF, MACHINE_RESET, MACHINE_EXIT };
 
 struct machine_make {
-    u64 ram;      /* bytes; a multiple of 1 MiB, at least 1 MiB */
-    u32 cpus;     /* 1 to 64 */
-    u64 tsc_hz;   /* what the guest's TSC counts */
+    u64 ram;         /* bytes; a multiple of 1 MiB, at least 1 MiB */
+    u32 cpus;        /* 1 to 64 */
+    u64 tsc_hz;      /* what the guest's TSC counts */
     bool no_irqchip; /* tests only */
     bool manual;     /* tests only: the caller turns the clock and runs the lane's loop */
 };

@@ -33,8 +33,7 @@ struct persona_class {
     int (*wrmsr)(struct persona *p, u32 cpu, u32 msr, u64 val);
     int (*hypercall)(struct persona *p, u32 cpu, u8 kind, struct x86_state *regs);
     /* a port that takes and gives registers: the VMware backdoor */
-    int (*port)(struct persona *p, u32 cpu, u16 port, u32 size, bool out,
-                struct x86_state *regs);
+    int (*port)(struct persona *p, u32 cpu, u16 port, u32 size, bool out, struct x86_state *regs);
     int (*vector)(struct persona *p, u32 cpu); /* -1: none */
 };
 extern const struct persona_class *const persona_catalog[]; /* generated; ends with NULL */

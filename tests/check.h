@@ -20,30 +20,30 @@
 static int check_n, check_bad, check_failed_now;
 static const char *check_skipped;
 
-#define CHECK(cond)                                                            \
-    do {                                                                       \
-        if (!(cond)) {                                                         \
-            printf("# %s:%d: not true: %s\n", __FILE__, __LINE__, #cond);      \
-            check_failed_now = 1;                                              \
-        }                                                                      \
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            printf("# %s:%d: not true: %s\n", __FILE__, __LINE__, #cond);                          \
+            check_failed_now = 1;                                                                  \
+        }                                                                                          \
     } while (0)
-#define CHECK_EQ(a, b)                                                                       \
-    do {                                                                                     \
-        unsigned long long check_a = (unsigned long long)(a), check_b = (unsigned long long)(b); \
-        if (check_a != check_b) {                                                            \
-            printf("# %s:%d: %s is 0x%llx, %s is 0x%llx\n", __FILE__, __LINE__, #a, check_a, \
-                   #b, check_b);                                                             \
-            check_failed_now = 1;                                                            \
-        }                                                                                    \
+#define CHECK_EQ(a, b)                                                                             \
+    do {                                                                                           \
+        unsigned long long check_a = (unsigned long long)(a), check_b = (unsigned long long)(b);   \
+        if (check_a != check_b) {                                                                  \
+            printf("# %s:%d: %s is 0x%llx, %s is 0x%llx\n", __FILE__, __LINE__, #a, check_a, #b,   \
+                   check_b);                                                                       \
+            check_failed_now = 1;                                                                  \
+        }                                                                                          \
     } while (0)
-#define CHECK_TEXT(a, b)                                                               \
-    do {                                                                               \
-        const char *check_a = (a), *check_b = (b);                                     \
-        if (!check_a || !check_b || strcmp(check_a, check_b)) {                        \
-            printf("# %s:%d: %s is \"%s\", not \"%s\"\n", __FILE__, __LINE__, #a,      \
-                   check_a ? check_a : "(null)", check_b ? check_b : "(null)");        \
-            check_failed_now = 1;                                                      \
-        }                                                                              \
+#define CHECK_TEXT(a, b)                                                                           \
+    do {                                                                                           \
+        const char *check_a = (a), *check_b = (b);                                                 \
+        if (!check_a || !check_b || strcmp(check_a, check_b)) {                                    \
+            printf("# %s:%d: %s is \"%s\", not \"%s\"\n", __FILE__, __LINE__, #a,                  \
+                   check_a ? check_a : "(null)", check_b ? check_b : "(null)");                    \
+            check_failed_now = 1;                                                                  \
+        }                                                                                          \
     } while (0)
 
 static inline void check_skip(const char *why)

@@ -75,8 +75,8 @@ u32 rig_pci_get(struct device *d, u32 off, u32 size);
 void rig_pci_set(struct device *d, u32 off, u32 size, u32 val);
 /* Every BAR gets a place; ports, memory and bus mastering are switched on. */
 void rig_pci_enable(struct rig *r, struct device *d);
-u64 rig_bar(struct device *d, u32 index);       /* where it stands */
-u32 rig_pci_cap(struct device *d, u8 id);       /* offset, 0: has none */
+u64 rig_bar(struct device *d, u32 index); /* where it stands */
+u32 rig_pci_cap(struct device *d, u8 id); /* offset, 0: has none */
 /* MSI-X on, vector v sends data v to 0xfee00000. */
 void rig_msix_enable(struct rig *r, struct device *d, u16 vectors);
 
@@ -88,5 +88,6 @@ struct rig_ends {
     struct blk *blk;
 };
 void rig_ends_open(struct rig *r, struct rig_ends *n);
-void rig_ends_close(struct rig *r, struct rig_ends *n); /* before rig_stop: clears the machine first */
+void rig_ends_close(struct rig *r,
+                    struct rig_ends *n); /* before rig_stop: clears the machine first */
 #endif

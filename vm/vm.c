@@ -83,7 +83,8 @@ static int vm_prepare(struct vm *vm, struct err *e)
                                 .kernel = h->kernel,
                                 .initrd = h->initrd,
                                 .append = h->append,
-                                .persona = vm_persona(vm) };
+                                .persona = vm_persona(vm),
+                                .hardware_version = h->desc->hardware_version };
     int r;
 
     memcpy(how.uuid, h->desc->uuid, sizeof(how.uuid));
@@ -178,10 +179,11 @@ static int vm_check_memory(u64 want, struct err *e)
     u64 have = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
 
     if (want > have)
-        return err_set(e, -ENOMEM,
-                       "memory: the guest wants %llu MiB and this host has %llu MiB; --memory gives "
-                       "it less",
-                       (unsigned long long)want >> 20, (unsigned long long)have >> 20);
+        return err_set(
+            e, -ENOMEM,
+            "memory: the guest wants %llu MiB and this host has %llu MiB; --memory gives "
+            "it less",
+            (unsigned long long)want >> 20, (unsigned long long)have >> 20);
     return 0;
 }
 

@@ -20,12 +20,12 @@ struct vm_how {
     const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */
     const char *bios;    /* firmware image, or NULL: the packaged one */
     const char *kernel, *initrd, *append; /* direct boot; NULL: through the firmware */
-    const char *state;     /* directory for this VM's overlays; made when it is not there */
-    bool throwaway;        /* what the guest writes is gone afterwards */
+    const char *state; /* directory for this VM's overlays; made when it is not there */
+    bool throwaway;    /* what the guest writes is gone afterwards */
     enum vm_console console;
-    bool testdev;    /* exit and test ports for test guests */
-    bool no_reboot;  /* a reset ends the run */
-    bool check;      /* run the engines in lock-step */
+    bool testdev;                 /* exit and test ports for test guests */
+    bool no_reboot;               /* a reset ends the run */
+    bool check;                   /* run the engines in lock-step */
     const struct net_port *ports; /* --publish */
     u32 nports;
     bool restricted; /* the network has no way out */

@@ -28,9 +28,9 @@ struct vm_cpu {
 
     pthread_mutex_t lock; /* guards what follows; wake is signalled under it */
     pthread_cond_t wake;
-    bool kicked;   /* since it last looked */
-    bool parked;   /* its thread touches nothing */
-    bool waiting;  /* for a start-up IPI */
+    bool kicked;  /* since it last looked */
+    bool parked;  /* its thread touches nothing */
+    bool waiting; /* for a start-up IPI */
 };
 
 struct blk;
@@ -57,8 +57,8 @@ struct vm {
 
     struct vm_result result;
     bool ended;
-    u32 shutdowns;            /* triple faults in a row */
-    u32 wishes;               /* how often somebody asked it to stop */
+    u32 shutdowns; /* triple faults in a row */
+    u32 wishes;    /* how often somebody asked it to stop */
     struct loop_watch *wish_watch;
     struct loop_timer *wish_timer;
     int wish_fd;
@@ -69,7 +69,7 @@ int vm_cpus_new(struct vm *vm, struct err *e);   /* engine, vCPUs; machine_cpus 
 int vm_cpus_start(struct vm *vm, struct err *e); /* threads; they wait parked */
 void vm_cpus_park(struct vm *vm);                /* returns when no vCPU runs */
 void vm_cpus_release(struct vm *vm);
-void vm_cpus_reset(struct vm *vm);               /* parked; BSP at vm->start, others wait */
+void vm_cpus_reset(struct vm *vm); /* parked; BSP at vm->start, others wait */
 void vm_cpus_free(struct vm *vm);
 
 /* build.c */
@@ -82,8 +82,7 @@ void vm_screen_close(struct vm *vm);
 
 /* disk.c: the image that a disk of the description runs on */
 struct image;
-int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im,
-                 struct err *e);
+int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, struct err *e);
 
 /* tsc.c */
 u64 vm_host_tsc_hz(void);

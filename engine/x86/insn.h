@@ -10,8 +10,23 @@
  */
 enum x86_mode { X86_MODE16, X86_MODE32, X86_MODE64 };
 
-enum x86_operand_kind { OPD_NONE, OPD_GPR, OPD_GPR_HIGH, OPD_MEM, OPD_AGEN, OPD_IMM, OPD_REL,
-                        OPD_FAR, OPD_SEG, OPD_CR, OPD_DR, OPD_VEC, OPD_MMX, OPD_ST, OPD_OTHER };
+enum x86_operand_kind {
+    OPD_NONE,
+    OPD_GPR,
+    OPD_GPR_HIGH,
+    OPD_MEM,
+    OPD_AGEN,
+    OPD_IMM,
+    OPD_REL,
+    OPD_FAR,
+    OPD_SEG,
+    OPD_CR,
+    OPD_DR,
+    OPD_VEC,
+    OPD_MMX,
+    OPD_ST,
+    OPD_OTHER
+};
 enum { OPD_READ = 1, OPD_WRITE = 2, OPD_COND = 4, OPD_HIDDEN = 8 };
 /* Which field of the encoding names a register or memory operand. */
 enum { AT_NONE, AT_MODRM_REG, AT_MODRM_RM, AT_OPCODE, AT_VVVV, AT_IS4 };
@@ -28,20 +43,20 @@ struct x86_operand {
 
 enum x86_insn_flag {
     INSN_LOCK = 1 << 0,
-    INSN_REP = 1 << 1,   /* F3 used as a repeat prefix */
-    INSN_REPNE = 1 << 2, /* F2 likewise */
-    INSN_VECTOR = 1 << 3,   /* x87, MMX, SSE, AVX: works on the xsave area */
-    INSN_BRANCH = 1 << 4,   /* changes RIP: jmp jcc call ret loop iret int syscall ... */
-    INSN_STRING = 1 << 5,   /* movs stos lods cmps scas ins outs */
+    INSN_REP = 1 << 1,    /* F3 used as a repeat prefix */
+    INSN_REPNE = 1 << 2,  /* F2 likewise */
+    INSN_VECTOR = 1 << 3, /* x87, MMX, SSE, AVX: works on the xsave area */
+    INSN_BRANCH = 1 << 4, /* changes RIP: jmp jcc call ret loop iret int syscall ... */
+    INSN_STRING = 1 << 5, /* movs stos lods cmps scas ins outs */
     INSN_PRIVILEGED = 1 << 6,
-    INSN_STACK = 1 << 7,    /* push pop call ret enter leave pushf popf pusha popa iret */
-    INSN_SEGMENT = 1 << 8,  /* has a segment prefix that counts: `seg` is not the default */
+    INSN_STACK = 1 << 7,   /* push pop call ret enter leave pushf popf pusha popa iret */
+    INSN_SEGMENT = 1 << 8, /* has a segment prefix that counts: `seg` is not the default */
     INSN_X87 = 1 << 9,
     INSN_MMX = 1 << 10,
     INSN_SSE = 1 << 11,
-    INSN_AVX = 1 << 12,     /* VEX encoded on vector registers */
-    INSN_SYSTEM = 1 << 13,  /* neither plain computation nor control flow: interpreter only */
-    INSN_VSIB = 1 << 14,    /* gathers */
+    INSN_AVX = 1 << 12,    /* VEX encoded on vector registers */
+    INSN_SYSTEM = 1 << 13, /* neither plain computation nor control flow: interpreter only */
+    INSN_VSIB = 1 << 14,   /* gathers */
 };
 
 struct x86_insn {
@@ -52,7 +67,7 @@ struct x86_insn {
     u32 flags;       /* enum x86_insn_flag */
 
     /* the one explicit memory operand (or AGEN), if any */
-    u8 seg; /* effective segment: enum x86_seg_name */
+    u8 seg;                /* effective segment: enum x86_seg_name */
     u8 base, index, scale; /* GPR number, X86_RIP (base only) or X86_NOREG; scale 1 2 4 8 */
     u8 mem;                /* which operand it is, or X86_NOREG */
     i64 disp;
@@ -62,7 +77,7 @@ struct x86_insn {
     u8 nopd;                   /* visible operands come first, then hidden ones */
     struct x86_operand opd[6]; /* as the manual orders them */
 
-    u16 gpr_read, gpr_write; /* bit n: GPR n, hidden and address use included */
+    u16 gpr_read, gpr_write;       /* bit n: GPR n, hidden and address use included */
     u32 eflags_read, eflags_write; /* written includes undefined */
     u32 eflags_undef;
 
