@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef ENGINE_TRANSLATE_INT_H
-#define ENGINE_TRANSLATE_INT_H
+#ifndef ENGINE_TRANSLATE_TRANSLATE_INT_H
+#define ENGINE_TRANSLATE_TRANSLATE_INT_H
 #include "engine/translate/emit.h"
 #include "engine/x86/cpu.h"
 #include "engine/x86/memory.h"
