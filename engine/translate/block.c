@@ -79,7 +79,7 @@ void late_emit(struct build *t)
         case LATE_MISS_AT:
             x_mov_imm(e, R10, l.value);
             x_mov_imm(e, R11, (l.value >> 12 & (TLB_SIZE - 1)) * sizeof(struct tlb_entry));
-            /* fallthrough */
+            __attribute__((fallthrough));
         case LATE_MISS:
             t->flags = FLAGS_MEMORY;
             site_emit(t, WHY_MISS, l.insn, l.a, l.b, l.retry);
