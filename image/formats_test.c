@@ -107,7 +107,7 @@ static void damaged(const char *name)
         struct image_open how = { .path = in_dir(name), .flags = IMAGE_NO_LOCK };
         struct image *im = NULL;
         struct err e = { 0 };
-        u64 at = some(3) ? some(1024) : some((u32)n);
+        u64 at = some((u32)(some(3) ? min_u64(n, 1024) : n));
         u8 was = whole[at], now = (u8)(was ^ (1u << some(8)));
 
         CHECK_EQ(pwrite(fd, &now, 1, (off_t)at), 1);
