@@ -20,7 +20,7 @@ def main():
     found = 0
     for p in targets:
         name = os.path.basename(p)
-        corpus = os.path.join(a.build, "corpus", name)
+        corpus = os.path.abspath(os.path.join(a.build, "corpus", name))
         os.makedirs(corpus, exist_ok=True)
         r = subprocess.run([os.path.abspath(p), "-max_total_time=%d" % a.seconds, "-timeout=10", "-rss_limit_mb=2048",
                             "-max_len=65536", "-artifact_prefix=%s/" % corpus, corpus],
