@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mimic inspect: what is in a package or a disk image. */
-#include "base/progress.h"
 #include "cmd/commands.h"
 #include "cmd/open.h"
 #include "image/image.h"
@@ -31,8 +30,7 @@ static void inspect_show(const struct desc *d, const struct notes *n)
     printf("firmware   %s\n", d->firmware == DESC_EFI ? "EFI" : "BIOS");
     printf("cpus       %u\nmemory     %llu MiB\n", d->cpus, (unsigned long long)d->memory >> 20);
     for (const struct desc_device *v = d->devices; v; v = v->next)
-        printf("device     %s: %s%s%s\n", v->name, v->class, v->known ? "" : " (not here yet)",
-               v->foreign ? "" : "");
+        printf("device     %s: %s%s\n", v->name, v->class, v->known ? "" : " (not here yet)");
     for (const struct desc_disk *k = d->disks; k; k = k->next)
         printf("%-10s %s: %s on %s:%u, %llu MiB\n", k->media == DESC_CDROM ? "cd" : "disk", k->name,
                k->source ? k->source : "(empty)", k->controller ? k->controller : "?", k->unit,
