@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A description is small; what a hostile package can make us keep is bounded. */
@@ -26,6 +27,14 @@ void desc_init(struct desc *d)
 
 void desc_fini(struct desc *d)
 {
+    struct desc *next = d->next;
+
+    while (next) { /* each has an arena of its own; it lies in the first one's */
+        struct desc *after = next->next;
+
+        arena_fini(&next->arena);
+        next = after;
+    }
     arena_fini(&d->arena);
     *d = (struct desc){ 0 };
 }
@@ -87,6 +96,75 @@ struct desc_nic *desc_add_nic(struct desc *d, const char *name, const char *clas
     return c;
 }
 
+struct desc_port *desc_add_port(struct desc *d, const char *name, enum desc_port_kind kind,
+                                const char *to)
+{
+    struct desc_port *p = arena_new(&d->arena, sizeof(*p)), **last = &d->ports;
+
+    if (!p || !desc_texts(d, &p->name, name, &p->to, to))
+        return NULL;
+    p->kind = kind;
+    while (*last)
+        last = &(*last)->next;
+    *last = p;
+    return p;
+}
+
+struct desc_property *desc_add_property(struct desc *d, const char *key, const char *value)
+{
+    struct desc_property *p = arena_new(&d->arena, sizeof(*p)), **last = &d->properties;
+
+    if (!p || !desc_texts(d, &p->key, key, &p->value, value))
+        return NULL;
+    p->type = "string";
+    while (*last)
+        last = &(*last)->next;
+    *last = p;
+    return p;
+}
+
+struct desc_snapshot *desc_add_snapshot(struct desc *d, const char *id, const char *name)
+{
+    struct desc_snapshot *s = arena_new(&d->arena, sizeof(*s)), **last = &d->snapshots;
+
+    if (!s || !desc_texts(d, &s->id, id, &s->name, name))
+        return NULL;
+    while (*last)
+        last = &(*last)->next;
+    *last = s;
+    return s;
+}
+
+struct desc *desc_add_vm(struct desc *d)
+{
+    struct desc *vm = arena_new(&d->arena, sizeof(*vm)), **last = &d->next;
+
+    if (!vm)
+        return NULL;
+    desc_init(vm);
+    while (*last)
+        last = &(*last)->next;
+    *last = vm;
+    return vm;
+}
+
+const char *desc_text(struct desc *d, const char *fmt, ...)
+{
+    const char *copy;
+    char *text;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return NULL;
+    copy = arena_text(&d->arena, text, (size_t)n);
+    free(text);
+    return copy;
+}
+
 int desc_add_setting(struct desc *d, struct desc_device *v, const char *name, const char *text)
 {
     struct desc_setting *s = arena_new(&d->arena, sizeof(*s)), **last = &v->settings;
@@ -108,6 +186,14 @@ int desc_add_extra(struct desc *d, const char *format, const char *key, const ch
     *(d->extras_last ? &d->extras_last->next : &d->extras) = x;
     d->extras_last = x;
     return 0;
+}
+
+const char *desc_extra(const struct desc *d, const char *format, const char *key)
+{
+    for (const struct desc_extra *x = d->extras; x; x = x->next)
+        if (!strcmp(x->format, format) && !strcmp(x->key, key))
+            return x->value;
+    return NULL;
 }
 
 struct desc_device *desc_device(const struct desc *d, const char *name)

@@ -44,6 +44,8 @@ struct desc_disk {
     const char *format;    /* said by the package: a URI or a name; or NULL: probe */
     u64 capacity;          /* bytes; 0 unknown */
     u32 boot;              /* place in the boot order, 1 first; 0 none */
+    const char *serial;    /* what the guest reads as its serial number; or NULL */
+    const char *parent;    /* source is the difference to this file (a delta disk); or NULL */
     struct desc_disk *next;
 };
 
@@ -56,7 +58,32 @@ struct desc_nic {
     const char *network; /* its name in the package, or NULL */
     u8 mac[6];
     bool has_mac, connected;
+    u32 boot; /* as of a disk */
     struct desc_nic *next;
+};
+
+enum desc_port_kind { DESC_SERIAL, DESC_PARALLEL };
+struct desc_port {    /* a serial or parallel port */
+    const char *name; /* "serial0" */
+    enum desc_port_kind kind;
+    const char *to;     /* "pty", "file", "pipe", "tcp", "null", or a foreign word */
+    const char *target; /* the file, "host:port"; or NULL */
+    struct desc_port *next;
+};
+
+struct desc_property { /* what an appliance asks of who installs it: OVF's ProductSection */
+    const char *class, *instance; /* or NULL */
+    const char *key, *type, *value;
+    const char *label, *about;
+    bool user, password; /* the user may set it; it is not shown */
+    struct desc_property *next;
+};
+
+struct desc_snapshot {               /* a point in the VM's past, as its product lists it */
+    const char *id, *parent;         /* parent NULL: the first */
+    const char *name, *about, *time; /* time: RFC 3339, or NULL */
+    bool current;
+    struct desc_snapshot *next;
 };
 
 struct desc_extra { /* foreign keys, kept for writing back */
@@ -77,11 +104,22 @@ struct desc {
     u32 cpus, cores_per_socket;
     u64 memory; /* bytes */
     enum desc_firmware firmware;
-    bool secure_boot;
+    bool secure_boot, tpm;
+    const char *nvram;   /* the file of EFI variables, as the package names it; or NULL */
+    const char *machine; /* "i440fx", "q35", "pv" ...; or NULL */
+    const char *clock;   /* "utc", "localtime"; or NULL */
+    const char *display; /* the graphics adapter's foreign name; or NULL */
+    u64 video_memory;    /* bytes; 0 unknown */
+    const char *sound;   /* the sound adapter's foreign name; or NULL */
+    const char *kernel, *initrd, *append; /* direct boot (Xen PV, libvirt); or NULL */
     struct desc_device *devices;
     struct desc_disk *disks;
     struct desc_nic *nics;
+    struct desc_port *ports;
+    struct desc_property *properties;
+    struct desc_snapshot *snapshots;
     struct desc_extra *extras, *extras_last;
+    struct desc *next; /* a further VM of the same package; or NULL */
 };
 
 /* What reading or running a package kept, changed or lost, by name. */
@@ -106,8 +144,17 @@ void desc_fini(struct desc *d);
 struct desc_device *desc_add_device(struct desc *d, const char *name, const char *class);
 struct desc_disk *desc_add_disk(struct desc *d, const char *name, enum desc_media media);
 struct desc_nic *desc_add_nic(struct desc *d, const char *name, const char *class);
+struct desc_port *desc_add_port(struct desc *d, const char *name, enum desc_port_kind kind,
+                                const char *to);
+struct desc_property *desc_add_property(struct desc *d, const char *key, const char *value);
+struct desc_snapshot *desc_add_snapshot(struct desc *d, const char *id, const char *name);
+struct desc *desc_add_vm(struct desc *d); /* initialised, last of d's chain, freed with d */
+/* A text for any member, copied into the arena; NULL when out of memory. */
+const char *desc_text(struct desc *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int desc_add_setting(struct desc *d, struct desc_device *v, const char *name, const char *text);
 int desc_add_extra(struct desc *d, const char *format, const char *key, const char *value);
+/* The first of this format and key; NULL when there is none. */
+const char *desc_extra(const struct desc *d, const char *format, const char *key);
 struct desc_device *desc_device(const struct desc *d, const char *name); /* or NULL */
 /* Does it make sense by itself: names unique, controllers there, sizes possible. */
 int desc_check(const struct desc *d, struct err *e);

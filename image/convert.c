@@ -136,7 +136,11 @@ static void convert_run(struct convert *c)
 static int convert_into(struct convert *c, const char *part, struct err *e)
 {
     struct image_create make = {
-        .path = part, .format = c->how->format, .size = c->from->size, .cluster = c->how->cluster
+        .path = part,
+        .format = c->how->format,
+        .size = c->from->size,
+        .cluster = c->how->cluster,
+        .options = c->how->options,
     };
     struct image_open open = { .path = part, .format = c->how->format, .flags = IMAGE_WRITE };
     int r = image_create(&make, e);

@@ -21,7 +21,8 @@ struct extent {
     u64 base;     /* EXT_PACKED: where the unit begins in the disk */
 };
 
-struct image;      /* image/image_int.h: size, files, parent, private part */
+struct image; /* image/image_int.h: size, files, parent, private part */
+struct image_format;
 struct image_plan; /* metadata writes with their order; the core makes them safe */
 struct probe {
     const u8 *head, *tail;
@@ -29,14 +30,24 @@ struct probe {
     u64 size;
     const char *name;
 };
+
+/* What may be asked for when an image of this format is made: "-o name=value". */
+struct image_option {
+    const char *name;
+    const char *values; /* "dynamic fixed", the first is the default; or "NUMBER", "FILE", "TEXT" */
+    const char *about;
+};
 struct image_make {
     u64 size;
-    u32 block;
+    u32 block;                 /* cluster, grain or block; 0: the format's own */
     const char *parent;        /* the name to keep, or NULL */
     const char *parent_format; /* or NULL */
     const struct image *base;  /* the parent itself, or NULL */
-    bool fixed;
+    const char *options;       /* "variant=fixed,..."; checked against the format's table */
 };
+/* The value that was asked for, else the default, else ""; in room, of n bytes. */
+const char *image_option(const struct image_format *f, const struct image_make *how,
+                         const char *name, char *room, size_t n);
 
 enum {
     CAN_WRITE = 1,
@@ -50,6 +61,7 @@ enum {
 struct image_format {
     const char *name, *suffix, *about;
     u32 can;
+    const struct image_option *options;  /* ends with a NULL name; or NULL.  "variant" is first */
     int (*probe)(const struct probe *p); /* 0 no ... 100 certain */
     int (*open)(struct image *im, struct err *e);
     void (*close)(struct image *im); /* also after an open that failed */
@@ -71,6 +83,8 @@ struct image_format {
     int (*unpack)(struct image *im, const struct extent *x, const u8 *in, size_t n, u8 *out);
     int (*check)(struct image *im, void (*say)(void *arg, const char *text), void *arg);
     int (*create)(struct image *im, const struct image_make *how, struct err *e);
+    /* CAN_GROW, under the lock: make the disk this much bigger, and im->size with it. */
+    int (*grow)(struct image *im, u64 size, struct err *e);
     /* strictly forward writers: streamOptimized VMDK, XVA, a VHD down a pipe */
     int (*begin)(struct image *im, const struct image_make *how, struct err *e);
     int (*put)(struct image *im, u64 off, const u8 *data, u32 len);

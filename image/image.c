@@ -284,7 +284,7 @@ static int image_create_file(struct image *im, const struct image_create *how,
 
 int image_create(const struct image_create *how, struct err *e)
 {
-    struct image_make make = { .size = how->size, .block = how->cluster, .fixed = how->fixed };
+    struct image_make make = { .size = how->size, .block = how->cluster, .options = how->options };
     struct image *im, *base = NULL;
     char *name = NULL;
     int r = 0;
@@ -298,6 +298,8 @@ int image_create(const struct image_create *how, struct err *e)
                     how->format);
     else if (how->parent && !(im->format->can & CAN_PARENT))
         r = err_set(e, -EOPNOTSUPP, "%s: a %s image has no parent", how->path, how->format);
+    if (!r)
+        r = image_options_check(im->format, how->options, e);
     if (!r && how->parent)
         r = image_open(&base, how->parent, e);
     if (base) {

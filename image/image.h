@@ -36,7 +36,7 @@ struct image_create {
     u32 cluster; /* 0: the format's own */
     const struct image_open
         *parent; /* or NULL; its name is kept in the image when it is a whole file */
-    bool fixed;
+    const char *options; /* "variant=fixed,...", or NULL: image_format's table */
 };
 int image_create(const struct image_create *how, struct err *e); /* -EEXIST: never overwrites */
 
@@ -64,6 +64,7 @@ int image_map(struct image *im, u64 off, u64 *len, enum image_kind *kind, struct
 struct image_convert {
     const char *path, *format; /* the target; format: one that can be created */
     u32 cluster;               /* 0: the format's own */
+    const char *options;       /* as of image_create */
     unsigned threads;          /* 0: one for each processor, at most 8 */
     void (*progress)(void *arg, u64 done, u64 total); /* one call at a time; or NULL */
     void *arg;

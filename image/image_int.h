@@ -118,6 +118,9 @@ int image_file_write(struct image *im, u32 file, u64 at, const void *p, size_t n
 int image_file_writev(struct image *im, u32 file, u64 at, const struct iovec *v, int n);
 int image_file_sync(struct image *im);
 
+/* image/option.c: every name and value is one that the format knows */
+int image_options_check(const struct image_format *f, const char *text, struct err *e);
+
 /* image/parent.c; the caller frees path and format */
 int parent_name(const struct image *base, const char *child, char **name);
 int parent_find(const struct image *im, struct image_open *up, char **path, char **format,
