@@ -55,8 +55,36 @@ enum {
     CAN_PARENT = 4,
     CAN_TRIM = 8,
     CAN_STREAM = 16,
-    CAN_GROW = 32
+    CAN_GROW = 32,
+    CAN_SHRINK = 64
 };
+
+/* What an image says beside the guest's bytes: a driver tells each with fact_say. */
+enum image_fact {
+    FACT_VARIANT,    /* a word that the option "variant" takes */
+    FACT_VERSION,    /* of the format, where there are several */
+    FACT_SECTOR,     /* bytes of a logical sector, when it can be other than 512 */
+    FACT_PHYSICAL,   /* bytes of a physical sector */
+    FACT_GEOMETRY,   /* "cylinders/heads/sectors" */
+    FACT_ADAPTER,    /* "lsilogic" */
+    FACT_ID,         /* of the image */
+    FACT_CONTENT_ID, /* changes with the content: VMDK's CID, VHDX's data write GUID */
+    FACT_PARENT_ID,  /* that it expects of its parent */
+    FACT_CREATOR,    /* the program that made it */
+    FACT_CREATED,    /* "2024-05-01 10:00:00 UTC" */
+    FACT_COMMENT,
+    FACT_SNAPSHOT,    /* once for each: "1 before-upgrade, 2024-05-01 10:00:00 UTC" */
+    FACT_BITMAP,      /* once for each */
+    FACT_COMPRESSION, /* "zlib" */
+    FACT_ENCRYPTION,  /* "LUKS2 aes-xts-plain64" */
+    FACT_FILE,        /* once for each further file */
+    FACT_DIRTY,       /* it was not closed: what is to be done */
+    FACT_OTHER,       /* "hardware version: 14": kept where the same format is written */
+    FACTS
+};
+struct image_teller;
+void fact_say(const struct image_teller *to, enum image_fact what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 struct image_format {
     const char *name, *suffix, *about;
@@ -82,9 +110,23 @@ struct image_format {
     /* Any thread: n bytes of the file at x->at, x->unpacked bytes out. */
     int (*unpack)(struct image *im, const struct extent *x, const u8 *in, size_t n, u8 *out);
     int (*check)(struct image *im, void (*say)(void *arg, const char *text), void *arg);
+    /* After check: makes good what can be without losing data, says what; 0 or -errno. */
+    int (*repair)(struct image *im, void (*say)(void *arg, const char *text), void *arg,
+                  struct err *e);
     int (*create)(struct image *im, const struct image_make *how, struct err *e);
-    /* CAN_GROW, under the lock: make the disk this much bigger, and im->size with it. */
+    /*
+     * CAN_GROW, under the lock: make the disk this big, and im->size with it.  Smaller only
+     * with CAN_SHRINK; what is behind the new end was trimmed before.
+     */
     int (*grow)(struct image *im, u64 size, struct err *e);
+    /*
+     * CAN_PARENT and CAN_WRITE, nothing unflushed: how->parent, parent_format and base are its
+     * parent from now on, or there is none (NULL).  At once or not at all.
+     */
+    int (*rebase)(struct image *im, const struct image_make *how, struct err *e);
+    /* Read-only, after open: show the disk as it was at this snapshot, by name or id. */
+    int (*snapshot)(struct image *im, const char *which, struct err *e);
+    void (*facts)(struct image *im, const struct image_teller *to);
     /* strictly forward writers: streamOptimized VMDK, XVA, a VHD down a pipe */
     int (*begin)(struct image *im, const struct image_make *how, struct err *e);
     int (*put)(struct image *im, u64 off, const u8 *data, u32 len);

@@ -117,7 +117,13 @@ static int image_open_self(struct image *im, const struct image_open *how, struc
     im->writable = s.write;
     if (meta_new(im) || packed_new(im))
         return err_set(e, -ENOMEM, "%s: no memory", s.path);
-    return im->format->open(im, e);
+    if ((r = im->format->open(im, e)) || !how->snapshot)
+        return r;
+    if (!im->format->snapshot || s.write)
+        return err_set(e, -EOPNOTSUPP, "%s: %s", s.path,
+                       s.write ? "a snapshot inside an image can only be read"
+                               : "an image of this format has no snapshots inside");
+    return im->format->snapshot(im, how->snapshot, e);
 }
 
 static int image_open_at(struct image **out, const struct image_open *how,
@@ -138,8 +144,7 @@ static int image_check_cycle(const struct image *im, const struct image *child, 
 static int image_open_parent(struct image *im, const struct image_open *how,
                              const struct image *top, struct err *e)
 {
-    struct image_open up = { .format = im->parent_format,
-                             .flags = im->flags & (IMAGE_UNSAFE_PATHS | IMAGE_NO_LOCK) };
+    struct image_open up = { .format = im->parent_format };
     char *path = NULL, *format = NULL;
     int r;
 
@@ -150,13 +155,16 @@ static int image_open_parent(struct image *im, const struct image_open *how,
         up = *how->parent;
         up.flags &= ~(u32)IMAGE_WRITE;
     } else {
+        up.flags = im->flags & (IMAGE_UNSAFE_PATHS | IMAGE_NO_LOCK | IMAGE_ANY_PARENT);
         if ((r = parent_find(im, &up, &path, &format, e)))
             return r;
     }
+    if (im->flags & IMAGE_WRITE_PARENT)
+        up.flags |= IMAGE_WRITE;
     r = image_open_at(&im->parent, &up, top, e);
     if (r)
         err_in(e, "%s: its parent: ", image_path(im));
-    else if (im->format->adopt)
+    else if (im->format->adopt && !(im->flags & IMAGE_ANY_PARENT))
         r = im->format->adopt(im, e);
     free(path);
     free(format);

@@ -16,9 +16,17 @@ struct image;
 /*
  * IMAGE_UNSAFE_PATHS: absolute names inside the image are followed (a chain that the user
  * made himself); else only names beside the file.  IMAGE_NO_LOCK: look although another
- * process writes.
+ * process writes.  IMAGE_ANY_PARENT: the parent is taken whatever its id is.
+ * IMAGE_WRITE_PARENT: the parent is opened for writing too (image_commit).
  */
-enum { IMAGE_WRITE = 1, IMAGE_NO_PARENT = 2, IMAGE_UNSAFE_PATHS = 4, IMAGE_NO_LOCK = 8 };
+enum {
+    IMAGE_WRITE = 1,
+    IMAGE_NO_PARENT = 2,
+    IMAGE_UNSAFE_PATHS = 4,
+    IMAGE_NO_LOCK = 8,
+    IMAGE_ANY_PARENT = 16,
+    IMAGE_WRITE_PARENT = 32
+};
 
 struct image_open {
     const char *path;
@@ -26,6 +34,7 @@ struct image_open {
     const char *format; /* NULL: probe; "raw" must be said */
     u32 flags;          /* IMAGE_WRITE ... */
     const struct image_open *parent; /* take this one, whatever the image names; or NULL */
+    const char *snapshot;            /* inside the image, by name or id: read-only; or NULL */
 };
 int image_open(struct image **im, const struct image_open *how, struct err *e);
 int image_close(struct image *im, struct err *e); /* flushes; the image is gone in any case */
@@ -35,7 +44,7 @@ struct image_create {
     u64 size;
     u32 cluster; /* 0: the format's own */
     const struct image_open
-        *parent; /* or NULL; its name is kept in the image when it is a whole file */
+        *parent;         /* or NULL; its name is kept in the image when it is a whole file */
     const char *options; /* "variant=fixed,...", or NULL: image_format's table */
 };
 int image_create(const struct image_create *how, struct err *e); /* -EEXIST: never overwrites */
@@ -56,6 +65,25 @@ int image_flush(struct image *im);
 /* What is at off: how far it reaches, and whether anything is stored there. */
 enum image_kind { IMAGE_DATA, IMAGE_ZERO };
 int image_map(struct image *im, u64 off, u64 *len, enum image_kind *kind, struct err *e);
+
+/* The same, asked for one image of the chain after the other: where the bytes lie. */
+struct image_place {
+    u64 len;
+    enum image_kind kind;
+    bool packed;      /* compressed: at is where the packed bytes begin */
+    unsigned depth;   /* 0 the image, 1 its parent ... */
+    const char *file; /* NULL: nowhere */
+    u64 at;           /* in that file */
+};
+int image_place(struct image *im, u64 off, struct image_place *p, struct err *e);
+
+/* What the image says beside the guest's bytes; name is one word, the same for all formats. */
+typedef void image_fact_fn(void *arg, const char *name, const char *value);
+void image_facts(struct image *im, image_fact_fn *say, void *arg);
+u64 image_stored(const struct image *im); /* bytes that its own files take up on the host */
+
+/* The disk's size: bigger with zeroes behind; smaller only if `shrink` says so. */
+int image_resize(struct image *im, u64 size, bool shrink, struct err *e);
 
 /*
  * Copy what is in an image into a new one, holes stay holes.  The target appears under its

@@ -33,12 +33,22 @@ static int raw_create(struct image *im, const struct image_make *how, struct err
     return 0;
 }
 
+static int raw_grow(struct image *im, u64 size, struct err *e)
+{
+    if (ftruncate(im->files[0].fd, (off_t)size))
+        return err_set(e, -errno, "%s: %s", image_path(im), strerror(errno));
+    atomic_store(&im->files[0].length, size);
+    im->size = round_up(size, 512);
+    return 0;
+}
+
 const struct image_format image_raw = {
     .name = "raw",
     .suffix = ".raw",
     .about = "the bytes of the disk, one after the other",
-    .can = CAN_WRITE | CAN_CREATE,
+    .can = CAN_WRITE | CAN_CREATE | CAN_GROW | CAN_SHRINK,
     .open = raw_open,
     .map = raw_map,
     .create = raw_create,
+    .grow = raw_grow,
 };
