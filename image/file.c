@@ -107,9 +107,52 @@ static int image_file_adopt(struct image *im, int fd, const struct image_file_sp
     return (int)im->nfiles++;
 }
 
+/* One further piece: it begins where the file ended so far. */
+static int image_file_piece(struct image_file *f, const struct image_piece *p, struct err *e)
+{
+    struct image_more *more = realloc(f->more, (f->nmore + 1) * sizeof(*more)), *m;
+    u64 length, at = atomic_load(&f->length);
+    struct stat st;
+    int r;
+
+    if (!more)
+        return err_set(e, -ENOMEM, "%s: no memory", p->path);
+    f->more = more;
+    m = &more[f->nmore];
+    *m = (struct image_more){ .offset = p->offset, .at = at };
+    m->fd = open(p->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (m->fd < 0)
+        return err_set(e, -errno, "%s: %s", p->path, strerror(errno));
+    f->nmore++;
+    r = image_file_measure(m->fd, p->path, &st, &length, e);
+    if (r)
+        return r;
+    m->length = p->length ? p->length : length - min_u64(length, p->offset);
+    if (!range_ok(p->offset, m->length, length) || !add_ok(&at, at, m->length))
+        return err_set(e, -EBADMSG, "%s: has %llu bytes, %llu at %llu are expected", p->path,
+                       (unsigned long long)length, (unsigned long long)m->length,
+                       (unsigned long long)p->offset);
+    atomic_store(&f->length, at);
+    return 0;
+}
+
+static int image_file_pieces(struct image *im, u32 file, const struct image_piece *p, struct err *e)
+{
+    struct image_file *f = &im->files[file];
+    int r = 0;
+
+    for (; !r && p; p = p->next) {
+        f->window = true;
+        if (f->nmore >= IMAGE_FILES_MAX)
+            return err_set(e, -E2BIG, "%s: more than %d pieces", f->path, IMAGE_FILES_MAX);
+        r = image_file_piece(f, p, e);
+    }
+    return r;
+}
+
 int image_file_add(struct image *im, const struct image_file_spec *s, struct err *e)
 {
-    int fd, r, how = O_CLOEXEC | O_NOCTTY;
+    int fd, r, more, how = O_CLOEXEC | O_NOCTTY;
 
     how |= s->write ? O_RDWR : O_RDONLY | O_NONBLOCK; /* a FIFO must not hold us */
     if (s->create)
@@ -118,9 +161,12 @@ int image_file_add(struct image *im, const struct image_file_spec *s, struct err
     if (fd < 0)
         return err_set(e, -errno, "%s: %s", s->path, strerror(errno));
     r = image_file_adopt(im, fd, s, e);
-    if (r < 0)
+    if (r < 0) {
         close(fd);
-    return r;
+        return r;
+    }
+    more = image_file_pieces(im, (u32)r, s->pieces, e);
+    return more ? more : r;
 }
 
 /* Does `name`, below `dir`, lead to a file without leaving it or following a link out? */
@@ -193,6 +239,9 @@ int image_file_find(const struct image *im, const char *name, char **path, struc
 void image_file_drop_all(struct image *im)
 {
     for (u32 i = 0; i < im->nfiles; i++) {
+        for (u32 k = 0; k < im->files[i].nmore; k++)
+            close(im->files[i].more[k].fd);
+        free(im->files[i].more);
         close(im->files[i].fd);
         free(im->files[i].path);
     }
@@ -206,6 +255,28 @@ u64 image_file_length(const struct image *im, u32 file)
     return atomic_load_explicit(&im->files[file].length, memory_order_relaxed);
 }
 
+/* The piece that holds byte `at`: its descriptor, the place in it, and how far it reaches. */
+static int image_file_at(const struct image_file *f, u64 at, u64 *place, u64 *reach)
+{
+    u32 low = 0, high = f->nmore;
+
+    while (low < high) { /* how many further pieces begin at or before it? */
+        u32 middle = low + (high - low) / 2;
+
+        if (f->more[middle].at <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *reach = low < f->nmore ? f->more[low].at - at : UINT64_MAX;
+    if (!low) {
+        *place = f->offset + at;
+        return f->fd;
+    }
+    *place = f->more[low - 1].offset + (at - f->more[low - 1].at);
+    return f->more[low - 1].fd;
+}
+
 int image_file_readv(const struct image *im, u32 file, u64 at, const struct iovec *v, int n)
 {
     const struct image_file *f = &im->files[file];
@@ -216,9 +287,10 @@ int image_file_readv(const struct image *im, u32 file, u64 at, const struct iove
     have = at >= end ? 0 : min_u64(len, end - at);
     while (done < have) {
         struct iovec part[64];
-        u64 some;
-        int k = iov_part(v, n, done, have - done, part, LEN(part), &some);
-        ssize_t got = preadv(f->fd, part, k, (off_t)(f->offset + at + done));
+        u64 some, place, reach;
+        int fd = image_file_at(f, at + done, &place, &reach);
+        int k = iov_part(v, n, done, min_u64(have - done, reach), part, LEN(part), &some);
+        ssize_t got = preadv(fd, part, k, (off_t)place);
 
         if (got < 0 && errno == EINTR)
             continue;

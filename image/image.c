@@ -96,11 +96,12 @@ static int image_open_self(struct image *im, const struct image_open *how, struc
     struct image_file_spec s = { .path = how->path,
                                  .offset = how->offset,
                                  .length = how->length,
+                                 .pieces = how->pieces,
                                  .write = how->flags & IMAGE_WRITE,
                                  .lock = !(how->flags & IMAGE_NO_LOCK) };
     int r;
 
-    if (s.write && (s.offset || s.length))
+    if (s.write && (s.offset || s.length || s.pieces))
         return err_set(e, -EROFS, "%s: an image inside another file is never written", s.path);
     if ((r = image_file_add(im, &s, e)) < 0)
         return r;

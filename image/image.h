@@ -28,13 +28,21 @@ enum {
     IMAGE_WRITE_PARENT = 32
 };
 
+/* A file that was cut: where it goes on after what is before it. */
+struct image_piece {
+    const char *path;
+    u64 offset, length; /* length 0: all of it */
+    const struct image_piece *next;
+};
+
 struct image_open {
     const char *path;
     u64 offset, length; /* the image lies inside that file (an OVA); length 0: all of it */
-    const char *format; /* NULL: probe; "raw" must be said */
-    u32 flags;          /* IMAGE_WRITE ... */
-    const struct image_open *parent; /* take this one, whatever the image names; or NULL */
-    const char *snapshot;            /* inside the image, by name or id: read-only; or NULL */
+    const struct image_piece *pieces; /* and goes on in these, in order; never written; or NULL */
+    const char *format;               /* NULL: probe; "raw" must be said */
+    u32 flags;                        /* IMAGE_WRITE ... */
+    const struct image_open *parent;  /* take this one, whatever the image names; or NULL */
+    const char *snapshot;             /* inside the image, by name or id: read-only; or NULL */
 };
 int image_open(struct image **im, const struct image_open *how, struct err *e);
 int image_close(struct image *im, struct err *e); /* flushes; the image is gone in any case */

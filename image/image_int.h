@@ -18,14 +18,20 @@
 #define IMAGE_FILES_MAX 2048
 #define IMAGE_DEPTH_MAX 64
 
+struct image_more { /* a further piece of a file that was cut */
+    int fd;
+    u64 offset, at, length; /* in its host file; in the whole; how long */
+};
 struct image_file {
     int fd;
     char *path;
     u64 offset;         /* of the window in the host file */
-    _Atomic u64 length; /* grows when we write */
-    bool window;        /* part of a bigger file */
+    _Atomic u64 length; /* grows when we write; with the further pieces */
+    bool window;        /* part of a bigger file, or one of several pieces */
     dev_t dev;
     ino_t ino;
+    struct image_more *more; /* or NULL; with any, only image_file_read knows where a byte is */
+    u32 nmore;
 };
 
 /* Sees each write and each barrier of an image, in order (the power-cut test). */
@@ -103,6 +109,7 @@ struct image {
 struct image_file_spec {
     const char *path;
     u64 offset, length;
+    const struct image_piece *pieces;
     bool write, create, lock;
 };
 int image_file_add(struct image *im, const struct image_file_spec *s,

@@ -116,6 +116,44 @@ static void window_into_a_file(void)
     CHECK(image_open(&im, &how, &e) < 0);
 }
 
+/* 0 .. 99999 in pieces of all lengths, read across their borders. */
+static void pieces_are_one_file(void)
+{
+    struct image_piece p[3] = { { in_dir("p"), 300, 1, &p[1] },
+                                { in_dir("p"), 301, 60000, &p[2] },
+                                { in_dir("p"), 60301, 0, NULL } };
+    struct image_open how = { .path = in_dir("p"), .length = 300, .format = "raw", .pieces = p };
+    static u8 data[100000], b[100352];
+    struct image *im = NULL;
+    struct err e = { 0 };
+    FILE *f = fopen(in_dir("p"), "we");
+
+    for (u32 i = 0; i < sizeof(data); i++)
+        data[i] = (u8)(i * 7 + (i >> 8));
+    CHECK(f && fwrite(data, 1, sizeof(data), f) == sizeof(data));
+    if (f)
+        fclose(f);
+    CHECK_EQ(image_open(&im, &how, &e), 0);
+    CHECK_TEXT(e.text, "");
+    if (!im)
+        return;
+    CHECK_EQ(image_size(im), sizeof(b));
+    for (u32 at = 0, step = 1; at < sizeof(data); at += step, step = step * 3 % 70001) {
+        struct iovec v = { b, min_u64(step, sizeof(data) - at) };
+
+        CHECK_EQ(image_read(im, at, &v, 1, v.iov_len), 0);
+        CHECK(!memcmp(b, data + at, v.iov_len));
+    }
+    image_close(im, NULL);
+    how.flags = IMAGE_WRITE;
+    CHECK_EQ(image_open(&im, &how, &e), (u64)-EROFS);
+    how.flags = 0;
+    p[1].length = 100000;
+    CHECK_EQ(image_open(&im, &how, &e), (u64)-EBADMSG);
+    p[1].path = "/nowhere";
+    CHECK_EQ(image_open(&im, &how, &e), (u64)-ENOENT);
+}
+
 int main(void)
 {
     if (!mkdtemp(dir))
@@ -123,6 +161,7 @@ int main(void)
     CASE(raw_round_trip);
     CASE(readers_and_writers_exclude_each_other);
     CASE(unknown_is_not_raw);
+    CASE(pieces_are_one_file);
     CASE(window_into_a_file);
     unlink(in_dir("a.raw"));
     unlink(in_dir("what"));

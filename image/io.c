@@ -355,6 +355,8 @@ static void image_map_hole(struct image *im, struct extent *x, enum image_kind *
         *kind = IMAGE_ZERO;
         return;
     }
+    if (f->nmore)
+        return;
     data = lseek(f->fd, (off_t)(f->offset + x->at), SEEK_DATA);
     if (data < 0 && errno == ENXIO) {
         *kind = IMAGE_ZERO;

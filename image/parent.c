@@ -37,7 +37,7 @@ int parent_name(const struct image *base, const char *child, char **name)
 
     if (!whole)
         return -errno;
-    if (!f->window) {
+    if (!f->window || f->nmore) { /* nobody reads a name of several pieces: the first one's */
         if (parent_is_beside(whole, child)) {
             char *last = strrchr(whole, '/') + 1;
 
