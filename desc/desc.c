@@ -135,6 +135,18 @@ struct desc_snapshot *desc_add_snapshot(struct desc *d, const char *id, const ch
     return s;
 }
 
+struct desc_file *desc_add_file(struct desc *d, const char *name, const char *path)
+{
+    struct desc_file *f = arena_new(&d->arena, sizeof(*f)), **last = &d->files;
+
+    if (!f || !desc_texts(d, &f->name, name, &f->path, path))
+        return NULL;
+    while (*last)
+        last = &(*last)->next;
+    *last = f;
+    return f;
+}
+
 struct desc *desc_add_vm(struct desc *d)
 {
     struct desc *vm = arena_new(&d->arena, sizeof(*vm)), **last = &d->next;

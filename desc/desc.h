@@ -31,6 +31,12 @@ struct desc_device {
     struct desc_device *next;
 };
 
+struct desc_piece { /* where a file that was cut goes on */
+    const char *path;
+    u64 offset, length;
+    struct desc_piece *next;
+};
+
 struct desc_disk {
     const char *name; /* "disk0" */
     enum desc_media media;
@@ -46,7 +52,16 @@ struct desc_disk {
     u32 boot;              /* place in the boot order, 1 first; 0 none */
     const char *serial;    /* what the guest reads as its serial number; or NULL */
     const char *parent;    /* source is the difference to this file (a delta disk); or NULL */
+    const struct desc_disk *base; /* the parent, described likewise (in no list); or NULL */
+    struct desc_piece *pieces;    /* the file goes on in these, in order; or NULL */
     struct desc_disk *next;
+};
+
+struct desc_file {      /* a file of the package that is no drive's: firmware variables, texts */
+    const char *name;   /* as the package gives it */
+    const char *path;   /* what to open */
+    u64 offset, length; /* where in it; length 0: all of it */
+    struct desc_file *next;
 };
 
 struct desc_nic {
@@ -118,6 +133,7 @@ struct desc {
     struct desc_port *ports;
     struct desc_property *properties;
     struct desc_snapshot *snapshots;
+    struct desc_file *files;
     struct desc_extra *extras, *extras_last;
     struct desc *next; /* a further VM of the same package; or NULL */
 };
@@ -148,6 +164,7 @@ struct desc_port *desc_add_port(struct desc *d, const char *name, enum desc_port
                                 const char *to);
 struct desc_property *desc_add_property(struct desc *d, const char *key, const char *value);
 struct desc_snapshot *desc_add_snapshot(struct desc *d, const char *id, const char *name);
+struct desc_file *desc_add_file(struct desc *d, const char *name, const char *path);
 struct desc *desc_add_vm(struct desc *d); /* initialised, last of d's chain, freed with d */
 /* A text for any member, copied into the arena; NULL when out of memory. */
 const char *desc_text(struct desc *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

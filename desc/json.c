@@ -60,6 +60,28 @@ static json_t *json_devices(const struct desc *d)
     return list;
 }
 
+static json_t *json_pieces(const struct desc_disk *k)
+{
+    json_t *list = json_array();
+
+    for (const struct desc_piece *p = k->pieces; p; p = p->next)
+        json_array_append_new(list,
+                              json_pack("{so sI sI}", "path", json_of(p->path), "offset",
+                                        (json_int_t)p->offset, "length", (json_int_t)p->length));
+    return list;
+}
+
+static json_t *json_files(const struct desc *d)
+{
+    json_t *list = json_array();
+
+    for (const struct desc_file *f = d->files; f; f = f->next)
+        json_array_append_new(list, json_pack("{so so sI sI}", "name", json_of(f->name), "path",
+                                              json_of(f->path), "offset", (json_int_t)f->offset,
+                                              "length", (json_int_t)f->length));
+    return list;
+}
+
 static json_t *json_disks(const struct desc *d)
 {
     json_t *list = json_array();
@@ -67,13 +89,13 @@ static json_t *json_disks(const struct desc *d)
     for (const struct desc_disk *k = d->disks; k; k = k->next)
         json_array_append_new(
             list,
-            json_pack("{so ss so sI ss so sI sI so so so sI sI so so}", "name", json_of(k->name),
+            json_pack("{so ss so sI ss so sI sI so so so sI sI so so so}", "name", json_of(k->name),
                       "media", json_media(k->media), "controller", json_of(k->controller), "unit",
                       (json_int_t)k->unit, "mode", json_mode(k->mode), "source", json_of(k->source),
                       "offset", (json_int_t)k->offset, "length", (json_int_t)k->length, "container",
                       json_of(k->container), "path", json_of(k->path), "format", json_of(k->format),
                       "capacity", (json_int_t)k->capacity, "boot", (json_int_t)k->boot, "serial",
-                      json_of(k->serial), "parent", json_of(k->parent)));
+                      json_of(k->serial), "parent", json_of(k->parent), "pieces", json_pieces(k)));
     return list;
 }
 
@@ -191,6 +213,7 @@ static json_t *json_vm(const struct desc *d)
     json_object_set_new(j, "ports", json_ports(d));
     json_object_set_new(j, "properties", json_properties(d));
     json_object_set_new(j, "snapshots", json_snapshots(d));
+    json_object_set_new(j, "files", json_files(d));
     json_object_set_new(j, "extras", json_extras(d));
     return j;
 }
