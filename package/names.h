@@ -4,7 +4,16 @@
 #include "base/types.h"
 
 /* What other products call a device, and what we call it. */
-enum name_kind { NAME_SCSI, NAME_SATA, NAME_IDE, NAME_NVME, NAME_NIC };
+enum name_kind {
+    NAME_SCSI,
+    NAME_SATA,
+    NAME_IDE,
+    NAME_NVME,
+    NAME_NIC,
+    NAME_XEN,
+    NAME_USB,
+    NAME_FLOPPY
+};
 struct name_map {
     enum name_kind kind;
     const char *foreign, *class;

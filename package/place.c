@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const char *const place_prefix[] = {
-    [NAME_SCSI] = "scsi", [NAME_SATA] = "sata", [NAME_IDE] = "ide", [NAME_NVME] = "nvme"
+    [NAME_SCSI] = "scsi", [NAME_SATA] = "sata", [NAME_IDE] = "ide",   [NAME_NVME] = "nvme",
+    [NAME_XEN] = "xen",   [NAME_USB] = "usb",   [NAME_FLOPPY] = "fdc"
 };
 
 /* prefix0, prefix1 ...: all names of that form are made here, so counting finds the next */
@@ -73,8 +74,8 @@ struct desc_nic *place_nic(struct desc *d, struct notes *n, const char *foreign)
 
 static bool place_taken(const struct desc *d, const struct desc_device *v, u32 unit)
 {
-    if (unit == 7 && !strncmp(v->name, "scsi", 4))
-        return true; /* the controller's own */
+    if (unit == 7 && !strncmp(v->name, "scsi", 4) && strncmp(v->class, "virtio", 6))
+        return true; /* the controller's own, on a parallel bus */
     for (const struct desc_disk *k = d->disks; k; k = k->next)
         if (k->controller && k->unit == unit && !strcmp(k->controller, v->name))
             return true;

@@ -238,16 +238,29 @@ static int build_nics(struct vm *vm, struct notes *notes, struct err *e)
 
 /* ---- persona ---- */
 
-static int build_persona(struct vm *vm, struct err *e)
+static bool build_has_persona(const char *name)
+{
+    for (int i = 0; persona_catalog[i]; i++)
+        if (!strcmp(persona_catalog[i]->name, name))
+            return true;
+    return false;
+}
+
+static int build_persona(struct vm *vm, struct notes *notes, struct err *e)
 {
     const struct desc *d = vm->how.desc;
-    const char *want = strcmp(vm->how.persona, "auto") ? vm->how.persona : d->persona;
+    bool asked = strcmp(vm->how.persona, "auto");
+    const char *want = asked ? vm->how.persona : d->persona;
     const char *settings[BUILD_SETTINGS + 1] = { NULL };
     char version[16], uuid[40];
     u32 n = 0;
 
     if (!strcmp(want, "none") || !strcmp(want, "auto"))
         return 0;
+    if (!asked && !build_has_persona(want)) { /* the package's: a guest can do without */
+        note(notes, NOTE_LOST, "persona", "%s is not offered yet: the guest sees a plain PC", want);
+        return 0;
+    }
     if (d->hardware_version) {
         snprintf(version, sizeof(version), "%u", d->hardware_version);
         settings[n++] = "version";
@@ -275,7 +288,7 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
     if (!r)
         r = build_nics(vm, notes, e);
     if (!r)
-        r = build_persona(vm, e);
+        r = build_persona(vm, notes, e);
     return r;
 }
 
