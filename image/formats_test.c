@@ -2,92 +2,19 @@
 /* Images that qemu-img makes of every format it has, read by us; VMDKs written by us. */
 #include "base/bytes.h"
 #include "base/log.h"
-#include "image/image.h"
-#include "tests/check.h"
+#include "tests/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { DISK = (3 << 20) + 7 * 512 };
 static u8 model[DISK + (1 << 20)];
-static char dir[] = "/dev/shm/mimic-formats-XXXXXX";
-
-static const char *in_dir(const char *name)
-{
-    static char paths[4][256];
-    static unsigned turn;
-    char *p = paths[turn++ % 4];
-
-    snprintf(p, 256, "%s/%s", dir, name);
-    return p;
-}
-
-static u32 seed = 3;
-static u32 some(u32 below)
-{
-    seed = seed * 1664525 + 1013904223;
-    return (seed >> 8) % below;
-}
-
-static bool have_qemu(void)
-{
-    if (!system("command -v qemu-img >/dev/null 2>&1"))
-        return true;
-    check_skip("qemu-img is not there");
-    return false;
-}
-
-static int run(const char *fmt, ...)
-{
-    char command[1200], text[1000];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    snprintf(command, sizeof(command), "cd %s && (%s) >/dev/null 2>&1", dir, text);
-    return system(command);
-}
-
-static void store(const char *name, const u8 *p, size_t n)
-{
-    FILE *f = fopen(in_dir(name), "we");
-
-    CHECK(f && fwrite(p, 1, n, f) == n);
-    if (f)
-        fclose(f);
-}
-
 static void fill_model(void)
 {
     memset(model, 0, sizeof(model));
     for (size_t i = 0; i < DISK; i++)
         if (i / 70000 % 3)
             model[i] = (u8)(i / 900 ^ (i % 512 < 40 ? i : 0));
-}
-
-static struct image *open_it(const char *name, u32 flags)
-{
-    struct image_open how = { .path = in_dir(name), .flags = flags };
-    struct image *im = NULL;
-    struct err e = { 0 };
-
-    if (image_open(&im, &how, &e))
-        printf("# %s\n", e.text);
-    CHECK(im != NULL);
-    return im;
-}
-
-static bool same(struct image *im, u64 n)
-{
-    u8 *b = malloc(n);
-    struct iovec v = { b, n };
-    bool ok = !image_read(im, 0, &v, 1, n) && !memcmp(b, model, n);
-
-    free(b);
-    return ok;
 }
 
 /* A few changed bytes: refused or read, but this comes back. */
@@ -135,7 +62,7 @@ static void read_one(const char *format, const char *options, const char *expect
         return;
     CHECK_TEXT(image_format_name(im), expect);
     CHECK(image_size(im) >= DISK && image_size(im) <= sizeof(model));
-    CHECK(same(im, image_size(im)));
+    CHECK(same(im, model, image_size(im)));
     if (check_failed_now)
         printf("# %s %s\n", format, options);
     image_close(im, NULL);
@@ -189,10 +116,10 @@ static void write_vmdk(const char *options)
         if (some(15) == 0)
             CHECK_EQ(image_flush(im), 0);
     }
-    CHECK(same(im, DISK));
+    CHECK(same(im, model, DISK));
     CHECK_EQ(image_close(im, NULL), 0);
     im = open_it("x.vmdk", IMAGE_WRITE);
-    CHECK(im && same(im, DISK));
+    CHECK(im && same(im, model, DISK));
     if (im)
         image_close(im, NULL);
     store("model.raw", model, DISK);
@@ -226,7 +153,7 @@ static void vmdk_chains(void)
              0);
     memset(model + 65536, 7, 65536);
     im = open_it("x2.vmdk", 0);
-    CHECK(im && same(im, DISK));
+    CHECK(im && same(im, model, DISK));
     if (im)
         image_close(im, NULL);
     im = open_it("x1.vmdk", IMAGE_WRITE);
@@ -276,14 +203,11 @@ static void broken_grain_tables_are_named(void)
 
 int main(void)
 {
-    char command[100];
-
-    if (!mkdtemp(dir))
+    if (scratch_begin())
         return 1;
     CASE(all_that_qemu_makes);
     CASE(vmdks_are_written);
     CASE(vmdk_chains);
     CASE(broken_grain_tables_are_named);
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    return system(command) ? 1 : check_end();
+    return scratch_end();
 }

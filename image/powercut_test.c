@@ -5,38 +5,9 @@
  * too, and hold what was flushed.
  */
 #include "image/image_int.h"
-#include "tests/check.h"
+#include "tests/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
-
-static char dir[] = "/dev/shm/mimic-powercut-XXXXXX";
-
-static const char *in_dir(const char *name)
-{
-    static char paths[4][256];
-    static unsigned turn;
-    char *p = paths[turn++ % 4];
-
-    snprintf(p, 256, "%s/%s", dir, name);
-    return p;
-}
-
-static u32 seed = 1;
-static u32 some(u32 below)
-{
-    seed = seed * 1664525 + 1013904223;
-    return (seed >> 8) % below;
-}
-
-static int write_at(struct image *im, u64 off, const void *p, u64 n)
-{
-    struct iovec v[3] = { { (void *)p, n / 3 },
-                          { (u8 *)p + n / 3, n / 3 },
-                          { (u8 *)p + n / 3 * 2, n - n / 3 * 2 } };
-
-    return image_write(im, off, v, 3, n);
-}
 
 /* Everything written between two barriers may be on the disk or not, in any combination. */
 struct event {
@@ -243,26 +214,17 @@ static void qcow2(void)
 
 static void vmdk(void)
 {
-    char command[300];
-
-    if (system("command -v qemu-img >/dev/null 2>&1")) {
-        check_skip("qemu-img is not there");
+    if (!have_qemu())
         return;
-    }
-    snprintf(command, sizeof(command), "qemu-img create -q -f vmdk %s %d", in_dir("p"), SMALL);
-    unlink(in_dir("p"));
-    CHECK_EQ(system(command), 0);
+    CHECK_EQ(run("rm -f p; qemu-img create -f vmdk p %d", SMALL), 0);
     power_cut();
 }
 
 int main(void)
 {
-    if (!mkdtemp(dir))
+    if (scratch_begin())
         return 1;
     CASE(qcow2);
     CASE(vmdk);
-    unlink(in_dir("p"));
-    unlink(in_dir("cut"));
-    rmdir(dir);
-    return check_end();
+    return scratch_end();
 }

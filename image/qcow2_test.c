@@ -1,72 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "image/image_int.h"
-#include "tests/check.h"
+#include "tests/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-static char dir[] = "/dev/shm/mimic-qcow2-XXXXXX";
-
-static const char *in_dir(const char *name)
-{
-    static char paths[4][256];
-    static unsigned turn;
-    char *p = paths[turn++ % 4];
-
-    snprintf(p, 256, "%s/%s", dir, name);
-    return p;
-}
-
-static u32 seed = 1;
-static u32 some(u32 below)
-{
-    seed = seed * 1664525 + 1013904223;
-    return (seed >> 8) % below;
-}
-
-static bool have_qemu(void)
-{
-    if (!system("command -v qemu-img >/dev/null 2>&1"))
-        return true;
-    check_skip("qemu-img is not there");
-    return false;
-}
-
-/* Runs a command with the directory's files; 0 when it succeeds. */
-static int run(const char *fmt, ...)
-{
-    char command[1200], text[1000];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    snprintf(command, sizeof(command), "cd %s && %s >/dev/null 2>&1", dir, text);
-    return system(command);
-}
-
-static void say(void *arg, const char *text)
-{
-    printf("# %s\n", text);
-}
-
-static struct image *open_it(const char *name, u32 flags)
-{
-    struct image_open how = { .path = in_dir(name), .flags = flags };
-    struct image *im = NULL;
-    struct err e = { 0 };
-
-    if (image_open(&im, &how, &e))
-        printf("# %s\n", e.text);
-    CHECK(im != NULL);
-    return im;
-}
 
 static void make(const char *name, u64 size, u32 cluster, const char *parent)
 {
@@ -84,61 +25,8 @@ static void make(const char *name, u64 size, u32 cluster, const char *parent)
     CHECK_EQ(e.code, 0);
 }
 
-static void store(const char *name, const u8 *p, size_t n)
-{
-    FILE *f = fopen(in_dir(name), "we");
-
-    CHECK(f && fwrite(p, 1, n, f) == n);
-    if (f)
-        fclose(f);
-}
-
-static int write_at(struct image *im, u64 off, const void *p, u64 n)
-{
-    struct iovec v[3] = { { (void *)p, n / 3 },
-                          { (u8 *)p + n / 3, n / 3 },
-                          { (u8 *)p + n / 3 * 2, n - n / 3 * 2 } };
-
-    return image_write(im, off, v, 3, n);
-}
-
-static bool same(struct image *im, const u8 *model, u64 n)
-{
-    u8 *b = malloc(n);
-    struct iovec v = { b, n };
-    bool ok = !image_read(im, 0, &v, 1, n) && !memcmp(b, model, n);
-
-    free(b);
-    return ok;
-}
-
 enum { DISK = 6 << 20 };
 static u8 model[DISK];
-
-/* Writes of all sizes and places, trims, flushes; the model says what must be there. */
-static void storm(struct image *im, unsigned n, u64 size)
-{
-    static u8 b[300000];
-
-    for (unsigned i = 0; i < n; i++) {
-        u64 off = some((u32)(size / 512)) * 512ull;
-        u64 len = min_u64((some(10) ? some(40) : some(580)) * 512ull + 512, size - off);
-
-        memset(b, (int)some(255) + 1, len);
-        if (some(12) == 0) {
-            struct iovec v = { b, len };
-
-            CHECK_EQ(image_trim(im, off, len), 0);
-            CHECK_EQ(image_read(im, off, &v, 1, len), 0);
-            memcpy(model + off, b, len);
-        } else {
-            CHECK_EQ(write_at(im, off, b, len), 0);
-            memcpy(model + off, b, len);
-        }
-        if (some(20) == 0)
-            CHECK_EQ(image_flush(im), 0);
-    }
-}
 
 static void clusters_of(u32 cluster, bool overlay)
 {
@@ -154,13 +42,13 @@ static void clusters_of(u32 cluster, bool overlay)
         return;
     CHECK_EQ(image_size(im), size);
     CHECK(same(im, model, size));
-    storm(im, 250, size);
+    storm(im, model, 250, size);
     CHECK(same(im, model, size));
     CHECK_EQ(image_check(im, say, NULL, NULL), 0);
     CHECK_EQ(image_close(im, NULL), 0);
     im = open_it("a.qcow2", IMAGE_WRITE);
     CHECK(same(im, model, size));
-    storm(im, 100, size);
+    storm(im, model, 100, size);
     CHECK_EQ(image_close(im, NULL), 0);
     im = open_it("a.qcow2", 0);
     CHECK(same(im, model, size));
@@ -201,7 +89,7 @@ static void disks_of_qemu(const char *options, const char *after)
     if (!im)
         return;
     CHECK(same(im, model, DISK));
-    storm(im, 200, DISK);
+    storm(im, model, 200, DISK);
     CHECK(same(im, model, DISK));
     CHECK_EQ(image_check(im, say, NULL, NULL), 0);
     CHECK_EQ(image_close(im, NULL), 0);
@@ -439,7 +327,7 @@ static void parent_inside_a_file(void)
     CHECK_EQ(image_open(&im, &again, &e), 0);
     CHECK_EQ(image_size(im), 1 << 20);
     CHECK(same(im, model, 1 << 20));
-    storm(im, 50, 1 << 20);
+    storm(im, model, 50, 1 << 20);
     CHECK_EQ(image_close(im, NULL), 0);
     again.parent = NULL;
     CHECK_EQ(image_open(&im, &again, &e), (u64)-EPERM);
@@ -456,9 +344,7 @@ static void parent_inside_a_file(void)
 
 int main(void)
 {
-    char command[100];
-
-    if (!mkdtemp(dir))
+    if (scratch_begin())
         return 1;
     CASE(new_disks);
     CASE(overlays);
@@ -469,6 +355,5 @@ int main(void)
     CASE(damage_is_refused);
     CASE(chains_end);
     CASE(parent_inside_a_file);
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    return system(command) ? 1 : check_end();
+    return scratch_end();
 }
