@@ -50,27 +50,37 @@ const struct command command_list = {
     .run = list_parts,
 };
 
+static const struct command *manual_find(const struct opt_list *what)
+{
+    for (u32 i = 0; what->n && commands[i]; i++)
+        if (!strcmp(commands[i]->name, what->v[0]))
+            return what->n == 1   ? commands[i]
+                   : what->n == 2 ? opt_sub(commands[i], what->v[1])
+                                  : NULL;
+    return NULL;
+}
+
 static int manual_show(int argc, char **argv)
 {
+    const struct command *c;
     struct opt_list what = { 0 };
     struct err e = { 0 };
     int r = opt_parse(&command_manual, argc, argv, NULL, &what, &e);
 
     if (r > 0)
         return EXIT_DONE;
-    for (u32 i = 0; !r && what.n == 1 && commands[i]; i++) {
-        if (!strcmp(commands[i]->name, what.v[0])) {
-            opt_manual(commands[i], stdout);
-            return EXIT_DONE;
-        }
+    c = r ? NULL : manual_find(&what);
+    if (!c) {
+        fprintf(stderr, "mimic manual: %s\n", r ? e.text : "expected the name of a command");
+        return EXIT_USE;
     }
-    fprintf(stderr, "mimic manual: expected the name of one command\n");
-    return EXIT_USE;
+    opt_manual(c, stdout);
+    return EXIT_DONE;
 }
 
 const struct command command_manual = {
     .name = "manual",
-    .args = "COMMAND",
+    .args = "COMMAND [SUBCOMMAND]",
     .about = "Print the manual page of a command",
     .text = "The page is for man: mimic manual run | man -l -",
     .run = manual_show,

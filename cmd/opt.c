@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Option tables: parsing, help, manual pages, completion. */
+/* Option tables: parsing, and the commands of a group. */
 #include "cmd/opt.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -37,6 +37,35 @@ static int opt_number(const char *text, u64 unit, u64 *val)
     return *end || !mul_ok(val, *val, unit) ? -EINVAL : 0;
 }
 
+/* 1.5T: the part behind the point is exact where it fits in bytes. */
+int opt_size(const char *text, u64 *bytes)
+{
+    static const char letters[] = "KMGTPE";
+    u64 unit = 1, whole = 0, part = 0, scale = 1;
+    const char *p = text, *l;
+
+    for (; *p >= '0' && *p <= '9'; p++)
+        if (!mul_ok(&whole, whole, 10) || !add_ok(&whole, whole, (u64)(*p - '0')))
+            return -EINVAL;
+    if (p == text)
+        return -EINVAL;
+    if (*p == '.')
+        for (p++; *p >= '0' && *p <= '9' && scale < 1000000; p++, scale *= 10)
+            part = part * 10 + (u64)(*p - '0');
+    if (*p && (l = strchr(letters, *p & ~0x20)) && *l) {
+        unit = (u64)1024 << (10 * (l - letters));
+        p++;
+        if (*p == 'i' && p[1] == 'B')
+            p += 2;
+        else if (*p == 'B')
+            p++;
+    }
+    if (*p || (scale > 1 && unit == 1) || !mul_ok(bytes, whole, unit))
+        return -EINVAL;
+    part = (u64)((unsigned __int128)unit * part / scale);
+    return add_ok(bytes, *bytes, part) ? 0 : -EINVAL;
+}
+
 static bool opt_is_choice(const char *choices, const char *val)
 {
     size_t n = strlen(val);
@@ -68,6 +97,11 @@ static int opt_take(const struct command *c, const struct opt *o, const char *va
             return err_set(e, -EINVAL, "--%s %s: expected a number%s", o->name, val,
                            o->kind == OPT_MIB ? " of MiB, or one with K, M, G or T" : "");
         return 0;
+    case OPT_SIZE:
+        if (opt_size(val, at))
+            return err_set(e, -EINVAL, "--%s %s: expected a size, such as 512, 64K, 10G or 1.5T",
+                           o->name, val);
+        return 0;
     case OPT_LIST:
         if (l->n == OPT_LIST_MAX)
             return err_set(e, -EINVAL, "--%s: at most %d times", o->name, OPT_LIST_MAX);
@@ -77,13 +111,21 @@ static int opt_take(const struct command *c, const struct opt *o, const char *va
     return err_set(e, -EINVAL, "%s: --%s has no kind", c->name, o->name);
 }
 
+static const struct opt *opt_letter(const struct command *c, const char *a)
+{
+    for (u32 i = 0; a[1] && !a[2] && i < c->nopts; i++)
+        if (c->opts[i].letter == a[1])
+            return &c->opts[i];
+    return NULL;
+}
+
 int opt_parse(const struct command *c, int argc, char **argv, void *to, struct opt_list *operands,
               struct err *e)
 {
     bool ended = false;
 
     for (int i = 1; i < argc; i++) {
-        const char *a = argv[i], *eq = strchr(a, '=');
+        const char *a = argv[i], *eq = a[0] == '-' && a[1] == '-' ? strchr(a, '=') : NULL;
         const struct opt *o;
         const char *val = NULL;
 
@@ -101,7 +143,8 @@ int opt_parse(const struct command *c, int argc, char **argv, void *to, struct o
             opt_help(c, stdout);
             return 1;
         }
-        o = a[1] == '-' ? opt_find(c, a + 2, eq ? (size_t)(eq - a - 2) : strlen(a + 2)) : NULL;
+        o = a[1] == '-' ? opt_find(c, a + 2, eq ? (size_t)(eq - a - 2) : strlen(a + 2))
+                        : opt_letter(c, a);
         if (!o)
             return err_set(e, -EINVAL, "mimic %s has no option %s; see mimic %s --help", c->name, a,
                            c->name);
@@ -118,106 +161,30 @@ int opt_parse(const struct command *c, int argc, char **argv, void *to, struct o
     return 0;
 }
 
-void opt_help(const struct command *c, FILE *f)
+const struct command *opt_sub(const struct command *c, const char *word)
 {
-    fprintf(f, "usage: mimic %s [options] %s\n\n%s.\n", c->name, c->args, c->about);
-    if (c->text)
-        fprintf(f, "\n%s\n", c->text);
-    if (c->nopts)
-        fprintf(f, "\noptions:\n");
-    for (u32 i = 0; i < c->nopts; i++) {
-        const struct opt *o = &c->opts[i];
-        char left[64];
-
-        snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-        fprintf(f, "  %-24s %s", left, o->help);
-        if (o->choices)
-            fprintf(f, " (%s)", o->choices);
-        fputc('\n', f);
-    }
-    fprintf(f, "  %-24s %s\n", "--help", "this text");
-    if (c->examples)
-        fprintf(f, "\nexamples:\n%s", c->examples);
+    for (u32 i = 0; c->subs && c->subs[i]; i++)
+        if (!strcmp(strchr(c->subs[i]->name, ' ') + 1, word))
+            return c->subs[i];
+    return NULL;
 }
 
-/* Text for troff: no line may start with a dot, no backslash may act. */
-static void opt_troff(FILE *f, const char *s)
+int opt_run_sub(const struct command *c, int argc, char **argv)
 {
-    bool start = true;
+    const struct command *sub = argc > 1 ? opt_sub(c, argv[1]) : NULL;
 
-    for (; *s; s++) {
-        if (start && (*s == '.' || *s == '\''))
-            fputs("\\&", f);
-        if (*s == '\\')
-            fputs("\\e", f);
-        else if (*s == '-')
-            fputs("\\-", f);
-        else
-            fputc(*s, f);
-        start = *s == '\n';
+    if (sub)
+        return sub->run(argc - 1, argv + 1);
+    if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+        opt_help(c, stdout);
+        return EXIT_DONE;
     }
-}
-
-void opt_manual(const struct command *c, FILE *f)
-{
-    fprintf(f, ".TH MIMIC-%s 1 \"\" Mimic\n.SH NAME\nmimic-%s \\- ", c->name, c->name);
-    opt_troff(f, c->about);
-    fprintf(f, "\n.SH SYNOPSIS\n.B mimic %s\n[options] %s\n.SH DESCRIPTION\n", c->name, c->args);
-    opt_troff(f, c->about);
-    fputs(".\n", f);
-    if (c->text) {
-        fputs(".PP\n", f);
-        opt_troff(f, c->text);
-        fputc('\n', f);
-    }
-    fputs(".SH OPTIONS\n", f);
-    for (u32 i = 0; i < c->nopts; i++) {
-        const struct opt *o = &c->opts[i];
-
-        fprintf(f, ".TP\n.BI \\-\\-%s", o->name);
-        fprintf(f, "%s%s\n", o->arg ? " \" \" " : "", o->arg ? o->arg : "");
-        opt_troff(f, o->help);
-        if (o->choices)
-            fprintf(f, " (%s)", o->choices);
-        fputc('\n', f);
-    }
-    fputs(".TP\n.B \\-\\-help\nShow this text.\n", f);
-    fputs(
-        ".SH EXIT STATUS\n0 done; 64 wrong command line; 65 a package or image is damaged or not\n"
-        "supported; 66 a file is not there; 70 the guest crashed; 71 the host lacks something;\n"
-        "75 stopped without a clean power off.\n",
-        f);
-    if (c->examples) {
-        fputs(".SH EXAMPLES\n.nf\n", f);
-        opt_troff(f, c->examples);
-        fputs(".fi\n", f);
-    }
-}
-
-void opt_completion_bash(FILE *f)
-{
-    fputs("_mimic() {\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-          "    if [ \"$COMP_CWORD\" = 1 ]; then\n        COMPREPLY=($(compgen -W \"",
-          f);
-    for (u32 i = 0; commands[i]; i++)
-        fprintf(f, "%s ", commands[i]->name);
-    fputs("\" -- \"$cur\"))\n        return\n    fi\n    case \"${COMP_WORDS[1]} $prev\" in\n", f);
-    for (u32 i = 0; commands[i]; i++)
-        for (u32 k = 0; k < commands[i]->nopts; k++)
-            if (commands[i]->opts[k].choices)
-                fprintf(
-                    f, "    \"%s --%s\") COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n",
-                    commands[i]->name, commands[i]->opts[k].name, commands[i]->opts[k].choices);
-    fputs("    esac\n    case \"$cur\" in\n    -*) case \"${COMP_WORDS[1]}\" in\n", f);
-    for (u32 i = 0; commands[i]; i++) {
-        fprintf(f, "        %s) COMPREPLY=($(compgen -W \"--help", commands[i]->name);
-        for (u32 k = 0; k < commands[i]->nopts; k++)
-            fprintf(f, " --%s", commands[i]->opts[k].name);
-        fputs("\" -- \"$cur\")) ;;\n", f);
-    }
-    fputs("        esac ;;\n    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    esac\n}\n"
-          "complete -o filenames -F _mimic mimic\n",
-          f);
+    if (argc > 1)
+        fprintf(stderr, "mimic %s: there is no \"%s\"; mimic %s --help lists what there is\n",
+                c->name, argv[1], c->name);
+    else
+        opt_help(c, stderr);
+    return EXIT_USE;
 }
 
 int exit_code(int err)
@@ -232,7 +199,16 @@ int exit_code(int err)
     case -EOPNOTSUPP:
     case -ELOOP:
     case -EPROTO:
+    case -EMEDIUMTYPE:
+    case -ESTALE:
+    case -EXDEV:
+    case -EFBIG:
+    case -EROFS:
         return EXIT_DATA;
+    case -EEXIST:
+        return EXIT_EXISTS;
+    case -ECANCELED:
+        return EXIT_INTERRUPTED;
     default:
         return EXIT_SYSTEM;
     }
