@@ -13,6 +13,6 @@ struct progress {
     bool on, shown;
 };
 void progress_start(struct progress *p, const char *what);
-void progress_show(struct progress *p, u64 done, u64 total); /* bytes */
+void progress_show(struct progress *p, u64 done, u64 total); /* bytes; total 0: not known */
 void progress_end(struct progress *p);                       /* wipes the line */
 #endif
