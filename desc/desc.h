@@ -120,12 +120,14 @@ struct desc {
     u64 memory; /* bytes */
     enum desc_firmware firmware;
     bool secure_boot, tpm;
-    const char *nvram;   /* the file of EFI variables, as the package names it; or NULL */
-    const char *machine; /* "i440fx", "q35", "pv" ...; or NULL */
-    const char *clock;   /* "utc", "localtime"; or NULL */
-    const char *display; /* the graphics adapter's foreign name; or NULL */
-    u64 video_memory;    /* bytes; 0 unknown */
-    const char *sound;   /* the sound adapter's foreign name; or NULL */
+    const char *nvram;      /* the file of EFI variables, as the package names it; or NULL */
+    const char *nvram_path; /* what to open for it: the file, or the archive; or NULL */
+    u64 nvram_offset, nvram_length;       /* where in it; length 0: all of the file */
+    const char *machine;                  /* "i440fx", "q35", "pv" ...; or NULL */
+    const char *clock;                    /* "utc", "localtime"; or NULL */
+    const char *display;                  /* the graphics adapter's foreign name; or NULL */
+    u64 video_memory;                     /* bytes; 0 unknown */
+    const char *sound;                    /* the sound adapter's foreign name; or NULL */
     const char *kernel, *initrd, *append; /* direct boot (Xen PV, libvirt); or NULL */
     struct desc_device *devices;
     struct desc_disk *disks;

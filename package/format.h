@@ -14,7 +14,9 @@ struct source; /* package/source.h: a file, a directory, a tar read in place */
 struct sink;
 
 struct package_format {
-    const char *name, *suffix;
+    const char *name, *suffix; /* ".vmx": of the descriptor */
+    const char *archive;       /* ".ova": of its form as one tar file; or NULL */
+    bool digests;              /* its writer asks for the digest of each file */
     const char *about;
     int (*probe)(struct source *s); /* 0 ... 100 */
     int (*read)(struct desc *d, struct source *s, struct notes *n, struct err *e);
@@ -24,9 +26,17 @@ extern const struct package_format *const package_catalog[]; /* generated; ends 
 
 struct package_options {
     bool verify; /* check the manifest's digests */
+    bool strict; /* what would be lost is an error */
     /* progress of long work: done and total bytes; may be NULL */
     void (*progress)(void *arg, const char *what, u64 done, u64 total);
     void *arg;
+    /* writing */
+    const char *format;      /* a package_format's name; NULL: by the target's suffix */
+    const char *vm;          /* only this one of several; NULL: all */
+    const char *disk_format; /* "vmdk:streamOptimized": instead of the writer's own; or NULL */
+    const char *digest;      /* "sha1", "sha256", "sha512", "none"; NULL: sha256 */
+    const char *key, *cert;  /* PEM files to sign with; or NULL */
+    bool no_disks;           /* the description only: disks stay where they are */
 };
 /*
  * Open whatever `path` is (OVA, OVF, ...; no package at all: -ENOENT, and only then), verify its
@@ -34,4 +44,19 @@ struct package_options {
  */
 int package_open(const char *path, const struct package_options *o, struct desc *d, struct notes *n,
                  struct err *e);
+/* By its name, or by the suffix of a target's path; only those that write; or NULL. */
+const struct package_format *package_writer(const char *path, const char *format);
+/*
+ * Write d, with its disks, as a package.  The target appears whole or not at all, and never in
+ * place of another.  path "-": down standard output, archives and descriptions without disks.
+ */
+int package_write(const char *path, const struct package_options *o, const struct desc *d,
+                  struct notes *n, struct err *e);
+/* A package into another; n tells of the reading and of the writing. */
+int package_convert(const char *from, const char *to, const struct package_options *o,
+                    struct notes *n, struct err *e);
+
+struct image;
+/* The image behind a disk of a description; flags as of image_open. */
+int package_disk(const struct desc_disk *k, u32 flags, struct image **im, struct err *e);
 #endif
