@@ -417,7 +417,7 @@ int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const 
     for (u32 i = 0; i <= t->n; i++)
         b->at[i] = (u16)(t->pc[i] - pc);
     for (u32 i = 0; i < t->n; i++)
-        b->op[i] = t->in[i].op;
+        b->op[i] = t->in[i].op | (t->in[i].osize == 8 ? OP_WIDE : 0);
     build_liveness(t);
     build_code(t);
     *out = b;

@@ -8,7 +8,7 @@
 #include <errno.h>
 
 /* Arithmetic flags between the block's form (OF, LAHF) and RFLAGS. */
-static void flags_pack(struct vcpu *v)
+void flags_pack(struct vcpu *v)
 {
     u64 f = v->c.s.rflags & ~(u64)FLAGS_ARITH;
 
@@ -19,7 +19,7 @@ static void flags_set(struct vcpu *v, u64 f)
 {
     v->flags = (u16)((f & (FLAGS_ARITH & 0xff)) << 8 | (f & FLAG_OF ? 1 : 0));
 }
-static void flags_unpack(struct vcpu *v)
+void flags_unpack(struct vcpu *v)
 {
     flags_set(v, v->c.s.rflags);
 }
@@ -127,7 +127,7 @@ static enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
     enum x86_stepped r;
 
     flags_pack(v);
-    v->count_step[op]++;
+    v->count_step[op & OP_NAME]++;
     r = x86_step(&v->c);
     flags_unpack(v);
     return r;
@@ -136,8 +136,10 @@ static enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
 /* Control words may change without a mode hook. */
 static void vcpu_vector_mode(struct vcpu *v)
 {
-    if (v->mode_known && ((v->mode ^ mode_vector(&v->c.s)) & MODE_UNMASKED))
+    if (v->mode_known && ((v->mode ^ mode_vector(&v->c.s)) & MODE_UNMASKED)) {
         v->mode_known = false;
+        v->memo_known = 0;
+    }
 }
 
 static const u8 *vcpu_leave(struct vcpu *v, enum stop why)
@@ -231,6 +233,7 @@ void vcpu_loaded(struct vcpu *v)
         __builtin_memcpy(v->c.s.xsave + 512 + 8 * i, &header[i], 8);
     v->vectors = false;
     v->mode_known = false;
+    v->memo_known = 0;
     flags_unpack(v);
 }
 
@@ -327,6 +330,23 @@ static void vcpu_check_before(struct vcpu *v, const struct block *b)
     check_before(v, b);
 }
 
+/* Where code for s.rip is by the jump cache; NULL: not there. */
+static const u8 *vcpu_cached(struct vcpu *v, u32 mode)
+{
+    u32 slot = mode_slot(mode);
+    const struct jump *j = &v->jumps[jump_first(slot) + (v->c.s.rip & jump_mask(slot))];
+    const u8 *host;
+
+    if (slot == 3 || v->slot_mode[slot] != mode)
+        return NULL;
+    host = __atomic_load_n(&j->host, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&j->pc, __ATOMIC_ACQUIRE) != v->c.s.rip)
+        return NULL;
+    if (mode & MODE_MOVES)
+        v->page = v->c.s.rip & -(u64)PAGE;
+    return host;
+}
+
 /* From s.rip, wherever that is. */
 static const u8 *vcpu_next(struct vcpu *v)
 {
@@ -340,8 +360,16 @@ static const u8 *vcpu_next(struct vcpu *v)
         if (!vcpu_events(v))
             return vcpu_leave(v, v->stop);
         mode = vcpu_mode(v);
-        if (!(mode & MODE_NEVER) && !v->c.s.shadow && !v->c.s.shadow_ss)
+        if (!(mode & MODE_NEVER) && !v->c.s.shadow && !v->c.s.shadow_ss) {
+            const u8 *host = v->check ? NULL : vcpu_cached(v, mode);
+
+            if (host) {
+                v->c.s.rflags &= ~(u64)FLAG_RF;
+                v->flushed = false;
+                return host;
+            }
             b = vcpu_block(v, mode, &global);
+        }
         if (!b) {
             if (vcpu_interpret(v, 0) == STEP_SHUTDOWN)
                 return vcpu_leave(v, STOP_SHUTDOWN);
@@ -365,6 +393,8 @@ static const u8 *vcpu_step(struct vcpu *v, struct block *b, u32 i)
     u64 next = block_rip(v, b, b->pc + b->at[i + 1]);
 
     v->flushed = false;
+    if (!v->check && fast_step(v, b, i))
+        return vcpu_next(v);
     if (vcpu_interpret(v, b->op[i]) == STEP_SHUTDOWN)
         return vcpu_leave(v, STOP_SHUTDOWN);
     vcpu_vector_mode(v);

@@ -51,7 +51,10 @@ static void engine_hook_vectors(struct x86_cpu *c)
 }
 static void engine_hook_mode(struct x86_cpu *c)
 {
-    ((struct vcpu *)c)->mode_known = false;
+    struct vcpu *v = (struct vcpu *)c;
+
+    v->mode_known = false;
+    v->memo_known = 0;
 }
 
 static void engine_translate_close(void *engine)

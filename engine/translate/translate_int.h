@@ -96,6 +96,8 @@ struct vcpu {
     /* the rest */
     u32 mode; /* of the state, when mode_known */
     bool mode_known, flushed;
+    u8 memo_known; /* of memo: bits */
+    u32 memo[4];   /* mode in 64-bit code: at CPL 0 and 3, each with AC clear and set */
     u8 check_phase; /* enum check_phase */
     u32 slot_mode[JUMP_SLOTS];
     u64 slot_base[JUMP_SLOTS];
@@ -136,7 +138,7 @@ struct block {
     const u8 *entry_host; /* with flags in the host */
     const u8 *end;
     u32 *host;      /* per instruction: offset in the code cache, 0 when none */
-    u16 *op;        /* per instruction: its mnemonic */
+    u16 *op;        /* per instruction: its mnemonic, OP_WIDE with an operand size of 8 */
     u16 *at;        /* per instruction, and the end: offset of its bytes */
     u32 *undefined; /* lock-step only: flags undefined behind each; NULL: not compared */
     u64 host_flags; /* bit n: a native fault of instruction n has its flags in the host */
@@ -144,6 +146,8 @@ struct block {
     struct block *hash_next, *page_next, *page2_next;
     struct block_exit *exits, *incoming;
 };
+
+enum { OP_WIDE = 1 << 15, OP_NAME = OP_WIDE - 1 };
 
 struct code_page {
     struct code_page *next;
@@ -267,6 +271,9 @@ int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const 
 
 /* run.c */
 u32 vcpu_mode(struct vcpu *v);
+/* Arithmetic flags from the block's form into RFLAGS, and back. */
+void flags_pack(struct vcpu *v);
+void flags_unpack(struct vcpu *v);
 const u8 *vcpu_main(struct vcpu *v); /* called by the fixed code; where to go on; NULL: leave */
 void vcpu_step_in(struct vcpu *v);
 void vcpu_step_out(struct vcpu *v);
@@ -275,8 +282,8 @@ void vcpu_loaded(struct vcpu *v);
 /* io.c */
 void vcpu_io(struct vcpu *v, const struct cpu_io *real);
 
-/* string.c */
-bool string_run(struct vcpu *v, const struct x86_insn *in);
+/* fast.c: instruction i of b, RIP at it, done in the common case: true; else nothing happened */
+bool fast_step(struct vcpu *v, const struct block *b, u32 i);
 
 /* check.c; vector state spilled, flags packed */
 enum check_phase { CHECK_NONE, CHECK_TRIAL, CHECK_RUN };
