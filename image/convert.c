@@ -141,8 +141,11 @@ static int convert_into(struct convert *c, const char *part, struct err *e)
         .size = c->from->size,
         .cluster = c->how->cluster,
         .options = c->how->options,
+        .key = c->how->key,
     };
-    struct image_open open = { .path = part, .format = c->how->format, .flags = IMAGE_WRITE };
+    struct image_open open = {
+        .path = part, .format = c->how->format, .flags = IMAGE_WRITE, .key = c->how->key
+    };
     int r = image_create(&make, e);
 
     if (r)

@@ -150,6 +150,64 @@ static int image_file_pieces(struct image *im, u32 file, const struct image_piec
     return r;
 }
 
+static void image_file_close(struct image_file *f)
+{
+    for (u32 k = 0; k < f->nmore; k++)
+        close(f->more[k].fd);
+    free(f->more);
+    f->more = NULL;
+    f->nmore = 0;
+    close(f->fd);
+}
+
+static const char *const packed_ends[] = { ".gz", ".xz", ".zst", ".bz2" };
+
+static bool image_file_named_packed(const char *path)
+{
+    size_t n = strlen(path);
+
+    for (size_t i = 0; i < LEN(packed_ends); i++)
+        if (n > strlen(packed_ends[i]) &&
+            !strcasecmp(path + n - strlen(packed_ends[i]), packed_ends[i]))
+            return true;
+    return false;
+}
+
+/*
+ * What is compressed is read from a copy.  A guest may have made its disk look compressed: so
+ * only where a format is looked for, or where the file's name says so too.
+ */
+static int image_file_unwrap(struct image *im, const struct image_file_spec *s, struct err *e)
+{
+    struct image_file *f = &im->files[im->nfiles - 1];
+    u64 length = image_file_length(im, im->nfiles - 1);
+    u8 head[32];
+    size_t n = min_u64(length, sizeof(head));
+    int fd, r;
+
+    if (s->create || !(s->unwrap || image_file_named_packed(s->path)) ||
+        image_file_read(im, im->nfiles - 1, 0, head, n) || !unwrap_is_packed(head, n))
+        return 0;
+    if (s->write)
+        return err_set(e, -EROFS, "%s: is compressed, and so can only be read", s->path);
+    length = 0;
+    fd = unwrap_target(e);
+    r = fd < 0 ? fd : unwrap(fd, im, im->nfiles - 1, &length, e);
+    if (r) {
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    image_file_close(f);
+    f->fd = fd;
+    f->at = f->offset;
+    f->packed = f->window ? atomic_load(&f->length) : 0;
+    f->offset = 0;
+    f->window = f->unpacked = true;
+    atomic_store(&f->length, length);
+    return 0;
+}
+
 int image_file_add(struct image *im, const struct image_file_spec *s, struct err *e)
 {
     int fd, r, more, how = O_CLOEXEC | O_NOCTTY;
@@ -166,6 +224,8 @@ int image_file_add(struct image *im, const struct image_file_spec *s, struct err
         return r;
     }
     more = image_file_pieces(im, (u32)r, s->pieces, e);
+    if (!more)
+        more = image_file_unwrap(im, s, e);
     return more ? more : r;
 }
 
@@ -205,6 +265,34 @@ static bool image_file_is_foreign(const char *name)
     return false;
 }
 
+/* The file, or the same file compressed. */
+static int image_file_beside(const struct image *im, const char *dir, const char *shown,
+                             const char *name, char **path)
+{
+    bool checked = !(im->flags & IMAGE_UNSAFE_PATHS);
+    int first = 0;
+
+    for (size_t i = 0; i <= LEN(packed_ends); i++) {
+        char *whole, *last;
+        int r;
+
+        if (asprintf(&whole, "%s/%s%s", shown, name, i ? packed_ends[i - 1] : "") < 0)
+            return -ENOMEM;
+        last = whole + strlen(shown) + 1;
+        r = checked ? image_file_beneath(dir, last) : access(whole, F_OK) ? -ENOENT : 0;
+        if (!r) {
+            *path = whole;
+            return 0;
+        }
+        free(whole);
+        if (!i)
+            first = r;
+        if (r != -ENOENT)
+            break;
+    }
+    return first;
+}
+
 int image_file_find(const struct image *im, const char *name, char **path, struct err *e)
 {
     const char *self = im->files[0].path, *slash = strrchr(self, '/'), *last = name;
@@ -226,12 +314,10 @@ int image_file_find(const struct image *im, const char *name, char **path, struc
     dir = slash ? strndup(self, slash == self ? 1 : (size_t)(slash - self)) : strdup(".");
     if (!dir)
         return err_set(e, -ENOMEM, "no memory");
-    r = im->flags & IMAGE_UNSAFE_PATHS ? 0 : image_file_beneath(dir, last);
+    r = image_file_beside(im, dir, slash ? dir : ".", last, path);
     if (r)
         err_set(e, r, "%s: names \"%.100s\": %s", self, name,
                 r == -EXDEV ? "leads out of its directory" : strerror(-r));
-    else if (asprintf(path, "%s/%s", slash ? dir : ".", last) < 0)
-        r = err_set(e, -ENOMEM, "no memory");
     free(dir);
     return r;
 }
@@ -239,10 +325,7 @@ int image_file_find(const struct image *im, const char *name, char **path, struc
 void image_file_drop_all(struct image *im)
 {
     for (u32 i = 0; i < im->nfiles; i++) {
-        for (u32 k = 0; k < im->files[i].nmore; k++)
-            close(im->files[i].more[k].fd);
-        free(im->files[i].more);
-        close(im->files[i].fd);
+        image_file_close(&im->files[i]);
         free(im->files[i].path);
     }
     free(im->files);

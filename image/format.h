@@ -8,20 +8,22 @@
  * A format driver says where the guest's bytes are.  It does not move them:
  * the image core does all data I/O, caching, backing chains and zero fill.
  */
-enum extent_kind { EXT_DATA, EXT_ZERO, EXT_PARENT, EXT_PACKED };
+enum extent_kind { EXT_DATA, EXT_ZERO, EXT_PARENT, EXT_PACKED, EXT_SEALED };
 
 struct extent {
     u64 len; /* how far this answer reaches */
     enum extent_kind kind;
-    bool shared;  /* EXT_DATA that somebody else uses too: never written in place */
+    bool shared;  /* EXT_DATA, EXT_SEALED that others use too: never written in place */
     u32 file;     /* which file of a split image */
     u64 at;       /* where in it */
     u32 packed;   /* EXT_PACKED: bytes on disk, at most */
     u32 unpacked; /* EXT_PACKED: bytes of the whole unit */
     u64 base;     /* EXT_PACKED: where the unit begins in the disk */
+    u64 seal;     /* EXT_SEALED, data that is encrypted: the place that its cipher is told */
 };
 
-struct image; /* image/image_int.h: size, files, parent, private part */
+struct image_key; /* image/image.h */
+struct image;     /* image/image_int.h: size, files, parent, private part */
 struct image_format;
 struct image_plan; /* metadata writes with their order; the core makes them safe */
 struct probe {
@@ -39,11 +41,12 @@ struct image_option {
 };
 struct image_make {
     u64 size;
-    u32 block;                 /* cluster, grain or block; 0: the format's own */
-    const char *parent;        /* the name to keep, or NULL */
-    const char *parent_format; /* or NULL */
-    const struct image *base;  /* the parent itself, or NULL */
-    const char *options;       /* "variant=fixed,..."; checked against the format's table */
+    u32 block;                   /* cluster, grain or block; 0: the format's own */
+    const char *parent;          /* the name to keep, or NULL */
+    const char *parent_format;   /* or NULL */
+    const struct image *base;    /* the parent itself, or NULL */
+    const char *options;         /* "variant=fixed,..."; checked against the format's table */
+    const struct image_key *key; /* for one that is encrypted; or NULL */
 };
 /* The value that was asked for, else the default, else ""; in room, of n bytes. */
 const char *image_option(const struct image_format *f, const struct image_make *how,
@@ -89,6 +92,7 @@ void fact_say(const struct image_teller *to, enum image_fact what, const char *f
 struct image_format {
     const char *name, *suffix, *about;
     u32 can;
+    bool parts;                          /* a file may have several disks: image_open's `part` */
     const struct image_option *options;  /* ends with a NULL name; or NULL.  "variant" is first */
     int (*probe)(const struct probe *p); /* 0 no ... 100 certain */
     int (*open)(struct image *im, struct err *e);
@@ -109,6 +113,11 @@ struct image_format {
     int (*release)(struct image *im, u64 at, u64 len);
     /* Any thread: n bytes of the file at x->at, x->unpacked bytes out. */
     int (*unpack)(struct image *im, const struct extent *x, const u8 *in, size_t n, u8 *out);
+    /*
+     * Any thread: decrypt (open) or encrypt n bytes where they lie.  seal and n are multiples
+     * of im->sealed, the bytes of an encrypted sector; room answers with an EXT_SEALED too.
+     */
+    int (*seal)(struct image *im, bool open, u64 seal, u8 *p, size_t n);
     int (*check)(struct image *im, void (*say)(void *arg, const char *text), void *arg);
     /* After check: makes good what can be without losing data, says what; 0 or -errno. */
     int (*repair)(struct image *im, void (*say)(void *arg, const char *text), void *arg,

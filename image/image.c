@@ -50,13 +50,15 @@ static const struct image_format *image_format_of(const char *name)
 }
 
 /* Read-only, a name may say that a file without any magic is raw. */
-static bool image_named_raw(const char *path)
+static bool image_named_raw(const struct image_file *f)
 {
     static const char *const ends[] = { ".raw", ".img", ".iso", ".bin", "-flat.vmdk" };
-    size_t n = strlen(path);
+    const char *path = f->path, *dot = strrchr(path, '.');
+    size_t n = f->unpacked && dot ? (size_t)(dot - path) : strlen(path); /* x.raw of x.raw.gz */
 
     for (size_t i = 0; i < LEN(ends); i++)
-        if (n > strlen(ends[i]) && !strcasecmp(path + n - strlen(ends[i]), ends[i]))
+        if (n > strlen(ends[i]) &&
+            !strncasecmp(path + n - strlen(ends[i]), ends[i], strlen(ends[i])))
             return true;
     return false;
 }
@@ -82,7 +84,7 @@ static int image_probe(struct image *im, struct err *e)
             im->format = image_catalog[i];
         }
     }
-    if (!best && !(im->flags & IMAGE_WRITE) && image_named_raw(p.name))
+    if (!best && !(im->flags & IMAGE_WRITE) && image_named_raw(&im->files[0]))
         im->format = image_format_of("raw");
     if (im->format)
         return 0;
@@ -98,7 +100,8 @@ static int image_open_self(struct image *im, const struct image_open *how, struc
                                  .length = how->length,
                                  .pieces = how->pieces,
                                  .write = how->flags & IMAGE_WRITE,
-                                 .lock = !(how->flags & IMAGE_NO_LOCK) };
+                                 .lock = !(how->flags & IMAGE_NO_LOCK),
+                                 .unwrap = !how->format || strcasecmp(how->format, "raw") };
     int r;
 
     if (s.write && (s.offset || s.length || s.pieces))
@@ -115,6 +118,9 @@ static int image_open_self(struct image *im, const struct image_open *how, struc
     }
     if (s.write && !(im->format->can & CAN_WRITE))
         return err_set(e, -EROFS, "%s: a %s image can only be read", s.path, im->format->name);
+    if (how->part && !im->format->parts)
+        return err_set(e, -EOPNOTSUPP, "%s: is one disk: it has no part \"%.60s\"", s.path,
+                       how->part);
     im->writable = s.write;
     if (meta_new(im) || packed_new(im))
         return err_set(e, -ENOMEM, "%s: no memory", s.path);
@@ -137,7 +143,8 @@ static int image_check_cycle(const struct image *im, const struct image *child, 
         for (u32 i = 0; i < child->nfiles; i++)
             if (child->files[i].dev == im->files[0].dev &&
                 child->files[i].ino == im->files[0].ino &&
-                child->files[i].offset == im->files[0].offset)
+                child->files[i].offset == im->files[0].offset &&
+                child->files[i].at == im->files[0].at)
                 return err_set(e, -ELOOP, "%s: is its own parent", image_path(im));
     return 0;
 }
@@ -145,7 +152,7 @@ static int image_check_cycle(const struct image *im, const struct image *child, 
 static int image_open_parent(struct image *im, const struct image_open *how,
                              const struct image *top, struct err *e)
 {
-    struct image_open up = { .format = im->parent_format };
+    struct image_open up = { .format = im->parent_format, .key = how->key };
     char *path = NULL, *format = NULL;
     int r;
 
@@ -155,6 +162,7 @@ static int image_open_parent(struct image *im, const struct image_open *how,
     if (how->parent) {
         up = *how->parent;
         up.flags &= ~(u32)IMAGE_WRITE;
+        up.key = up.key ? up.key : how->key;
     } else {
         up.flags = im->flags & (IMAGE_UNSAFE_PATHS | IMAGE_NO_LOCK | IMAGE_ANY_PARENT);
         if ((r = parent_find(im, &up, &path, &format, e)))
@@ -214,9 +222,11 @@ static int image_open_at(struct image **out, const struct image_open *how, const
     if (!im)
         return err_set(e, -ENOMEM, "%s: no memory", how->path);
     im->flags = how->flags;
+    im->how = how;
     for (const struct image *c = top; c; c = c->parent)
         im->depth++;
     r = image_open_self(im, how, e);
+    im->how = NULL;
     if (!r && im->size > INT64_MAX)
         r = err_set(e, -EFBIG, "%s: a size of %llu bytes is not possible", how->path,
                     (unsigned long long)im->size);
@@ -293,7 +303,9 @@ static int image_create_file(struct image *im, const struct image_create *how,
 
 int image_create(const struct image_create *how, struct err *e)
 {
-    struct image_make make = { .size = how->size, .block = how->cluster, .options = how->options };
+    struct image_make make = {
+        .size = how->size, .block = how->cluster, .options = how->options, .key = how->key
+    };
     struct image *im, *base = NULL;
     char *name = NULL;
     int r = 0;

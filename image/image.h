@@ -35,6 +35,17 @@ struct image_piece {
     const struct image_piece *next;
 };
 
+/*
+ * The passphrase of encrypted images, asked for when it is needed: from a file, whole, or by
+ * `ask`, which puts fewer than n bytes into room and says how many, or -errno.  No key when
+ * one is needed: -ENOKEY; one that does not fit: -EKEYREJECTED.
+ */
+struct image_key {
+    const char *file; /* or NULL */
+    int (*ask)(void *arg, const char *path, u8 *room, size_t n);
+    void *arg;
+};
+
 struct image_open {
     const char *path;
     u64 offset, length; /* the image lies inside that file (an OVA); length 0: all of it */
@@ -43,6 +54,8 @@ struct image_open {
     u32 flags;                        /* IMAGE_WRITE ... */
     const struct image_open *parent;  /* take this one, whatever the image names; or NULL */
     const char *snapshot;             /* inside the image, by name or id: read-only; or NULL */
+    const char *part;            /* which disk of a file that has several ("Ref:12" of an XVA) */
+    const struct image_key *key; /* or NULL; for its parents too */
 };
 int image_open(struct image **im, const struct image_open *how, struct err *e);
 int image_close(struct image *im, struct err *e); /* flushes; the image is gone in any case */
@@ -54,6 +67,7 @@ struct image_create {
     const struct image_open
         *parent;         /* or NULL; its name is kept in the image when it is a whole file */
     const char *options; /* "variant=fixed,...", or NULL: image_format's table */
+    const struct image_key *key; /* for one that is to be encrypted */
 };
 int image_create(const struct image_create *how, struct err *e); /* -EEXIST: never overwrites */
 
@@ -79,6 +93,7 @@ struct image_place {
     u64 len;
     enum image_kind kind;
     bool packed;      /* compressed: at is where the packed bytes begin */
+    bool sealed;      /* encrypted there */
     unsigned depth;   /* 0 the image, 1 its parent ... */
     const char *file; /* NULL: nowhere */
     u64 at;           /* in that file */
@@ -98,10 +113,11 @@ int image_resize(struct image *im, u64 size, bool shrink, struct err *e);
  * name when it is whole and on the disk, never before, and never in place of another file.
  */
 struct image_convert {
-    const char *path, *format; /* the target; format: one that can be created */
-    u32 cluster;               /* 0: the format's own */
-    const char *options;       /* as of image_create */
-    unsigned threads;          /* 0: one for each processor, at most 8 */
+    const char *path, *format;   /* the target; format: one that can be created */
+    u32 cluster;                 /* 0: the format's own */
+    const char *options;         /* as of image_create */
+    const struct image_key *key; /* of the target; or NULL */
+    unsigned threads;            /* 0: one for each processor, at most 8 */
     void (*progress)(void *arg, u64 done, u64 total); /* one call at a time; or NULL */
     void *arg;
 };

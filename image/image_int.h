@@ -26,8 +26,10 @@ struct image_file {
     int fd;
     char *path;
     u64 offset;         /* of the window in the host file */
+    u64 at, packed;     /* unpacked: where in the file of that name; its length, or 0: all */
     _Atomic u64 length; /* grows when we write; with the further pieces */
-    bool window;        /* part of a bigger file, or one of several pieces */
+    bool window;        /* part of a bigger file, one of several pieces, or unpacked */
+    bool unpacked;      /* fd is a nameless copy of what is compressed under path */
     dev_t dev;
     ino_t ino;
     struct image_more *more; /* or NULL; with any, only image_file_read knows where a byte is */
@@ -81,11 +83,13 @@ struct image {
     const struct image_format *format;
     void *priv; /* the driver's */
     u64 size;
+    u32 sealed;  /* bytes of an encrypted sector; 0: nothing is encrypted */
     u32 cluster; /* room and trim are asked for in these; a power of two or 0 */
     struct image_file *files;
     u32 nfiles;
     bool writable;
     u32 flags;
+    const struct image_open *how; /* while the driver's open runs */
     unsigned depth;
     /* Set by the driver's open when the image names a parent. */
     char *parent_name, *parent_format;
@@ -111,6 +115,7 @@ struct image_file_spec {
     u64 offset, length;
     const struct image_piece *pieces;
     bool write, create, lock;
+    bool unwrap; /* if it is compressed, what is in it */
 };
 int image_file_add(struct image *im, const struct image_file_spec *s,
                    struct err *e); /* index or -errno */
@@ -127,6 +132,15 @@ int image_file_sync(struct image *im);
 
 /* image/option.c: every name and value is one that the format knows */
 int image_options_check(const struct image_format *f, const char *text, struct err *e);
+
+/* image/unwrap.c: what is compressed in a file goes behind the *length bytes of `out` */
+bool unwrap_is_packed(const u8 *head, size_t n);
+int unwrap(int out, const struct image *im, u32 file, u64 *length, struct err *e);
+int unwrap_target(struct err *e); /* a new nameless file for that */
+
+/* image/key.c: bytes of the passphrase, or -errno */
+int image_key_get(const struct image_key *k, const char *path, u8 *room, size_t n, struct err *e);
+#define IMAGE_KEY_MAX 8193
 
 /* image/parent.c; the caller frees path and format */
 int parent_name(const struct image *base, const char *child, char **name);
@@ -154,6 +168,12 @@ int packed_read(struct image *im, const struct extent *x, u64 off, u64 len, cons
 int inflate_raw(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
 int inflate_zlib(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
 int unpack_zstd(const u8 *in, size_t nin, u8 *to, size_t out, size_t *got);
+
+/* image/sealed.c: x is an EXT_SEALED; fill: a new place, from its beginning */
+int sealed_read(struct image *im, const struct extent *x, u64 len, const struct iovec *v, int n);
+int sealed_write(struct image *im, const struct extent *x, const struct iovec *v, int n, u64 skip,
+                 u64 len);
+int sealed_fill(struct image *im, const struct extent *x, u64 len, const struct iovec *v, int n);
 
 /* image/utf16.c: n units, or up to a zero; the caller frees; NULL: no memory */
 char *image_name_utf16(const u8 *p, size_t n, bool little);

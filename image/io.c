@@ -86,6 +86,8 @@ static int image_read_extent(struct image *im, const struct extent *x, u64 off, 
         return image_read_parent(im, off, len, v, n);
     case EXT_PACKED:
         return packed_read(im, x, off, len, v, n);
+    case EXT_SEALED:
+        return sealed_read(im, x, len, v, n);
     case EXT_ZERO:
         break;
     }
@@ -194,9 +196,34 @@ static int image_fill(struct image *im, const struct extent *x, u64 first, u64 o
         p.v[0] = (struct iovec){ around, head };
         k = iov_part(v, n, skip, len, p.v + 1, LEN(p.v) - 2, &len) + 1;
         p.v[k++] = (struct iovec){ around ? around + head : NULL, tail };
-        r = image_file_writev(im, x->file, x->at, p.v + !head, k - !head);
+        r = x->kind == EXT_SEALED ? sealed_fill(im, x, x->len, p.v, k)
+                                  : image_file_writev(im, x->file, x->at, p.v + !head, k - !head);
     }
     free(around);
+    return r;
+}
+
+/* Has this a place that only it uses? */
+static bool image_is_own(const struct extent *x)
+{
+    return (x->kind == EXT_DATA || x->kind == EXT_SEALED) && !x->shared;
+}
+
+/* In place; sectors are encrypted whole, so nobody else may write them meanwhile. */
+static int image_write_sealed(struct image *im, u64 off, const struct extent *x,
+                              const struct iovec *v, int n, u64 skip)
+{
+    u64 first = off - off % im->sealed;
+    struct image_busy busy = { .first = first, .end = round_up(off + x->len, im->sealed) };
+    int r;
+
+    pthread_mutex_lock(&im->lock);
+    image_busy_add(im, &busy);
+    pthread_mutex_unlock(&im->lock);
+    r = sealed_write(im, x, v, n, skip, x->len);
+    pthread_mutex_lock(&im->lock);
+    image_busy_drop(im, &busy);
+    pthread_mutex_unlock(&im->lock);
     return r;
 }
 
@@ -218,7 +245,7 @@ static int image_write_room(struct image *im, u64 off, const struct iovec *v, in
     r = atomic_load(&im->broken);
     if (!r)
         r = image_locate(im, off, *len, &x);
-    if (!r && x.kind == EXT_DATA && !x.shared) {
+    if (!r && image_is_own(&x)) {
         *len = 0; /* somebody was faster: it has a place now */
         image_busy_drop(im, &busy);
         pthread_mutex_unlock(&im->lock);
@@ -253,7 +280,11 @@ static int image_write_some(struct image *im, u64 off, const struct iovec *v, in
     struct pieces p;
     int r = image_locate(im, off, *len, &x);
 
-    if (!r && x.kind == EXT_DATA && !x.shared) {
+    if (!r && x.kind == EXT_SEALED && !x.shared) {
+        r = image_write_sealed(im, off, &x, v, n, skip);
+        *len = x.len;
+        atomic_store(&im->unsynced, true);
+    } else if (!r && x.kind == EXT_DATA && !x.shared) {
         *len = pieces_take(&p, v, n, skip, x.len);
         r = *len ? image_file_writev(im, x.file, x.at, p.v, p.n) : -EINVAL;
         atomic_store(&im->unsynced, true);

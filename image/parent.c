@@ -37,7 +37,8 @@ int parent_name(const struct image *base, const char *child, char **name)
 
     if (!whole)
         return -errno;
-    if (!f->window || f->nmore) { /* nobody reads a name of several pieces: the first one's */
+    if (!f->window || f->nmore ||
+        (f->unpacked && !f->packed)) { /* of several pieces, the first one's name */
         if (parent_is_beside(whole, child)) {
             char *last = strrchr(whole, '/') + 1;
 
@@ -54,8 +55,8 @@ int parent_name(const struct image *base, const char *child, char **name)
     r = asprintf(name,
                  "json:{\"driver\":\"%s\",\"file\":{\"driver\":\"raw\",\"offset\":%llu,"
                  "\"size\":%llu,\"file\":{\"driver\":\"file\",\"filename\":\"%s\"}}}",
-                 base->format->name, (unsigned long long)f->offset,
-                 (unsigned long long)image_file_length(base, 0), whole);
+                 base->format->name, (unsigned long long)(f->unpacked ? f->at : f->offset),
+                 (unsigned long long)(f->unpacked ? f->packed : image_file_length(base, 0)), whole);
     free(whole);
     return r < 0 ? -ENOMEM : 0;
 }

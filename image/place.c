@@ -43,8 +43,10 @@ static int place_at(struct image *im, u64 off, struct image_place *p)
         place_in_file(im, &x, p);
         return 0;
     case EXT_PACKED:
+    case EXT_SEALED:
         p->kind = IMAGE_DATA;
-        p->packed = true;
+        p->packed = x.kind == EXT_PACKED;
+        p->sealed = x.kind == EXT_SEALED;
         p->file = im->files[x.file].path;
         p->at = im->files[x.file].offset + x.at;
         return 0;
