@@ -4,5 +4,5 @@
 #include "cmd/opt.h"
 
 /* The subcommands, one file each. */
-extern const struct command command_run, command_inspect;
+extern const struct command command_run, command_inspect, command_convert;
 #endif

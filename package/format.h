@@ -46,6 +46,8 @@ int package_open(const char *path, const struct package_options *o, struct desc 
                  struct err *e);
 /* By its name, or by the suffix of a target's path; only those that write; or NULL. */
 const struct package_format *package_writer(const char *path, const char *format);
+/* Could path be written, as far as its name and the options tell? */
+int package_target(const char *path, const struct package_options *o, struct err *e);
 /*
  * Write d, with its disks, as a package.  The target appears whole or not at all, and never in
  * place of another.  path "-": down standard output, archives and descriptions without disks.

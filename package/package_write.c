@@ -3,7 +3,9 @@
 #include "package/sink.h"
 #include "package/source.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct package_format *package_writer(const char *path, const char *format)
 {
@@ -39,6 +41,15 @@ static const struct package_format *write_format(const char *path, const struct 
     else
         err_set(e, -EINVAL, "%s: its name does not tell a package's format; --format does", path);
     return NULL;
+}
+
+int package_target(const char *path, const struct package_options *o, struct err *e)
+{
+    if (!write_format(path, o, e))
+        return e->code;
+    if (strcmp(path, "-") && !faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW))
+        return err_set(e, -EEXIST, "%s: exists already", path);
+    return 0;
 }
 
 /* In strict mode the first thing that is lost ends it. */

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static char sink_making[PATH_MAX]; /* what the last sink makes: see sink_abandon */
+
 const char *sink_temp_dir(void)
 {
     const char *dir = getenv("TMPDIR");
@@ -128,6 +130,32 @@ const char *sink_algorithm(const struct sink *s)
     return a ? a : "sha256";
 }
 
+/* A directory with everything in it: ours, so links in it are ours too. */
+static void sink_remove(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *x;
+
+    while (d && (x = readdir(d))) {
+        char path[PATH_MAX];
+
+        if (!strcmp(x->d_name, ".") || !strcmp(x->d_name, ".."))
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", dir, x->d_name);
+        if (unlink(path) && errno == EISDIR)
+            sink_remove(path);
+    }
+    if (d)
+        closedir(d);
+    rmdir(dir);
+}
+
+void sink_abandon(void)
+{
+    if (sink_making[0])
+        sink_remove(sink_making);
+}
+
 /* What kind of target, what it is called, and where it is made. */
 static int sink_plan(struct sink *s, struct err *e)
 {
@@ -155,7 +183,9 @@ static int sink_plan(struct sink *s, struct err *e)
     }
     s->name = arena_text(&s->arena, base, strlen(base) - cut);
     s->main = arena_print(&s->arena, "%s%s", s->name ? s->name : "", suffix ? suffix : "");
-    s->temp = arena_print(&s->arena, "%s.part%d", s->path ? s->path : "", (int)getpid());
+    s->temp = s->kind == SINK_PIPE
+                  ? arena_print(&s->arena, "%s/mimic-part%d", sink_temp_dir(), (int)getpid())
+                  : arena_print(&s->arena, "%s.part%d", s->path ? s->path : "", (int)getpid());
     if (!s->path || !s->name || !s->main || !s->temp)
         return err_set(e, -ENOMEM, "no memory");
     if (s->kind == SINK_BESIDE)
@@ -165,25 +195,30 @@ static int sink_plan(struct sink *s, struct err *e)
 
 static int sink_make(struct sink *s, struct err *e)
 {
-    if (s->kind == SINK_PIPE || s->kind == SINK_PRINT) {
+    char path[PATH_MAX];
+
+    if (s->kind == SINK_PRINT) {
         s->temp = NULL;
         s->fd = STDOUT_FILENO;
         return 0;
     }
-    if (!faccessat(AT_FDCWD, s->path, F_OK, AT_SYMLINK_NOFOLLOW)) {
+    if (s->kind != SINK_PIPE && !faccessat(AT_FDCWD, s->path, F_OK, AT_SYMLINK_NOFOLLOW)) {
         s->temp = NULL;
         return err_set(e, -EEXIST, "%s: exists already", s->path);
     }
-    if (s->kind == SINK_TAR) {
-        s->fd = open(s->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (s->fd >= 0)
-            return 0;
-    } else if (!mkdir(s->temp, 0777)) {
-        return 0;
+    if (mkdir(s->temp, s->kind == SINK_PIPE ? 0700 : 0777)) {
+        err_set(e, -errno, "%s: %s", s->kind == SINK_PIPE ? s->temp : s->path, strerror(errno));
+        s->temp = NULL;
+        return e->code;
     }
-    err_set(e, -errno, "%s: %s", s->path, strerror(errno));
-    s->temp = NULL;
-    return e->code;
+    snprintf(sink_making, sizeof(sink_making), "%s", s->temp);
+    if (s->kind == SINK_PIPE)
+        s->fd = STDOUT_FILENO;
+    if (s->kind != SINK_TAR)
+        return 0;
+    snprintf(path, sizeof(path), "%s/" SINK_ARCHIVE, s->temp);
+    s->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return s->fd < 0 ? err_set(e, -errno, "%s: %s", s->path, strerror(errno)) : 0;
 }
 
 int sink_open(struct sink **to, const char *path, const struct package_format *f,
@@ -209,26 +244,6 @@ int sink_open(struct sink **to, const char *path, const struct package_format *f
     return r;
 }
 
-/* A directory with everything in it: ours, so links in it are ours too. */
-static void sink_remove(const char *dir)
-{
-    DIR *d = opendir(dir);
-    struct dirent *x;
-
-    while (d && (x = readdir(d))) {
-        char path[PATH_MAX];
-
-        if (!strcmp(x->d_name, ".") || !strcmp(x->d_name, ".."))
-            continue;
-        snprintf(path, sizeof(path), "%s/%s", dir, x->d_name);
-        if (unlink(path) && errno == EISDIR)
-            sink_remove(path);
-    }
-    if (d)
-        closedir(d);
-    rmdir(dir);
-}
-
 static void sink_free(struct sink *s)
 {
     if (s->fd > STDERR_FILENO)
@@ -239,10 +254,7 @@ static void sink_free(struct sink *s)
 
 void sink_drop(struct sink *s)
 {
-    if (s->temp && s->kind == SINK_TAR)
-        unlink(s->temp);
-    else if (s->temp)
-        sink_remove(s->temp);
+    sink_abandon();
     sink_free(s);
 }
 

@@ -7,7 +7,7 @@
 /*
  * Where a package is written to: a directory of its own, a descriptor with its files beside
  * it, or a tar archive (also down a pipe).  Nothing has its final name before sink_commit, and
- * nothing is ever overwritten.  One thread.
+ * nothing is ever overwritten.  One thread, and one sink at a time.
  */
 struct sink;
 
@@ -15,6 +15,7 @@ int sink_open(struct sink **s, const char *path, const struct package_format *f,
               const struct package_options *o, struct err *e);
 int sink_commit(struct sink *s, struct err *e); /* everything is on the disk; s is gone */
 void sink_drop(struct sink *s);                 /* nothing is left; s is gone */
+void sink_abandon(void); /* the process is about to end: nothing half written is left; any thread */
 
 const struct package_options *sink_options(const struct sink *s);
 const char *sink_name(const struct sink *s); /* the package's, without a suffix: "web" */

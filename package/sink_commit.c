@@ -83,20 +83,20 @@ static int commit_beside(struct sink *s, const char *parent, struct err *e)
         if (f->size && rename(to, from))
             err_in(e, "%s is left; ", to);
     }
-    if (!r && rmdir(s->temp))
-        r = commit_error(s->temp, e);
     return r;
 }
 
 static int commit_archive(struct sink *s, struct err *e)
 {
+    char from[PATH_MAX];
     int r = sink_tar_close(s, e);
 
     if (r || s->kind == SINK_PIPE)
         return r;
     if (fsync(s->fd))
         return commit_error(s->path, e);
-    return commit_rename(s->temp, s->path, e);
+    snprintf(from, sizeof(from), "%s/" SINK_ARCHIVE, s->temp);
+    return commit_rename(from, s->path, e);
 }
 
 static int commit_all(struct sink *s, struct err *e)
@@ -121,8 +121,6 @@ static int commit_all(struct sink *s, struct err *e)
     default:
         r = commit_beside(s, parent, e);
     }
-    if (!r)
-        s->temp = NULL;
     return r ? r : commit_sync(parent, e);
 }
 

@@ -152,19 +152,13 @@ static int disk_to_file(struct disk_work *w, const char *path, struct err *e)
 /* By way of a file of its own, for formats that are not written front to back. */
 static int disk_to_archive(struct disk_work *w, struct err *e)
 {
-    char dir[PATH_MAX], path[PATH_MAX + 256];
+    char path[PATH_MAX];
     int r;
 
-    snprintf(dir, sizeof(dir), "%s.disk-XXXXXX", w->s->temp ? w->s->temp : "mimic");
-    if (!w->s->temp)
-        snprintf(dir, sizeof(dir), "%s/mimic-disk-XXXXXX", sink_temp_dir());
-    if (!mkdtemp(dir))
-        return err_set(e, -errno, "%s: %s", dir, strerror(errno));
-    snprintf(path, sizeof(path), "%s/%s", dir, source_base(w->out->name));
+    snprintf(path, sizeof(path), "%s/disk", w->s->temp);
     r = disk_to_file(w, path, e);
     r = r ? r : sink_copy(w->s, w->out->name, path, 0, 0, e);
     unlink(path);
-    rmdir(dir);
     return r;
 }
 

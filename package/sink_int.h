@@ -3,7 +3,8 @@
 #define PACKAGE_SINK_INT_H
 #include "package/sink.h"
 
-#define SINK_HEX 129 /* a digest's text */
+#define SINK_HEX 129           /* a digest's text */
+#define SINK_ARCHIVE "archive" /* in temp */
 #define SINK_CHUNK (1u << 20)
 
 struct sink_file {
@@ -28,7 +29,7 @@ struct sink {
     const struct package_format *f;
     enum sink_kind kind;
     const char *path, *name, *main;
-    const char *temp; /* the directory or archive that is being made; NULL: none */
+    const char *temp; /* the directory where it is made; NULL: none */
     int fd;           /* archives: where to write; -1 */
     bool spooled;     /* a pipe's archive is made in a file first */
     u64 at;           /* archives: the end */
