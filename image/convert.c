@@ -4,183 +4,254 @@
  * it), and write what is not zero; nothing else is shared between them.  The cost follows
  * what is stored, not the size of the disk: what the map calls zero is stepped over.
  */
-#include "image/image_int.h"
+#include "image/convert_int.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK (1u << 20)
-#define THREADS_MAX 8
-
-struct convert {
-    struct image *from, *to;
-    const struct image_convert *how;
-    u32 grain; /* zeroes of this size and place are left out */
-    pthread_mutex_t lock;
-    u64 next, data_end, done; /* the lock */
-    int result;               /* the first error; the lock */
-    struct err err;
-};
-
-/*
- * The next piece with something in it: false when there is none, or after an error.  What the
- * map says of a long stretch is asked once: looking for the end of one may cost its length.
- */
-static bool convert_next(struct convert *c, u64 *off, u64 *len)
-{
-    bool more = false;
-
-    pthread_mutex_lock(&c->lock);
-    while (!more && !c->result && c->next < c->from->size) {
-        enum image_kind kind = IMAGE_DATA;
-        u64 reach = 0;
-
-        if (c->next >= c->data_end) {
-            c->result = image_map(c->from, c->next, &reach, &kind, &c->err);
-            if (c->result)
-                break;
-            c->data_end = c->next + reach;
-        }
-        reach = c->data_end - c->next;
-        *off = c->next;
-        *len = kind == IMAGE_ZERO ? reach : min_u64(reach, CHUNK - c->next % CHUNK);
-        c->next += *len;
-        more = kind == IMAGE_DATA;
-        c->done += more ? 0 : *len;
-    }
-    pthread_mutex_unlock(&c->lock);
-    return more;
-}
-
-static bool convert_is_zero(const u8 *p, size_t n)
+bool image_is_zero(const u8 *p, size_t n)
 {
     return !p[0] && !memcmp(p, p + 1, n - 1);
 }
 
-/* Write the runs of grains that are not zero. */
-static int convert_put(struct convert *c, u64 off, u8 *p, u64 len)
-{
-    u64 at = 0, end;
-
-    for (; at < len; at = end) {
-        u64 n = min_u64(c->grain - (off + at) % c->grain, len - at);
-        bool zero = convert_is_zero(p + at, n);
-        struct iovec v;
-        int r;
-
-        for (end = at + n; end < len; end += n) {
-            n = min_u64(c->grain, len - end);
-            if (convert_is_zero(p + end, n) != zero)
-                break;
-        }
-        if (zero)
-            continue;
-        v = (struct iovec){ p + at, end - at };
-        r = image_write(c->to, off + at, &v, 1, end - at);
-        if (r)
-            return err_set(&c->err, r, "%s: %s", c->how->path, strerror(-r));
-    }
-    return 0;
-}
-
-static void *convert_main(void *arg)
-{
-    struct convert *c = arg;
-    u8 *buf = aligned_alloc(4096, CHUNK);
-    u64 off, len;
-
-    while (convert_next(c, &off, &len)) {
-        struct iovec v = { buf, len };
-        int r = buf ? image_read(c->from, off, &v, 1, len) : -ENOMEM;
-        bool bad_read = r != 0;
-
-        if (!r)
-            r = convert_put(c, off, buf, len);
-        pthread_mutex_lock(&c->lock);
-        if (r && !c->result) {
-            c->result = r;
-            if (bad_read)
-                err_set(&c->err, r, "%s: reading at %llu: %s", image_path(c->from),
-                        (unsigned long long)off, strerror(-r));
-        }
-        c->done += len;
-        if (c->how->progress && !c->result)
-            c->how->progress(c->how->arg, c->done, c->from->size);
-        pthread_mutex_unlock(&c->lock);
-    }
-    free(buf);
-    return NULL;
-}
-
-static void convert_run(struct convert *c)
+unsigned image_threads(unsigned asked)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned n = c->how->threads ? c->how->threads : cpus > 0 ? (unsigned)cpus : 1, made = 0;
-    pthread_t threads[THREADS_MAX];
+    unsigned n = asked ? asked : cpus > 0 ? (unsigned)cpus : 1;
 
-    if (n > THREADS_MAX)
-        n = THREADS_MAX;
-    while (made + 1 < n && !pthread_create(&threads[made], NULL, convert_main, c))
+    return n > IMAGE_THREADS_MAX ? IMAGE_THREADS_MAX : n;
+}
+
+/*
+ * What the map says of a long stretch is asked once: looking for the end of one may cost its
+ * length.  A zero stretch that covers no whole step is treated as data.
+ */
+static bool convert_ask(struct convert *c)
+{
+    u64 size = c->from->size, reach, end;
+    enum image_kind kind;
+
+    while (c->next < size) {
+        c->result = image_map(c->from, c->next, &reach, &kind, &c->err);
+        if (c->result)
+            return false;
+        end = c->next + reach;
+        if (kind == IMAGE_ZERO && end < size)
+            end -= end % c->step;
+        if (kind == IMAGE_DATA || end <= c->next) {
+            end = max_u64(end, c->next + 1);
+            c->data_end = end % c->step ? end - end % c->step + c->step : end;
+            c->data_end = min_u64(c->data_end, size);
+            return true;
+        }
+        c->done += end - c->next;
+        c->next = end;
+    }
+    return false;
+}
+
+bool convert_next(struct convert *c, u64 *off, u64 *len)
+{
+    if (c->result || (c->next >= c->data_end && !convert_ask(c)))
+        return false;
+    *off = c->next;
+    *len = min_u64(c->data_end - c->next, c->piece - c->next % c->piece);
+    c->next += *len;
+    return true;
+}
+
+void convert_did(struct convert *c, u64 off, u64 len, int r, const char *what)
+{
+    pthread_mutex_lock(&c->lock);
+    if (r && !c->result)
+        c->result = err_set(&c->err, r, "%s: %s at %llu: %s", what ? what : image_path(c->from),
+                            what ? "writing" : "reading", (unsigned long long)off, strerror(-r));
+    c->done += len;
+    if (c->how->progress && !c->result)
+        c->how->progress(c->how->arg, c->done, c->from->size);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void convert_run(struct convert *c, void *(*main_of)(void *arg), void *arg)
+{
+    unsigned n = image_threads(c->how->threads), made = 0;
+    pthread_t threads[IMAGE_THREADS_MAX];
+
+    while (made + 1 < n && !pthread_create(&threads[made], NULL, main_of, arg))
         made++;
-    convert_main(c); /* this thread works too */
+    main_of(arg);
     while (made)
         pthread_join(threads[--made], NULL);
     if (c->how->progress && !c->result)
         c->how->progress(c->how->arg, c->from->size, c->from->size);
 }
 
-/* Into a file under another name. */
-static int convert_into(struct convert *c, const char *part, struct err *e)
+static void *convert_main(void *arg)
 {
-    struct image_create make = {
-        .path = part,
-        .format = c->how->format,
-        .size = c->from->size,
-        .cluster = c->how->cluster,
-        .options = c->how->options,
-        .key = c->how->key,
-    };
-    struct image_open open = {
-        .path = part, .format = c->how->format, .flags = IMAGE_WRITE, .key = c->how->key
-    };
-    int r = image_create(&make, e);
+    struct convert *c = arg;
+    u8 *buf = aligned_alloc(4096, c->piece);
 
-    if (r)
+    for (;;) {
+        u64 off, len;
+        struct iovec v;
+        bool more;
+        int r;
+
+        pthread_mutex_lock(&c->lock);
+        more = convert_next(c, &off, &len);
+        pthread_mutex_unlock(&c->lock);
+        if (!more)
+            break;
+        v = (struct iovec){ buf, len };
+        r = buf ? image_read(c->from, off, &v, 1, len) : -ENOMEM;
+        if (r)
+            convert_did(c, off, len, r, NULL);
+        else
+            convert_did(c, off, len, target_put(&c->target, off, buf, len), c->how->path);
+    }
+    free(buf);
+    return NULL;
+}
+
+static void convert_make(const struct convert *c, struct image_create *make)
+{
+    *make = (struct image_create){ .path = c->how->path,
+                                   .format = c->how->format,
+                                   .size = c->from->size,
+                                   .cluster = c->how->cluster,
+                                   .options = c->how->options,
+                                   .key = c->how->key };
+}
+
+static int convert_append_file(void *arg, const void *p, size_t n)
+{
+    struct image *im = arg;
+
+    return image_file_write(im, 0, image_file_length(im, 0), p, n);
+}
+
+int image_is_forward(const struct image_format *f, const char *path, const char *options,
+                     struct err *e)
+{
+    struct image_make make = { .options = options };
+    struct image *bare;
+    int r;
+
+    if (!f->begin)
+        return 0;
+    bare = image_new();
+    if (!bare)
+        return err_set(e, -ENOMEM, "no memory");
+    bare->format = f;
+    bare->append = path ? NULL : convert_append_file;
+    r = f->begin(bare, &make, e);
+    image_free(bare);
+    return r;
+}
+
+/* The image is open: written anywhere, or forward if its format wants to. */
+static int convert_target(struct convert *c, struct err *e)
+{
+    struct image *to = c->target.im;
+    struct image_make make = { .size = c->from->size,
+                               .block = c->how->cluster,
+                               .options = c->how->options,
+                               .key = c->how->key };
+    int r = to->format->begin ? to->format->begin(to, &make, e) : 0;
+
+    if (r < 0)
         return r;
-    r = image_open(&c->to, &open, e);
     if (r)
-        return r;
-    c->grain = max_u64(c->to->cluster, 4096);
-    convert_run(c);
-    r = c->result;
-    if (r && e)
+        return forward_run(c, to, e);
+    c->step = c->target.grain;
+    c->piece = CONVERT_PIECE;
+    convert_run(c, convert_main, c);
+    if (c->result && e)
         *e = c->err;
-    if (!r && (r = image_flush(c->to)))
-        err_set(e, r, "%s: %s", c->how->path, strerror(-r));
+    return c->result;
+}
+
+static int convert_random(struct convert *c, struct err *e)
+{
+    struct image_create make;
+    int r;
+
+    convert_make(c, &make);
+    r = target_open(&c->target, &make, e);
     if (r)
-        image_close(c->to, NULL);
-    else
-        r = image_close(c->to, e);
+        return r;
+    r = convert_target(c, e);
+    if (!r)
+        return target_commit(&c->target, c->how->result, e);
+    target_drop(&c->target);
+    return r;
+}
+
+/* The bytes of `to` go to the callback, or into a file in the stage. */
+static int convert_stream_to(struct convert *c, struct image *to, struct err *e)
+{
+    struct image_file_spec s = { .write = true, .create = true };
+    struct image_stage stage;
+    int r;
+
+    if (!c->how->path)
+        return forward_run(c, to, e);
+    if ((r = stage_new(&stage, c->how->path, e)))
+        return r;
+    s.path = stage.path;
+    r = image_file_add(to, &s, e);
+    if (r >= 0) {
+        to->append = convert_append_file;
+        to->append_arg = to;
+        r = forward_run(c, to, e);
+    }
+    return r ? stage_fail(&stage, r, e) : stage_commit(&stage, e);
+}
+
+/* Strictly forward, on an image that has no files of its own making. */
+static int convert_stream(struct convert *c, const struct image_format *format, struct err *e)
+{
+    struct image *to = image_new();
+    struct image_make make = { .size = c->from->size,
+                               .block = c->how->cluster,
+                               .options = c->how->options,
+                               .key = c->how->key };
+    int r;
+
+    if (!to)
+        return err_set(e, -ENOMEM, "no memory");
+    to->format = format;
+    to->size = c->from->size;
+    to->append = c->how->append;
+    to->append_arg = c->how->append_arg;
+    r = format->begin(to, &make, e);
+    if (r == 1)
+        r = convert_stream_to(c, to, e);
+    image_free(to);
     return r;
 }
 
 int image_convert(struct image *from, const struct image_convert *how, struct err *e)
 {
     struct convert c = { .from = from, .how = how, .lock = PTHREAD_MUTEX_INITIALIZER };
-    char *part;
+    const struct image_format *f = image_format_of(how->format);
     int r;
 
-    if (!access(how->path, F_OK))
+    if (!f || !(f->can & CAN_CREATE))
+        return err_set(e, -EOPNOTSUPP, "no format \"%s\" can be made", how->format);
+    if ((r = image_options_check(f, how->options, e)))
+        return r;
+    if (how->path && !access(how->path, F_OK))
         return err_set(e, -EEXIST, "%s: exists already", how->path);
-    if (asprintf(&part, "%s.part%d", how->path, (int)getpid()) < 0)
-        return err_set(e, -ENOMEM, "%s: no memory", how->path);
-    r = convert_into(&c, part, e);
-    if (!r && link(part, how->path))
-        r = err_set(e, -errno, "%s: %s", how->path, strerror(errno));
-    unlink(part);
-    free(part);
-    return r;
+    r = image_is_forward(f, how->path, how->options, e);
+    if (r < 0)
+        return r;
+    if (!how->path && !(r && f->can & CAN_STREAM))
+        return err_set(e, -ESPIPE,
+                       "a %s image of this kind is not written from its beginning to "
+                       "its end",
+                       f->name);
+    return r && f->can & CAN_STREAM ? convert_stream(&c, f, e) : convert_random(&c, e);
 }

@@ -434,6 +434,8 @@ int image_file_write(struct image *im, u32 file, u64 at, const void *p, size_t n
 
 int image_file_sync(struct image *im)
 {
+    if (im->fresh)
+        return 0;
     for (u32 i = 0; i < im->nfiles; i++)
         if (!im->files[i].window && fdatasync(im->files[i].fd) && errno != EINVAL)
             return -errno;

@@ -25,6 +25,7 @@ struct extent {
 struct image_key; /* image/image.h */
 struct image;     /* image/image_int.h: size, files, parent, private part */
 struct image_format;
+struct pull;       /* image/pull_int.h */
 struct image_plan; /* metadata writes with their order; the core makes them safe */
 struct probe {
     const u8 *head, *tail;
@@ -136,10 +137,20 @@ struct image_format {
     /* Read-only, after open: show the disk as it was at this snapshot, by name or id. */
     int (*snapshot)(struct image *im, const char *which, struct err *e);
     void (*facts)(struct image *im, const struct image_teller *to);
-    /* strictly forward writers: streamOptimized VMDK, XVA, a VHD down a pipe */
+    /*
+     * Forward writers.  begin: will an image made like this be written forward?  1 yes, and
+     * im->pack says how its units are packed; 0 no: it is created, opened and written anywhere.
+     * Writes nothing yet.  A format that CAN_STREAM is asked about a bare image, which it writes
+     * by image_append only (im->append: it will go to a callback; else into a file); others
+     * (qcow2, compressed) about one that was just created and opened.  put: the
+     * units that hold something, in rising order, by one thread; packed: what im->pack.kind
+     * made of the unit; else the unit itself.  end: tables.
+     */
     int (*begin)(struct image *im, const struct image_make *how, struct err *e);
-    int (*put)(struct image *im, u64 off, const u8 *data, u32 len);
+    int (*put)(struct image *im, u64 off, const u8 *data, u32 len, bool packed);
     int (*end)(struct image *im, struct err *e);
+    /* Take an image from a stream: image/pull_int.h */
+    int (*pull)(struct pull *p, struct err *e);
 };
 extern const struct image_format *const image_catalog[]; /* generated; ends with NULL */
 #endif

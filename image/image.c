@@ -41,7 +41,7 @@ u32 image_cluster(const struct image *im)
     return im->cluster ? im->cluster : 512;
 }
 
-static const struct image_format *image_format_of(const char *name)
+const struct image_format *image_format_of(const char *name)
 {
     for (int i = 0; image_catalog[i]; i++)
         if (!strcasecmp(image_catalog[i]->name, name))
@@ -50,11 +50,11 @@ static const struct image_format *image_format_of(const char *name)
 }
 
 /* Read-only, a name may say that a file without any magic is raw. */
-static bool image_named_raw(const struct image_file *f)
+bool image_named_raw(const char *path, bool unpacked)
 {
     static const char *const ends[] = { ".raw", ".img", ".iso", ".bin", "-flat.vmdk" };
-    const char *path = f->path, *dot = strrchr(path, '.');
-    size_t n = f->unpacked && dot ? (size_t)(dot - path) : strlen(path); /* x.raw of x.raw.gz */
+    const char *dot = strrchr(path, '.');
+    size_t n = unpacked && dot ? (size_t)(dot - path) : strlen(path); /* x.raw of x.raw.gz */
 
     for (size_t i = 0; i < LEN(ends); i++)
         if (n > strlen(ends[i]) &&
@@ -63,28 +63,38 @@ static bool image_named_raw(const struct image_file *f)
     return false;
 }
 
+const struct image_format *image_format_probe(const struct probe *p)
+{
+    const struct image_format *found = NULL;
+    int best = 0;
+
+    for (int i = 0; image_catalog[i]; i++) {
+        int score = image_catalog[i]->probe ? image_catalog[i]->probe(p) : 0;
+
+        if (score > best) {
+            best = score;
+            found = image_catalog[i];
+        }
+    }
+    return found;
+}
+
 static int image_probe(struct image *im, struct err *e)
 {
     u8 head[PROBE_HEAD], tail[PROBE_TAIL];
     struct probe p = {
         .head = head, .tail = tail, .size = image_file_length(im, 0), .name = image_path(im)
     };
-    int best = 0, r;
+    int r;
 
     p.nhead = min_u64(sizeof(head), p.size);
     p.ntail = min_u64(sizeof(tail), p.size);
     if ((r = image_file_read(im, 0, 0, head, p.nhead)) ||
         (r = image_file_read(im, 0, p.size - p.ntail, tail, p.ntail)))
         return err_set(e, r, "%s: %s", p.name, strerror(-r));
-    for (int i = 0; image_catalog[i]; i++) {
-        int score = image_catalog[i]->probe ? image_catalog[i]->probe(&p) : 0;
-
-        if (score > best) {
-            best = score;
-            im->format = image_catalog[i];
-        }
-    }
-    if (!best && !(im->flags & IMAGE_WRITE) && image_named_raw(&im->files[0]))
+    im->format = image_format_probe(&p);
+    if (!im->format && !(im->flags & IMAGE_WRITE) &&
+        image_named_raw(p.name, im->files[0].unpacked))
         im->format = image_format_of("raw");
     if (im->format)
         return 0;
@@ -180,7 +190,7 @@ static int image_open_parent(struct image *im, const struct image_open *how,
     return r;
 }
 
-static void image_free(struct image *im)
+void image_free(struct image *im)
 {
     if (im->parent)
         image_close(im->parent, NULL);
@@ -200,7 +210,7 @@ static void image_free(struct image *im)
     free(im);
 }
 
-static struct image *image_new(void)
+struct image *image_new(void)
 {
     struct image *im = calloc(1, sizeof(*im));
 
@@ -273,35 +283,16 @@ int image_check(struct image *im, void (*say)(void *arg, const char *text), void
     return r;
 }
 
-/* Under a name of its own until it is whole; then under the right one, if that is free. */
 static int image_create_file(struct image *im, const struct image_create *how,
                              const struct image_make *make, struct err *e)
 {
-    struct image_file_spec s = { .write = true, .create = true };
-    char *part;
-    int r;
+    struct image_file_spec s = { .path = how->path, .write = true, .create = true };
+    int r = image_file_add(im, &s, e);
 
-    if (!access(how->path, F_OK))
-        return err_set(e, -EEXIST, "%s: exists already", how->path);
-    if (asprintf(&part, "%s.part%d", how->path, (int)getpid()) < 0)
-        return err_set(e, -ENOMEM, "%s: no memory", how->path);
-    s.path = part;
-    r = image_file_add(im, &s, e);
-    if (r < 0) {
-        free(part);
-        return r;
-    }
-    r = im->format->create(im, make, e);
-    if (!r && fsync(im->files[0].fd))
-        r = err_set(e, -errno, "%s: %s", how->path, strerror(errno));
-    if (!r && link(part, how->path))
-        r = err_set(e, -errno, "%s: %s", how->path, strerror(errno));
-    unlink(part);
-    free(part);
-    return r;
+    return r < 0 ? r : im->format->create(im, make, e);
 }
 
-int image_create(const struct image_create *how, struct err *e)
+int image_create_hidden(const struct image_create *how, const char *beside, struct err *e)
 {
     struct image_make make = {
         .size = how->size, .block = how->cluster, .options = how->options, .key = how->key
@@ -327,7 +318,7 @@ int image_create(const struct image_create *how, struct err *e)
         make.base = base;
         make.parent_format = base->format->name;
         make.size = how->size ? how->size : base->size;
-        r = parent_name(base, how->path, &name);
+        r = parent_name(base, beside, &name);
         make.parent = name;
         if (r)
             err_set(e, r, "%s: cannot be named as a parent", base->files[0].path);
@@ -340,4 +331,17 @@ int image_create(const struct image_create *how, struct err *e)
     im->format = NULL; /* it was never opened: nothing for the driver to close */
     image_free(im);
     return r;
+}
+
+int image_create(const struct image_create *how, struct err *e)
+{
+    struct image_create hidden = *how;
+    struct image_stage stage;
+    int r = stage_new(&stage, how->path, e);
+
+    if (r)
+        return r;
+    hidden.path = stage.path;
+    r = image_create_hidden(&hidden, how->path, e);
+    return r ? stage_fail(&stage, r, e) : stage_commit(&stage, e);
 }

@@ -3,6 +3,7 @@
 #define IMAGE_IMAGE_H
 #include "base/err.h"
 #include "base/types.h"
+#include <sys/types.h>
 #include <sys/uio.h>
 
 /*
@@ -111,7 +112,16 @@ int image_resize(struct image *im, u64 size, bool shrink, struct err *e);
 /*
  * Copy what is in an image into a new one, holes stay holes.  The target appears under its
  * name when it is whole and on the disk, never before, and never in place of another file.
+ *
+ * path NULL: the target is handed to `append` instead, piece by piece and strictly forward,
+ * in one thread at a time: down a pipe, or as a member of an archive.  The format (and the
+ * variant) must be one that can stream; append returns 0, or -errno to give up.
  */
+struct image_converted {
+    u64 size;      /* bytes of the disk */
+    u64 populated; /* of them, bytes that are not known to be zero */
+    u64 stored;    /* bytes of the target: of all its files, or handed to append */
+};
 struct image_convert {
     const char *path, *format;   /* the target; format: one that can be created */
     u32 cluster;                 /* 0: the format's own */
@@ -120,8 +130,38 @@ struct image_convert {
     unsigned threads;            /* 0: one for each processor, at most 8 */
     void (*progress)(void *arg, u64 done, u64 total); /* one call at a time; or NULL */
     void *arg;
+    int (*append)(void *append_arg, const void *p, size_t n); /* or NULL */
+    void *append_arg;
+    struct image_converted *result; /* or NULL */
 };
 int image_convert(struct image *from, const struct image_convert *how, struct err *e);
+
+/*
+ * The same from an image that comes as bytes in order, from a pipe or out of an archive.  Its
+ * format is found by its first bytes, unless it is said; what is not known is refused.  Raw and
+ * streamOptimized VMDK are taken as they come; other formats keep what they need at their end
+ * or in any place, so their bytes are first put into a file beside the target, which goes away.
+ *
+ * read: up to n bytes; 0 at the end; -errno gives up.  It is called by one thread, and until it
+ * said 0: what follows the image (padding) is read and dropped.  The target gets its name after
+ * that, so a reader that checks a digest can still refuse by its last answer.
+ */
+struct image_pull {
+    const char *path, *format; /* the target, as above: any format that can be created */
+    u32 cluster;
+    const char *options;
+    const struct image_key *key; /* of both; or NULL */
+    unsigned threads;
+    void (*progress)(void *arg, u64 done, u64 total); /* bytes read; total 0: not known */
+    void *arg;
+    ssize_t (*read)(void *read_arg, void *p, size_t n);
+    void *read_arg;
+    const char *name;               /* of what is read: for messages; "disk.img" may be raw */
+    const char *from;               /* its format; NULL: probe */
+    u64 length;                     /* bytes to come; 0: not known */
+    struct image_converted *result; /* or NULL */
+};
+int image_pull(const struct image_pull *how, struct err *e);
 
 /* Structure: every table and digest; reports each fault through `say`; 0 or -EBADMSG. */
 int image_check(struct image *im, void (*say)(void *arg, const char *text), void *arg,

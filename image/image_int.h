@@ -73,6 +73,17 @@ struct image_plan {
 struct meta_cache;
 struct packed_cache;
 
+/* How units of a disk are made smaller when they are written. */
+enum pack_kind { PACK_NONE, PACK_DEFLATE, PACK_ZLIB, PACK_ZSTD };
+struct image_pack {
+    enum pack_kind kind;
+    u32 unit;     /* bytes, a power of two: what is zero in this size and place is left out */
+    u32 window;   /* deflate: 1 << window bytes back at most; 0: 15 */
+    bool small;   /* take more time for less space */
+    bool shorter; /* only what gets shorter is packed; else put gets the plain unit */
+    bool whole;   /* the last unit is filled up with zeroes before it is packed */
+};
+
 /* A range of the disk that a writer is making room for; others wait. */
 struct image_busy {
     u64 first, end;
@@ -107,6 +118,15 @@ struct image {
     _Atomic int inside[2]; /* I/O under way, by epoch */
     struct image_space dropped, durable, draining;
     const struct image_tap *tap;
+
+    /* Being written forward: how units are packed, and where the bytes go. */
+    struct image_pack pack;
+    int (*append)(void *arg, const void *p, size_t n);
+    void *append_arg;
+    u64 appended;
+    u8 *buffer;
+    size_t nbuffered;
+    bool fresh; /* nobody knows its name yet: no order, no barriers until it is whole */
 };
 
 /* image/file.c */
@@ -174,6 +194,61 @@ int sealed_read(struct image *im, const struct extent *x, u64 len, const struct 
 int sealed_write(struct image *im, const struct extent *x, const struct iovec *v, int n, u64 skip,
                  u64 len);
 int sealed_fill(struct image *im, const struct extent *x, u64 len, const struct iovec *v, int n);
+
+/* image/pack.c: a packer belongs to one thread */
+struct packer;
+struct packer *packer_new(const struct image_pack *how);
+void packer_free(struct packer *p);
+size_t packer_room(const struct image_pack *how); /* the most that a unit may need */
+/* Bytes at `to`; 0: does not fit in `room`. */
+size_t packer_run(struct packer *p, const u8 *in, size_t n, u8 *to, size_t room);
+
+/* image/stage.c: a new image's files, out of sight until they are whole */
+struct image_stage {
+    const char *target;
+    char *dir, *path; /* path: the file `target` while it is made */
+    unsigned linked;
+};
+int stage_new(struct image_stage *p, const char *target, struct err *e);
+int stage_commit(struct image_stage *p, struct err *e); /* the place is gone in any case */
+void stage_drop(struct image_stage *p);
+/* Drops it; the error speaks of the target and not of the place.  Returns r. */
+int stage_fail(struct image_stage *p, int r, struct err *e);
+
+/* image/convert.c: is there nothing but zeroes? */
+bool image_is_zero(const u8 *p, size_t n);
+/* Threads for a conversion, when `asked` were asked for (0: one for each processor). */
+#define IMAGE_THREADS_MAX 8
+unsigned image_threads(unsigned asked);
+
+/* Is an image made with these options written forward?  1, 0, -errno; path NULL: by append. */
+int image_is_forward(const struct image_format *f, const char *path, const char *options,
+                     struct err *e);
+
+/* image/target.c: the image that a conversion makes, while it is written anywhere */
+struct image_target {
+    struct image_stage stage;
+    struct image *im;
+    u32 grain;             /* zeroes of this size and place are left out */
+    _Atomic u64 populated; /* bytes written */
+};
+int target_open(struct image_target *t, const struct image_create *make, struct err *e);
+/* What is not zero of these bytes; any thread. */
+int target_put(struct image_target *t, u64 off, u8 *p, u64 len);
+int target_commit(struct image_target *t, struct image_converted *result, struct err *e);
+void target_drop(struct image_target *t);
+
+/* image/image.c: image_create in a place; beside: where it will be, for its parent's name */
+int image_create_hidden(const struct image_create *how, const char *beside, struct err *e);
+const struct image_format *image_format_of(const char *name);
+const struct image_format *image_format_probe(const struct probe *p); /* NULL: unknown */
+bool image_named_raw(const char *path, bool unpacked); /* does its name say that it is raw? */
+struct image *image_new(void);
+void image_free(struct image *im);
+
+/* image/forward.c */
+int image_append(struct image *im, const void *p, size_t n);
+int image_append_zeroes(struct image *im, u64 n);
 
 /* image/utf16.c: n units, or up to a zero; the caller frees; NULL: no memory */
 char *image_name_utf16(const u8 *p, size_t n, bool little);
