@@ -30,7 +30,11 @@ struct package_options {
     /* progress of long work: done and total bytes; may be NULL */
     void (*progress)(void *arg, const char *what, u64 done, u64 total);
     void *arg;
+    const char *option;   /* which deployment option of an OVF; NULL: its default */
+    const char *language; /* of texts, "de-AT"; NULL: the package's own */
+    const char *trust;    /* PEM file of authorities for signatures; NULL: the system's */
     /* writing */
+    const char *version;     /* of the format: "2.0" for OVF; NULL: the usual one */
     const char *format;      /* a package_format's name; NULL: by the target's suffix */
     const char *vm;          /* only this one of several; NULL: all */
     const char *disk_format; /* "vmdk:streamOptimized": instead of the writer's own; or NULL */

@@ -59,7 +59,8 @@ static int package_read(const struct package_format *f, struct source *s,
         return r;
     else
         note(n, NOTE_KEPT, source_base(s->path), "every digest of its manifest is right");
-    r = desc_check(d, e);
+    for (; !r && d; d = d->next)
+        r = desc_check(d, e);
     if (r)
         err_in(e, "%s: ", source_base(s->path));
     return r;
@@ -74,6 +75,7 @@ int package_open(const char *path, const struct package_options *o, struct desc 
 
     if (r)
         return r;
+    s.how = o;
     f = package_probe(&s);
     if (!f)
         r = err_set(e, -ENOENT, "%s: is no package of a known format", path);

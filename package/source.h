@@ -11,6 +11,7 @@
  * members are read in place, by offset.  A member's name is a key and nothing else: nothing
  * is ever written under it.
  */
+struct package_options;
 enum source_kind { SOURCE_FILES, SOURCE_TAR };
 
 struct source_file {
@@ -27,6 +28,7 @@ struct source {
     struct source_file *files; /* tar: the members in order; files: those looked up so far */
     u32 nfiles;
     struct source_file *main; /* files: the one that was named */
+    const struct package_options *how; /* package/format.h; or NULL */
 };
 
 int source_open(struct source *s, const char *path, struct err *e);
