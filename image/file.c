@@ -432,6 +432,47 @@ int image_file_write(struct image *im, u32 file, u64 at, const void *p, size_t n
     return image_file_writev(im, file, at, &v, 1);
 }
 
+int image_file_extend(struct image *im, u32 file, u64 length)
+{
+    return length > image_file_length(im, file) ? image_file_cut(im, file, length) : 0;
+}
+
+int image_file_cut(struct image *im, u32 file, u64 length)
+{
+    struct image_file *f = &im->files[file];
+
+    if (f->window || length > INT64_MAX)
+        return -EPERM;
+    if (ftruncate(f->fd, (off_t)length))
+        return -errno;
+    atomic_store(&f->length, length);
+    if (im->tap)
+        im->tap->sized(im->tap->arg, file, length);
+    return 0;
+}
+
+int image_file_zero(struct image *im, u32 file, u64 at, u64 len)
+{
+    static const u8 zero[65536];
+    struct image_file *f = &im->files[file];
+    u64 end = image_file_length(im, file);
+    int r = 0;
+
+    len = at < end ? min_u64(len, end - at) : 0;
+    if (!len || f->window)
+        return len ? -EPERM : 0;
+    if (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len)) {
+        for (u64 n; !r && len; at += n, len -= n) {
+            n = min_u64(len, sizeof(zero));
+            r = image_file_write(im, file, at, zero, n);
+        }
+        return r;
+    }
+    if (im->tap)
+        im->tap->zeroed(im->tap->arg, file, at, len);
+    return 0;
+}
+
 int image_file_sync(struct image *im)
 {
     if (im->fresh)

@@ -40,6 +40,8 @@ struct image_file {
 struct image_tap {
     void (*wrote)(void *arg, u32 file, u64 at, const struct iovec *v, int n);
     void (*synced)(void *arg);
+    void (*sized)(void *arg, u32 file, u64 length);
+    void (*zeroed)(void *arg, u32 file, u64 at, u64 len);
     void *arg;
 };
 
@@ -62,6 +64,7 @@ struct image_plan {
     u32 nwrites, nfrees;
     struct {
         u32 phase, file, n;
+        bool set; /* these bits are set, the others stay as they are by then */
         u64 at;
         u8 bytes[PLAN_BYTES];
     } writes[PLAN_WRITES];
@@ -148,6 +151,11 @@ int image_file_read(const struct image *im, u32 file, u64 at, void *p, size_t n)
 int image_file_readv(const struct image *im, u32 file, u64 at, const struct iovec *v, int n);
 int image_file_write(struct image *im, u32 file, u64 at, const void *p, size_t n);
 int image_file_writev(struct image *im, u32 file, u64 at, const struct iovec *v, int n);
+/* At least this long, with zeroes behind what was there. */
+int image_file_extend(struct image *im, u32 file, u64 length);
+int image_file_cut(struct image *im, u32 file, u64 length); /* exactly this long */
+/* Zeroes from now on, and given back to the file system where it can. */
+int image_file_zero(struct image *im, u32 file, u64 at, u64 len);
 int image_file_sync(struct image *im);
 
 /* image/option.c: every name and value is one that the format knows */
@@ -173,6 +181,8 @@ void meta_free(struct image *im);
 int meta_get(struct image *im, u32 file, u64 at, void *out, size_t n);
 int meta_put(struct image *im, u32 phase, u32 file, u64 at, const void *p, size_t n);
 void plan_write(struct image_plan *p, u32 phase, u32 file, u64 at, const void *bytes, size_t n);
+/* Sets bits of a bitmap that others may set bits of at the same time. */
+void plan_set(struct image_plan *p, u32 phase, u32 file, u64 at, const void *bits, size_t n);
 void plan_free(struct image_plan *p, u64 at, u64 len);
 int plan_apply(struct image *im, const struct image_plan *p); /* lock held */
 size_t meta_dirty(const struct image *im);                    /* pages that wait for a commit */
@@ -250,8 +260,31 @@ void image_free(struct image *im);
 int image_append(struct image *im, const void *p, size_t n);
 int image_append_zeroes(struct image *im, u64 n);
 
+/* image/punch.c: a driver's `trim` that leaves the tables: the places stay, as holes */
+int punch_trim(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 *done);
+
+/* image/unique.c: places of blocks, collected to find one that two entries name */
+struct unique {
+    u64 *v;
+    size_t n, cap, most;
+};
+/* most: how many there can be at all; -E2BIG when there are more */
+void unique_init(struct unique *s, u64 most);
+int unique_add(struct unique *s, u64 at);
+bool unique_twice(struct unique *s, u64 len, u64 *at); /* two are nearer than len */
+void unique_fini(struct unique *s);
+
 /* image/utf16.c: n units, or up to a zero; the caller frees; NULL: no memory */
 char *image_name_utf16(const u8 *p, size_t n, bool little);
+/* The other way, "/" as "\\": units written, at most `room`; 0: no UTF-8, or too long. */
+size_t image_utf16_name(const char *name, u8 *to, size_t room, bool little);
+/* "file:///some%20where": what is behind it, as a path; the caller frees; NULL: no memory */
+char *image_name_url(const u8 *p, size_t n);
+
+/* image/guid.c: as text, "B04AEFB7-D19E-..."; little: the first three numbers little-endian */
+#define GUID_TEXT 37
+void guid_text(const u8 *p, bool little, char *text);
+int guid_make(u8 *p); /* a random one, the same in both orders; 0 or -errno */
 
 /* image/iov.c */
 /* The part [skip, skip + len) of a vector, as at most `max` pieces; *covered says how much. */

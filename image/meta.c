@@ -275,8 +275,15 @@ void plan_write(struct image_plan *p, u32 phase, u32 file, u64 at, const void *b
     p->writes[p->nwrites].file = file;
     p->writes[p->nwrites].at = at;
     p->writes[p->nwrites].n = (u32)n;
+    p->writes[p->nwrites].set = false;
     memcpy(p->writes[p->nwrites].bytes, bytes, n);
     p->nwrites++;
+}
+
+void plan_set(struct image_plan *p, u32 phase, u32 file, u64 at, const void *bits, size_t n)
+{
+    plan_write(p, phase, file, at, bits, n);
+    p->writes[p->nwrites - 1].set = true;
 }
 
 void plan_free(struct image_plan *p, u64 at, u64 len)
@@ -310,9 +317,21 @@ static void space_move(struct image_space *to, struct image_space *from)
 
 int plan_apply(struct image *im, const struct image_plan *p)
 {
+    u8 b[PLAN_BYTES];
+
     for (u32 i = 0; i < p->nwrites; i++) {
-        int r = meta_put(im, p->writes[i].phase, p->writes[i].file, p->writes[i].at,
-                         p->writes[i].bytes, p->writes[i].n);
+        const u8 *bytes = p->writes[i].bytes;
+        int r = 0;
+
+        if (p->writes[i].set) {
+            r = meta_get(im, p->writes[i].file, p->writes[i].at, b, p->writes[i].n);
+            for (u32 k = 0; k < p->writes[i].n; k++)
+                b[k] |= bytes[k];
+            bytes = b;
+        }
+        if (!r)
+            r = meta_put(im, p->writes[i].phase, p->writes[i].file, p->writes[i].at, bytes,
+                         p->writes[i].n);
         if (r)
             return r;
     }

@@ -4,6 +4,7 @@
  * would be at each moment, whole and with losses between barriers.  It must open, for writing
  * too, and hold what was flushed.
  */
+#include "base/log.h"
 #include "image/image_int.h"
 #include "tests/scratch.h"
 #include <errno.h>
@@ -11,28 +12,41 @@
 
 /* Everything written between two barriers may be on the disk or not, in any combination. */
 struct event {
-    u64 at;
+    enum { WROTE, ZEROED, SIZED, BARRIER } kind;
+    u64 at; /* SIZED: the new length */
     u8 *p;
-    size_t n; /* 0: a barrier */
+    size_t n;
 };
 static struct event events[20000];
 static unsigned nevents;
 
+static struct event *saw(int kind, u64 at, size_t n)
+{
+    CHECK(nevents < LEN(events));
+    if (nevents == LEN(events))
+        exit(check_end());
+    events[nevents] = (struct event){ kind, at, calloc(1, n + 1), n };
+    return &events[nevents++];
+}
 static void saw_write(void *arg, u32 file, u64 at, const struct iovec *v, int n)
 {
     for (int i = 0; i < n; i++) {
-        if (!v[i].iov_len)
-            continue;
-        events[nevents].at = at;
-        events[nevents].n = v[i].iov_len;
-        events[nevents].p = malloc(v[i].iov_len);
-        memcpy(events[nevents++].p, v[i].iov_base, v[i].iov_len);
+        if (v[i].iov_len)
+            memcpy(saw(WROTE, at, v[i].iov_len)->p, v[i].iov_base, v[i].iov_len);
         at += v[i].iov_len;
     }
 }
+static void saw_zero(void *arg, u32 file, u64 at, u64 len)
+{
+    saw(ZEROED, at, len);
+}
+static void saw_size(void *arg, u32 file, u64 length)
+{
+    saw(SIZED, length, 0);
+}
 static void saw_sync(void *arg)
 {
-    events[nevents++] = (struct event){ 0 };
+    saw(BARRIER, 0, 0);
 }
 
 enum { SMALL = 512 << 10, SECTORS = SMALL / 512 };
@@ -112,6 +126,21 @@ static void stamped_storm(struct image *im, unsigned n)
     }
 }
 
+static void replay_one(int fd, const struct event *v)
+{
+    switch (v->kind) {
+    case WROTE:
+    case ZEROED:
+        CHECK_EQ(pwrite(fd, v->p, v->n, (off_t)v->at), v->n);
+        break;
+    case SIZED:
+        CHECK_EQ(ftruncate(fd, (off_t)v->at), 0);
+        break;
+    case BARRIER:
+        break;
+    }
+}
+
 static void replay(const u8 *start, size_t nstart, unsigned upto, bool lossy)
 {
     unsigned barrier = 0;
@@ -119,11 +148,11 @@ static void replay(const u8 *start, size_t nstart, unsigned upto, bool lossy)
 
     CHECK_EQ(write(fd, start, nstart), nstart);
     for (unsigned i = 0; i < upto; i++)
-        if (!events[i].n)
+        if (events[i].kind == BARRIER)
             barrier = i;
     for (unsigned i = 0; i < upto; i++)
-        if (events[i].n && !(lossy && i > barrier && some(2)))
-            CHECK_EQ(pwrite(fd, events[i].p, events[i].n, (off_t)events[i].at), events[i].n);
+        if (!(lossy && i > barrier && some(2)))
+            replay_one(fd, &events[i]);
     close(fd);
 }
 
@@ -164,7 +193,9 @@ static bool survived(unsigned upto)
 /* The image stands in "p" and may be written: a storm, and then every moment of it again. */
 static void power_cut(void)
 {
-    static const struct image_tap tap = { .wrote = saw_write, .synced = saw_sync };
+    static const struct image_tap tap = {
+        .wrote = saw_write, .synced = saw_sync, .sized = saw_size, .zeroed = saw_zero
+    };
     static u8 start[8 << 20];
     struct image_open how = { .path = in_dir("p"), .flags = IMAGE_WRITE };
     struct image *im = NULL;
@@ -220,11 +251,31 @@ static void vmdk(void)
     power_cut();
 }
 
+/* Of a format, over a parent full of zeroes when it has one. */
+static void cut_of(const char *format, const char *options, u32 block, bool child)
+{
+    CHECK_EQ(make_it("base", format, SMALL, NULL, NULL, block), 0);
+    CHECK_EQ(make_it("p", format, SMALL, options, child ? "base" : NULL, block), 0);
+    power_cut();
+    if (check_failed_now)
+        printf("# %s, %s, blocks of %u\n", format, options ? options : "", block);
+}
+
+static void vhd(void)
+{
+    cut_of("vhd", NULL, 65536, false);
+    cut_of("vhd", NULL, 0, false);
+    cut_of("vhd", NULL, 65536, true);
+    cut_of("vhd", "variant=fixed", 0, false);
+}
+
 int main(void)
 {
     if (scratch_begin())
         return 1;
+    log_level_set(LOG_ERROR);
     CASE(qcow2);
     CASE(vmdk);
+    CASE(vhd);
     return scratch_end();
 }

@@ -120,6 +120,27 @@ static inline bool same(struct image *im, const u8 *model, u64 n)
     return ok;
 }
 
+/* A new image; parent: its name, or NULL. */
+static inline int make_it(const char *name, const char *format, u64 size, const char *options,
+                          const char *parent, u32 cluster)
+{
+    struct image_open up = { .path = parent ? in_dir(parent) : NULL };
+    struct image_create how = { .path = in_dir(name),
+                                .format = format,
+                                .size = size,
+                                .cluster = cluster,
+                                .options = options,
+                                .parent = parent ? &up : NULL };
+    struct err e = { 0 };
+    int r;
+
+    unlink(how.path);
+    r = image_create(&how, &e);
+    if (r)
+        printf("# %s\n", e.text);
+    return r;
+}
+
 /* Writes of all sizes and places, trims, flushes; `model` is what must be there. */
 static inline void storm(struct image *im, u8 *model, unsigned n, u64 size)
 {
@@ -142,6 +163,29 @@ static inline void storm(struct image *im, u8 *model, unsigned n, u64 size)
         }
         if (some(20) == 0)
             CHECK_EQ(image_flush(im), 0);
+    }
+}
+
+/*
+ * An image that holds `model` and lets itself be written: two storms with a check and a new
+ * start between them, and once more read-only.
+ */
+static inline void lives(const char *name, u8 *model, u64 size)
+{
+    for (int round = 0; round < 3; round++) {
+        struct image *im = open_it(name, round < 2 ? IMAGE_WRITE : 0);
+
+        if (!im)
+            return;
+        CHECK_EQ(image_size(im), size);
+        CHECK(same(im, model, size));
+        if (round < 2)
+            storm(im, model, 150, size);
+        CHECK(same(im, model, size));
+        CHECK_EQ(image_check(im, say, NULL, NULL), 0);
+        CHECK_EQ(image_close(im, NULL), 0);
+        if (check_failed_now)
+            printf("# %s, round %d\n", name, round);
     }
 }
 #endif
