@@ -22,10 +22,10 @@ bool place_mac(struct desc_nic *c, const char *text); /* 005056AABBCC, 00:50:56:
  */
 struct source;
 struct source_file;
-int place_file(struct desc *d, struct source *s, struct notes *n, struct desc_disk *k,
-               const char *name, const char *const *suffixes);
+int place_source(struct desc *d, struct source *s, struct notes *n, struct desc_disk *k,
+                 const char *name, const char *const *suffixes);
 int place_member(struct desc *d, const struct source *s, struct desc_disk *k,
-                 const struct source_file *f); /* this very file */
+                 const struct source_file *f);    /* this very file */
 int place_uuid(struct desc *d, const char *text); /* with or without dashes and braces */
 const char *place_uuid_text(const struct desc *d, char text[37]);
 #endif

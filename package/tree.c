@@ -150,7 +150,8 @@ int tree_print(const struct tree *t, struct buf *to)
 /* One step of a path appended; false when it grows too long. */
 static bool tree_step(char *path, size_t *n, const struct tree *t, u32 index)
 {
-    const struct tree *name = t->parent && t->parent->kind == TREE_LIST ? tree_get(t, "name") : NULL;
+    const struct tree *name =
+        t->parent && t->parent->kind == TREE_LIST ? tree_get(t, "name") : NULL;
     const char *s = name && name->kind == TREE_TEXT && *name->text ? name->text : t->key;
     size_t at = *n;
 
@@ -245,8 +246,7 @@ static struct tree *tree_item(const struct tree *list, const char *step)
     for (struct tree *c = list->first; c; c = c->next, index++) {
         const struct tree *name = tree_get(c, "name");
 
-        if (name ? !strcmp(name->text, step)
-                 : *step == '#' && strtoul(step + 1, NULL, 10) == index)
+        if (name ? !strcmp(name->text, step) : *step == '#' && strtoul(step + 1, NULL, 10) == index)
             return c;
     }
     return NULL;

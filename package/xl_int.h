@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #ifndef PACKAGE_XL_INT_H
 #define PACKAGE_XL_INT_H
+#include "package/format.h"
 #include "package/tree.h"
 
 /*
@@ -13,6 +14,7 @@ int xl_parse(struct arena *a, const char *text, size_t n, const char *where, str
              struct err *e);
 /* A value as xl and Python both read it. */
 int xl_print(const struct tree *t, struct buf *to);
+int xl_write(const struct desc *d, struct sink *s, struct notes *n, struct err *e);
 
 /* package/xl_disk.c: one entry of "disk", in whichever of its spellings */
 struct xl_disk {

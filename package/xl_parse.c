@@ -150,8 +150,8 @@ static int xl_string(struct xl_text *x, bool raw, struct buf *to)
     while (!r) {
         if (x->p >= x->end || (*x->p == '\n' && !triple))
             return xl_bad(x, at, -EBADMSG, "this string has no end");
-        if (*x->p == quote && (!triple || (x->end - x->p >= 3 && x->p[1] == quote &&
-                                           x->p[2] == quote))) {
+        if (*x->p == quote &&
+            (!triple || (x->end - x->p >= 3 && x->p[1] == quote && x->p[2] == quote))) {
             x->p += triple ? 3 : 1;
             return 0;
         }

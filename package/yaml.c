@@ -22,9 +22,8 @@ struct yaml {
 /* What the plain scalar is, when it is not simply text (YAML 1.1 and 1.2, both read). */
 static bool yaml_is_bare(const char *s)
 {
-    static const char *const words[] = { "",    "~",  "null", "true", "false",
-                                         "yes", "no", "on",   "off",  "y",
-                                         "n",   ".inf", "-.inf", "+.inf", ".nan" };
+    static const char *const words[] = { "",    "~", "null", "true", "false", "yes",   "no",  "on",
+                                         "off", "y", "n",    ".inf", "-.inf", "+.inf", ".nan" };
     bool digits = false;
 
     for (size_t i = 0; i < LEN(words); i++)
@@ -228,8 +227,8 @@ static bool yaml_emit(yaml_emitter_t *em, const struct tree *t)
     ok = ok && yaml_emitter_emit(em, &ev);
     for (const struct tree *c = t->first; ok && c; c = c->next)
         ok = (!map || yaml_emit_text(em, c->key, false, NULL)) && yaml_emit(em, c);
-    ok = ok && (map ? yaml_mapping_end_event_initialize(&ev)
-                    : yaml_sequence_end_event_initialize(&ev));
+    ok = ok &&
+         (map ? yaml_mapping_end_event_initialize(&ev) : yaml_sequence_end_event_initialize(&ev));
     return ok && yaml_emitter_emit(em, &ev);
 }
 

@@ -61,8 +61,8 @@ int place_member(struct desc *d, const struct source *s, struct desc_disk *k,
     return 0;
 }
 
-int place_file(struct desc *d, struct source *s, struct notes *n, struct desc_disk *k,
-               const char *name, const char *const *suffixes)
+int place_source(struct desc *d, struct source *s, struct notes *n, struct desc_disk *k,
+                 const char *name, const char *const *suffixes)
 {
     const struct source_file *f = NULL;
 

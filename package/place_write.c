@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What writers of packages that stand beside their disks share. */
+#include "package/place_write.h"
+#include "package/source.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Is the word among these? */
+static bool place_among(const char *words, const char *word)
+{
+    size_t n = word ? strlen(word) : 0;
+
+    for (const char *p = words; n && *p; p += strcspn(p, " "), p += *p == ' ')
+        if (strcspn(p, " ") == n && !strncmp(p, word, n))
+            return true;
+    return false;
+}
+
+int place_out(struct sink *s, const struct desc *d, const struct desc_disk *k, const char *keep,
+              struct sink_disk *out, struct notes *n, struct err *e)
+{
+    bool own = k->media != DESC_DISK || place_among(keep, k->format);
+    char format[32], name[300];
+
+    *out = (struct sink_disk){ 0 };
+    if (!k->path && (k->source || !k->capacity)) {
+        if (k->source)
+            note(n, NOTE_LOST, k->name, "\"%.200s\" was not there: only its name is written",
+                 k->source);
+        out->name = k->source;
+        out->format = k->format ? k->format : "raw";
+        out->capacity = k->capacity;
+        return 0;
+    }
+    snprintf(format, sizeof(format), "%.*s", own ? 31 : (int)strcspn(keep, " "),
+             k->media != DESC_DISK ? "raw"
+             : own                 ? k->format
+                                   : keep);
+    snprintf(name, sizeof(name), "%.200s-%s.%s", sink_name(s), k->name,
+             k->media == DESC_CDROM    ? "iso"
+             : k->media == DESC_FLOPPY ? "img"
+                                       : format);
+    for (char *p = name; *p; p++)
+        if (*p == '/' || *p == ':' || *p == ',' || (u8)*p <= ' ')
+            *p = '_';
+    return sink_disk(s, k, name, format, NULL, out, e);
+}
+
+void place_lost(const struct desc *d, const char *format, struct notes *n)
+{
+    for (const struct desc_extra *x = d->extras; x; x = x->next)
+        if (strcmp(x->format, format) && strncmp(x->format, format, strlen(format)))
+            note(n, NOTE_LOST, x->key, "is a setting of %s that %s has no place for", x->format,
+                 format);
+    for (const struct desc_property *p = d->properties; p; p = p->next)
+        note(n, NOTE_LOST, p->key, "%s has no place for properties", format);
+}
+
+long place_number(const char *name)
+{
+    const char *p = name + strlen(name);
+
+    while (p > name && isdigit((u8)p[-1]))
+        p--;
+    return *p ? strtol(p, NULL, 10) : -1;
+}
+
+bool place_boot(const struct desc *d, u32 place, const struct desc_disk **k,
+                const struct desc_nic **c)
+{
+    *c = NULL;
+    for (*k = d->disks; *k; *k = (*k)->next)
+        if ((*k)->boot == place)
+            return true;
+    for (*c = d->nics; *c; *c = (*c)->next)
+        if ((*c)->boot == place)
+            return true;
+    return false;
+}
+
+const char *place_mac_text(const struct desc_nic *c, char text[18])
+{
+    text[0] = 0;
+    if (c->has_mac)
+        snprintf(text, 18, "%02x:%02x:%02x:%02x:%02x:%02x", c->mac[0], c->mac[1], c->mac[2],
+                 c->mac[3], c->mac[4], c->mac[5]);
+    return text;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PACKAGE_PLACE_WRITE_H
+#define PACKAGE_PLACE_WRITE_H
+#include "package/sink.h"
+
+/* What writers of packages that stand beside their disks share. */
+
+/*
+ * The disk into the package as "VM-disk0.qcow2": in its own format when that is one of `keep`
+ * (words), else in the first of them; CDs as they are.  out->name NULL: an empty drive.  What
+ * was not there when the package was read stays a name.
+ */
+int place_out(struct sink *s, const struct desc *d, const struct desc_disk *k, const char *keep,
+              struct sink_disk *out, struct notes *n, struct err *e);
+/* Notes for all that a writer of this format cannot say: the extras of others. */
+void place_lost(const struct desc *d, const char *format, struct notes *n);
+/* Its place when the names of this kind of device are counted: "scsi1" is 1; or -1. */
+long place_number(const char *name);
+/* The disk of the n-th place in the boot order, or the card (in *c); false: none of them. */
+bool place_boot(const struct desc *d, u32 place, const struct desc_disk **k,
+                const struct desc_nic **c);
+const char *place_mac_text(const struct desc_nic *c, char text[18]); /* "" when it has none */
+#endif
