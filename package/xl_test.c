@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "package/round.h"
 #include "package/xl_int.h"
+#include "tests/round.h"
 
 static const char *extra(const char *key)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef PACKAGE_ROUND_H
-#define PACKAGE_ROUND_H
+#ifndef TESTS_ROUND_H
+#define TESTS_ROUND_H
 #include "package/format.h"
 #include "package/source.h"
 #include "tests/check.h"
