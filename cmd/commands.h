@@ -4,5 +4,6 @@
 #include "cmd/opt.h"
 
 /* The subcommands, one file each. */
-extern const struct command command_run, command_inspect, command_convert;
+extern const struct command command_run, command_inspect, command_convert, command_check,
+    command_disk;
 #endif

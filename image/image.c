@@ -36,6 +36,10 @@ const struct image *image_parent(const struct image *im)
 {
     return im->parent;
 }
+const char *image_parent_name(const struct image *im)
+{
+    return im->parent_name;
+}
 u32 image_cluster(const struct image *im)
 {
     return im->cluster ? im->cluster : 512;
@@ -281,6 +285,22 @@ int image_check(struct image *im, void (*say)(void *arg, const char *text), void
         if (c->format->check && (r = c->format->check(c, say, arg)))
             err_set(e, r, "%s: %s", image_path(c), r == -EBADMSG ? "is damaged" : strerror(-r));
     return r;
+}
+
+int image_repair(struct image *im, void (*say)(void *arg, const char *text), void *arg,
+                 struct err *e)
+{
+    int r;
+
+    if (!im->writable)
+        return err_set(e, -EROFS, "%s: is not open for writing", image_path(im));
+    if (!im->format->repair)
+        return err_set(e, -EOPNOTSUPP, "%s: a %s image cannot be repaired in place", image_path(im),
+                       im->format->name);
+    pthread_mutex_lock(&im->lock);
+    r = im->format->repair(im, say, arg, e);
+    pthread_mutex_unlock(&im->lock);
+    return r ? r : image_flush(im);
 }
 
 static int image_create_file(struct image *im, const struct image_create *how,

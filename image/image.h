@@ -18,7 +18,9 @@ struct image;
  * IMAGE_UNSAFE_PATHS: absolute names inside the image are followed (a chain that the user
  * made himself); else only names beside the file.  IMAGE_NO_LOCK: look although another
  * process writes.  IMAGE_ANY_PARENT: the parent is taken whatever its id is.
- * IMAGE_WRITE_PARENT: the parent is opened for writing too (image_commit).
+ * IMAGE_WRITE_PARENT: the parent is opened for writing too (image_commit).  IMAGE_KEEP_ID:
+ * writes leave the id of the content as it is, for its children still fit.  IMAGE_REPAIR: what
+ * image_repair can set right is no reason to refuse writing.
  */
 enum {
     IMAGE_WRITE = 1,
@@ -26,7 +28,9 @@ enum {
     IMAGE_UNSAFE_PATHS = 4,
     IMAGE_NO_LOCK = 8,
     IMAGE_ANY_PARENT = 16,
-    IMAGE_WRITE_PARENT = 32
+    IMAGE_WRITE_PARENT = 32,
+    IMAGE_KEEP_ID = 64,
+    IMAGE_REPAIR = 128
 };
 
 /* A file that was cut: where it goes on after what is before it. */
@@ -76,6 +80,7 @@ u64 image_size(const struct image *im); /* bytes */
 const char *image_format_name(const struct image *im);
 const char *image_path(const struct image *im);
 const struct image *image_parent(const struct image *im); /* or NULL */
+const char *image_parent_name(const struct image *im);    /* as it stands inside; or NULL */
 u32 image_cluster(const struct image *im); /* writes of this size and place are cheapest */
 bool image_writable(const struct image *im);
 
@@ -163,7 +168,43 @@ struct image_pull {
 };
 int image_pull(const struct image_pull *how, struct err *e);
 
+/* Long work: how far it is, and a way to end it early (-ECANCELED). */
+struct image_work {
+    void (*progress)(void *arg, u64 done, u64 total); /* one call at a time; or NULL */
+    void *arg;
+    const _Atomic bool *stop; /* becomes true; or NULL */
+    unsigned threads;         /* 0: one for each processor, at most 8 */
+};
+
+/* Do both disks hold the same?  What is behind the end of the shorter one counts as zero. */
+struct image_difference {
+    bool content, allocation; /* they differ */
+    u64 content_at;           /* the first byte that does */
+    u64 allocation_at;        /* the first byte that is stored here and not there */
+};
+int image_compare(struct image *a, struct image *b, const struct image_work *w,
+                  struct image_difference *d, struct err *e);
+
+int image_read_all(struct image *im, const struct image_work *w, struct err *e); /* can it be? */
+
+/*
+ * What an overlay holds goes into its parent, of any format that can be written.  The overlay
+ * is opened with IMAGE_WRITE_PARENT; it shows the same disk at any instant of the work and
+ * after it.
+ */
+int image_commit(struct image *overlay, const struct image_work *w, struct err *e);
+
+/*
+ * Another parent, or none (NULL): what is not the same there is copied into the image first, so
+ * that it shows the same disk at any instant.  `name_only`: nothing is copied.
+ */
+int image_rebase(struct image *im, const struct image_open *parent, bool name_only,
+                 const struct image_work *w, struct err *e);
+
 /* Structure: every table and digest; reports each fault through `say`; 0 or -EBADMSG. */
 int image_check(struct image *im, void (*say)(void *arg, const char *text), void *arg,
                 struct err *e);
+/* Sets right what can be without losing data, says what that was; opened with IMAGE_REPAIR. */
+int image_repair(struct image *im, void (*say)(void *arg, const char *text), void *arg,
+                 struct err *e);
 #endif

@@ -22,7 +22,7 @@ int vmdk_touch(struct image *im)
     char text[9];
     u32 cid = 0;
 
-    if (!k->cid_at)
+    if (!k->cid_at || im->flags & IMAGE_KEEP_ID)
         return 0;
     if (getrandom(&cid, sizeof(cid), 0) < 0)
         return -errno;

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Another parent for an image.  First whatever would show through from the new one and is not
+ * what shows through now is copied into the image; when that is on the disk, the name changes.
+ * Cut short at any instant, the image shows the same disk.
+ */
+#include "image/walk_int.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rebase {
+    struct image *im, *to; /* to: the new parent; NULL: none */
+    u64 cluster;
+};
+
+/* Is that the same file at the same place, so that nobody has to read it? */
+static bool rebase_is_same(struct image *a, struct image *b, u64 off, u64 *len)
+{
+    struct image_place p, q;
+
+    if (!a || !b || off >= a->size || off >= b->size || image_place(a, off, &p, NULL) ||
+        image_place(b, off, &q, NULL))
+        return false;
+    *len = min_u64(*len, min_u64(p.len, q.len));
+    return p.file && q.file && p.at == q.at && p.packed == q.packed && !strcmp(p.file, q.file);
+}
+
+static int rebase_is_zero(struct image *im, u64 off, u64 *len, bool *zero, struct err *e)
+{
+    enum image_kind kind = IMAGE_ZERO;
+    u64 n = *len;
+    int r = 0;
+
+    if (im && off < im->size)
+        r = image_map(im, off, &n, &kind, e);
+    *len = min_u64(*len, n);
+    *zero = kind == IMAGE_ZERO;
+    return r;
+}
+
+/* Stretches that the image leaves to its parent, and whose old and new content may differ. */
+static int rebase_next(void *arg, u64 off, u64 *len, bool *skip, struct err *e)
+{
+    struct rebase *b = arg;
+    struct extent x = { 0 };
+    bool old_zero, new_zero;
+    int r = b->im->format->map(b->im, off, &x);
+
+    if (r || !x.len)
+        return err_set(e, r ? r : -EIO, "%s: offset %llu: %s", image_path(b->im),
+                       (unsigned long long)off, strerror(r ? -r : EIO));
+    *len = min_u64(*len, x.len);
+    *skip = x.kind != EXT_PARENT;
+    if (*skip)
+        return 0;
+    if ((r = rebase_is_zero(b->im->parent, off, len, &old_zero, e)) ||
+        (r = rebase_is_zero(b->to, off, len, &new_zero, e)))
+        return r;
+    *skip = (old_zero && new_zero) || rebase_is_same(b->im->parent, b->to, off, len);
+    return 0;
+}
+
+/* Whole clusters of the image in which old and new differ are written. */
+static int rebase_piece(void *arg, u64 off, u32 len, u8 *buf, struct err *e)
+{
+    struct rebase *b = arg;
+    u8 *other = buf + WALK_PIECE;
+    int r = image_read_padded(b->im->parent, off, buf, len);
+
+    if (!r)
+        r = image_read_padded(b->to, off, other, len);
+    for (u32 at = 0, end; !r && at < len; at = end) {
+        bool same = true;
+
+        for (end = at; end < len;) {
+            u32 n = (u32)min_u64(b->cluster - (off + end) % b->cluster, len - end);
+            bool is = !memcmp(buf + end, other + end, n);
+
+            if (end > at && is != same)
+                break;
+            same = is;
+            end += n;
+        }
+        if (!same) {
+            struct iovec v = { buf + at, end - at };
+
+            r = image_write(b->im, off + at, &v, 1, end - at);
+        }
+    }
+    return r ? err_set(e, r, "%s: at %llu: %s", image_path(b->im), (unsigned long long)off,
+                       strerror(-r))
+             : 0;
+}
+
+static int rebase_name(struct image *im, struct image *to, struct err *e)
+{
+    struct image_make make = { .base = to, .parent_format = to ? to->format->name : NULL };
+    char *name = NULL;
+    int r = to ? parent_name(to, image_path(im), &name) : 0;
+
+    if (r)
+        return err_set(e, r, "%s: cannot be named as a parent", image_path(to));
+    make.parent = name;
+    r = im->format->rebase(im, &make, e);
+    if (!r && (r = image_flush(im)))
+        err_set(e, r, "%s: %s", image_path(im), strerror(-r));
+    free(name);
+    return r;
+}
+
+int image_rebase(struct image *im, const struct image_open *parent, bool name_only,
+                 const struct image_work *w, struct err *e)
+{
+    struct rebase b = { .im = im, .cluster = max_u64(im->cluster, 512) };
+    struct image_walk how = {
+        .size = im->size, .next = rebase_next, .piece = rebase_piece, .arg = &b
+    };
+    int r;
+
+    if (!im->writable || !im->format->rebase)
+        return err_set(e, -EOPNOTSUPP, "%s: the parent of a %s image cannot be changed",
+                       image_path(im), im->format->name);
+    if (parent && (r = image_open(&b.to, parent, e)))
+        return r;
+    r = 0;
+    for (struct image *c = b.to; !r && c; c = c->parent)
+        if (c->files[0].dev == im->files[0].dev && c->files[0].ino == im->files[0].ino)
+            r = err_set(e, -ELOOP, "%s: would be its own parent", image_path(im));
+    if (!r && !name_only)
+        r = image_walk(&how, w, e);
+    if (!r && (r = image_flush(im)))
+        err_set(e, r, "%s: %s", image_path(im), strerror(-r));
+    if (!r)
+        r = rebase_name(im, b.to, e);
+    if (b.to)
+        image_close(b.to, NULL);
+    return r;
+}

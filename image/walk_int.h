@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef IMAGE_WALK_INT_H
+#define IMAGE_WALK_INT_H
+#include "image/image_int.h"
+
+/*
+ * Pieces of [0, size), by several threads.  next: under a lock and in order, how
+ * far the stretch at off reaches and whether there is anything to do in it.  piece: any thread,
+ * at most WALK_PIECE bytes; buf has two times as many.  Both 0 or -errno with e.
+ */
+#define WALK_PIECE (1u << 20)
+struct image_walk {
+    u64 size;
+    int (*next)(void *arg, u64 off, u64 *len, bool *skip, struct err *e);
+    int (*piece)(void *arg, u64 off, u32 len, u8 *buf, struct err *e);
+    void *arg;
+};
+int image_walk(const struct image_walk *how, const struct image_work *w, struct err *e);
+/* n bytes of the disk; zeroes behind its end, and for no disk. */
+int image_read_padded(struct image *im, u64 off, u8 *to, u32 n);
+#endif
