@@ -29,10 +29,22 @@ int package_disk(const struct desc_disk *k, u32 flags, struct image **im, struct
                               .length = k->length,
                               .format = disk_format(k),
                               .flags = flags };
+    char parent[PATH_MAX];
+    struct image_open below = { .path = parent, .flags = flags & ~(u32)IMAGE_WRITE };
     int r;
 
+    if (!k->path && k->source)
+        return err_set(e, -ENOENT, "%s: its file \"%s\" is missing", k->name, k->source);
     if (!k->path)
         return err_set(e, -ENOENT, "%s: is empty", k->name);
+    if (k->parent && !k->container) {
+        const char *base = source_base(k->path);
+
+        if (snprintf(parent, sizeof(parent), "%.*s%s", (int)(base - k->path), k->path, k->parent) >=
+            (int)sizeof(parent))
+            return err_set(e, -ENAMETOOLONG, "%s: %s", k->name, strerror(ENAMETOOLONG));
+        how.parent = &below;
+    }
     r = image_open(im, &how, e);
     if (r)
         err_in(e, "%s: ", k->name);
@@ -193,6 +205,10 @@ static int disk_leave(struct sink *s, const struct desc_disk *k, struct sink_dis
     char *dir, *full;
     size_t n;
 
+    if (!k->path) {
+        out->name = arena_text(&s->arena, k->source, strlen(k->source));
+        return out->name ? 0 : err_set(e, -ENOMEM, "no memory");
+    }
     if (k->container)
         return err_set(e, -EINVAL,
                        "%s: lies inside %s: without its disks converted the package "
@@ -218,6 +234,27 @@ static int disk_leave(struct sink *s, const struct desc_disk *k, struct sink_dis
     return out->name ? 0 : err_set(e, -ENOMEM, "no memory");
 }
 
+/* The description says what it can, also of a disk that cannot be looked at. */
+static int disk_describe(struct sink *s, const struct desc_disk *k, struct sink_disk *out,
+                         struct err *e)
+{
+    struct image *im;
+    struct stat st;
+    int r = k->source ? disk_leave(s, k, out, e) : err_set(e, -ENOENT, "%s: is empty", k->name);
+
+    if (r)
+        return r;
+    out->capacity = k->capacity;
+    out->size = k->path && !stat(k->path, &st) ? (u64)st.st_size : 0;
+    out->format = disk_format(k);
+    if (!k->path || package_disk(k, 0, &im, NULL))
+        return 0;
+    out->capacity = image_size(im);
+    out->format = image_format_name(im);
+    image_close(im, NULL);
+    return 0;
+}
+
 int sink_disk(struct sink *s, const struct desc_disk *k, const char *name, const char *format,
               const char *options, struct sink_disk *out, struct err *e)
 {
@@ -226,22 +263,14 @@ int sink_disk(struct sink *s, const struct desc_disk *k, const char *name, const
 
     *out = (struct sink_disk){ 0 };
     if (s->o->no_disks)
-        r = k->path ? disk_leave(s, k, out, e) : err_set(e, -ENOENT, "%s: is empty", k->name);
-    else
-        r = disk_choose(s, k, name, format, options, out, e);
-    r = r ? r : k->path ? package_disk(k, 0, &w.im, e) : disk_empty(k, &w.im, e);
+        return disk_describe(s, k, out, e);
+    r = disk_choose(s, k, name, format, options, out, e);
+    r = r ? r : k->source ? package_disk(k, 0, &w.im, e) : disk_empty(k, &w.im, e);
     if (r)
         return r;
     out->capacity = image_size(w.im);
     out->populated = disk_populated(w.im);
-    if (s->o->no_disks) {
-        struct stat st;
-
-        out->format = image_format_name(w.im);
-        out->size = stat(k->path, &st) ? 0 : (u64)st.st_size;
-    } else {
-        r = disk_into(&w, e);
-    }
+    r = disk_into(&w, e);
     image_close(w.im, NULL);
     return r;
 }

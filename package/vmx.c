@@ -1,123 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VMX, the configuration of VMware's products: 'key = "value"' lines, keys in any case, "|22"
- * for a byte by its number.  Every key is kept for writing back.  Left out: snapshots (.vmsd),
- * encrypted files, raw devices.
+ * VMX, the configuration of VMware's products from GSX and ESX 2 on: the machine itself.  Devices
+ * are in vmx_devices.c, the text in vmx_text.c, the writer in vmx_write.c.  A setting whose
+ * meaning the description does not hold is kept as an extra under its own name.  Left out:
+ * encrypted files, which are refused by name; devices of the host (raw disks, passthrough).
  */
-#include "package/format.h"
-#include "package/place.h"
-#include "package/source.h"
+#include "package/vmx_int.h"
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define VMX_MAX (1u << 20)
-#define VMX_KEYS 8192
-#define VMX_BUSES 4
-#define VMX_UNITS 64
-#define VMX_NICS 10
 
-struct vmx {
-    struct desc *d;
-    struct source *s;
-    struct notes *n;
-    struct err *e;
-    const char *file;
-    u32 count;
-};
-
-/* The keys are the description's extras: kept once, looked up there. */
-static const char *vmx_get(const struct vmx *x, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-static const char *vmx_get(const struct vmx *x, const char *fmt, ...)
+int vmx_keep(struct vmx *x, const char **to, const char *text)
 {
-    const char *value = "";
-    char key[128];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(key, sizeof(key), fmt, ap);
-    va_end(ap);
-    for (const struct desc_extra *v = x->d->extras; v; v = v->next)
-        if (!strcasecmp(v->key, key))
-            value = v->value; /* the last one counts */
-    return value;
-}
-
-static bool vmx_true(const char *s)
-{
-    return !strcasecmp(s, "true") || !strcasecmp(s, "yes") || !strcmp(s, "1");
-}
-
-static int vmx_hex(char c)
-{
-    return isdigit((u8)c) ? c - '0' : tolower((u8)c) - 'a' + 10;
-}
-
-/* One line in place: false when it is no setting. */
-static bool vmx_split(char *line, char **key, char **value)
-{
-    char *is = strchr(line, '='), *end, *to;
-
-    while (isspace((u8)*line))
-        line++;
-    if (!is || *line == '#' || *line == '!')
-        return false;
-    for (end = is; end > line && isspace((u8)end[-1]); end--)
-        ;
-    *end = 0;
-    for (is++; isspace((u8)*is); is++)
-        ;
-    end = is + strlen(is);
-    while (end > is && isspace((u8)end[-1]))
-        *--end = 0;
-    if (*is == '"') {
-        is++;
-        end = strrchr(is, '"');
-        if (end)
-            *end = 0;
-    }
-    *key = line;
-    *value = to = is;
-    for (; *is; is++) {
-        if (*is == '|' && isxdigit((u8)is[1]) && isxdigit((u8)is[2])) {
-            *to++ = (char)(vmx_hex(is[1]) << 4 | vmx_hex(is[2]));
-            is += 2;
-        } else {
-            *to++ = *is;
-        }
-    }
-    *to = 0;
-    return *line != 0;
-}
-
-static int vmx_lines(struct vmx *x, char *text)
-{
-    char *line, *key, *value;
-
-    if (!strncmp(text, "\xef\xbb\xbf", 3))
-        text += 3;
-    while ((line = strsep(&text, "\n"))) {
-        if (!vmx_split(line, &key, &value))
-            continue;
-        if (x->count++ >= VMX_KEYS)
-            return err_set(x->e, -E2BIG, "%s: more than %d settings", x->file, VMX_KEYS);
-        if (!strncasecmp(key, "encryption.", 11))
-            return err_set(x->e, -EOPNOTSUPP, "%s: is encrypted (%s), which is not supported",
-                           x->file, key);
-        if (desc_add_extra(x->d, "vmx", key, value))
-            return err_set(x->e, -ENOMEM, "%s: is too long", x->file);
-    }
-    return 0;
+    *to = *text ? arena_text(&x->d->arena, text, strlen(text)) : NULL;
+    return *text && !*to ? -ENOMEM : 0;
 }
 
 static int vmx_number(struct vmx *x, const char *key, u64 most, u64 *v)
 {
-    const char *text = vmx_get(x, "%s", key);
+    const char *text = vmx_take(&x->t, "%s", key);
     char *end;
     u64 n;
 
@@ -135,204 +40,130 @@ static int vmx_number(struct vmx *x, const char *key, u64 most, u64 *v)
 /* "56 4d 01 ... -01 ..." */
 static void vmx_uuid(struct vmx *x)
 {
-    const char *p = vmx_get(x, "uuid.bios");
+    const char *p = vmx_get(&x->t, "uuid.bios");
+    u8 id[16] = { 0 };
     unsigned n = 0;
 
     for (; *p && n < 32; p++)
         if (isxdigit((u8)*p)) {
-            x->d->uuid[n / 2] = (u8)(x->d->uuid[n / 2] << 4 | vmx_hex(*p));
+            id[n / 2] =
+                (u8)(id[n / 2] << 4 | (isdigit((u8)*p) ? *p - '0' : tolower((u8)*p) - 'a' + 10));
             n++;
         }
-    x->d->has_uuid = n == 32;
+    if (n != 32)
+        return;
+    vmx_take(&x->t, "uuid.bios");
+    memcpy(x->d->uuid, id, sizeof(id));
+    x->d->has_uuid = true;
 }
 
-static int vmx_machine(struct vmx *x)
+static int vmx_numbers(struct vmx *x)
 {
-    u64 mib = 32, cpus = 1, cores = 1, version = 0;
+    u64 mib = 32, cpus = 1, cores = 1, version = 0, video = 0;
     struct desc *d = x->d;
     int r = vmx_number(x, "memsize", 1 << 26, &mib);
 
     r = r ? r : vmx_number(x, "numvcpus", 4096, &cpus);
     r = r ? r : vmx_number(x, "cpuid.coresPerSocket", 4096, &cores);
     r = r ? r : vmx_number(x, "virtualHW.version", 1000, &version);
+    r = r ? r : vmx_number(x, "svga.vramSize", 1ull << 40, &video);
     if (r)
         return r;
-    if (*vmx_get(x, "displayName"))
-        d->name = vmx_get(x, "displayName");
     d->memory = mib << 20;
     d->cpus = cpus ? (u32)cpus : 1;
     d->cores_per_socket = cores && d->cpus % cores == 0 ? (u32)cores : 1;
+    if (cores != d->cores_per_socket)
+        note(x->n, NOTE_CHANGED, "cpus", "%llu cores a socket do not divide %u: it is one",
+             (unsigned long long)cores, d->cpus);
     d->hardware_version = (u32)version;
+    d->video_memory = video;
+    return 0;
+}
+
+/* The variables of EFI, or the CMOS of the BIOS; VMware makes it anew when it is not there. */
+static int vmx_nvram(struct vmx *x)
+{
+    const char *name = vmx_take(&x->t, "nvram");
+    const struct source_file *f;
+    char local[1024];
+    int r = vmx_keep(x, &x->d->nvram, name);
+
+    if (r || !*name)
+        return r;
+    vmx_local_name(name, local, sizeof(local));
+    if (!*local || source_find(x->s, local, &f, NULL))
+        return 0;
+    r = vmx_keep(x, &x->d->nvram_path, f->path);
+    x->d->nvram_offset = f->offset;
+    x->d->nvram_length = f->size;
+    return r;
+}
+
+static int vmx_machine(struct vmx *x)
+{
+    const struct vmx_text *t = &x->t;
+    struct desc *d = x->d;
+    const char *text = vmx_take(t, "displayName");
+    int r = vmx_numbers(x);
+
+    if (!r && *text)
+        r = vmx_keep(x, &d->name, text);
+    r = r ? r : vmx_keep(x, &d->guest_os, vmx_take(t, "guestOS"));
+    r = r ? r : vmx_keep(x, &d->annotation, vmx_take(t, "annotation"));
+    r = r ? r : vmx_nvram(x);
+    if (r)
+        return r;
     d->persona = "vmware";
     d->product = "VMware";
-    d->guest_os = *vmx_get(x, "guestOS") ? vmx_get(x, "guestOS") : NULL;
-    d->annotation = *vmx_get(x, "annotation") ? vmx_get(x, "annotation") : NULL;
-    d->firmware = strcasecmp(vmx_get(x, "firmware"), "efi") ? DESC_BIOS : DESC_EFI;
-    d->secure_boot = vmx_true(vmx_get(x, "uefi.secureBoot.enabled"));
+    d->firmware = strcasecmp(vmx_get(t, "firmware"), "efi") ? DESC_BIOS : DESC_EFI;
+    vmx_take_if(t, d->firmware == DESC_EFI ? "efi" : "bios", "firmware");
+    d->secure_boot = vmx_true(vmx_get(t, "uefi.secureBoot.enabled"));
+    vmx_take_if(t, d->secure_boot ? "TRUE" : "FALSE", "uefi.secureBoot.enabled");
+    d->tpm = vmx_true(vmx_get(t, "vtpm.present")) ||
+             !strcasecmp(vmx_get(t, "managedVM.autoAddVTPM"), "software");
+    vmx_take_if(t, "software", "managedVM.autoAddVTPM");
+    if (!strcmp(vmx_get(t, "rtc.diffFromUTC"), "0"))
+        d->clock = "utc";
+    vmx_take_if(t, "0", "rtc.diffFromUTC");
+    vmx_take_if(t, "8", "config.version");
+    vmx_take(t, ".encoding");
     vmx_uuid(x);
     return 0;
 }
 
-/* The file of a drive: beside the configuration, also when its name is of another host. */
-static int vmx_file(struct vmx *x, struct desc_disk *k, const char *name)
+/* The bridges that every VM of hardware 7 and later has; the writer makes them. */
+static void vmx_bridges(struct vmx *x)
 {
-    const struct source_file *f;
-    char path[1024], *p = path, *last;
-    int r;
-
-    snprintf(path, sizeof(path), "%s", name);
-    for (char *c = path; *c; c++)
-        if (*c == '\\')
-            *c = '/';
-    if (*p == '[' && strchr(p, ']')) { /* "[datastore] dir/disk.vmdk" */
-        p = strchr(p, ']') + 1;
-        p += strspn(p, " ");
-        last = strrchr(p, '/');
-        p = last ? last + 1 : p;
-    } else if (*p == '/' || (isalpha((u8)*p) && p[1] == ':')) {
-        last = strrchr(p, '/');
-        p = last ? last + 1 : p + 2;
+    if (x->d->hardware_version < 7)
+        return;
+    for (unsigned i = 0; i < 8; i += i ? 1 : 4) {
+        vmx_take_if(&x->t, "TRUE", "pciBridge%u.present", i);
+        if (i) {
+            vmx_take_if(&x->t, "pcieRootPort", "pciBridge%u.virtualDev", i);
+            vmx_take_if(&x->t, "8", "pciBridge%u.functions", i);
+        }
     }
-    if (p != path)
-        note(x->n, NOTE_CHANGED, k->name, "\"%s\" is looked for beside the configuration", name);
-    r = source_find(x->s, p, &f, x->e);
-    if (r == -ENOENT && k->media == DESC_CDROM) {
-        note(x->n, NOTE_LOST, k->name, "its medium \"%s\" is missing: the drive is empty", name);
-        return 0;
-    }
-    if (r)
-        return r == -ENOENT
-                   ? err_set(x->e, r, "%s: the file \"%s\" of %s is missing", x->file, p, k->name)
-                   : r;
-    k->source = arena_text(&x->d->arena, f->name, strlen(f->name));
-    k->path = arena_text(&x->d->arena, f->path, strlen(f->path));
-    if (source_has_suffix(f->name, ".iso") || source_has_suffix(f->name, ".raw"))
-        k->format = "raw"; /* these have no magic to know them by */
-    return k->source && k->path ? 0 : -ENOMEM;
 }
 
-static int vmx_drive(struct vmx *x, struct desc_device *v, const char *slot, long unit)
+/* Encrypted as a whole, or in part for a virtual TPM: what is missing cannot be guessed. */
+static int vmx_encrypted(struct vmx *x)
 {
-    const char *type = vmx_get(x, "%s.deviceType", slot), *name = vmx_get(x, "%s.fileName", slot);
-    const char *present = vmx_get(x, "%s.present", slot), *mode = vmx_get(x, "%s.mode", slot);
-    bool cd = strcasestr(type, "cdrom") != NULL, raw = strcasestr(type, "raw") && !cd;
-    struct desc_disk *k;
-
-    if (*present ? !vmx_true(present) : !*name)
-        return 0;
-    if (raw)
-        return err_set(x->e, -EOPNOTSUPP, "%s: %s: a raw device (%s) is not supported", x->file,
-                       slot, type);
-    k = place_disk(x->d, x->n, cd ? DESC_CDROM : DESC_DISK, v, unit);
-    if (!k)
-        return -ENOMEM;
-    if (strcasestr(mode, "nonpersistent"))
-        k->mode = DESC_THROWAWAY;
-    if (cd && strcasecmp(type, "cdrom-image"))
-        return 0; /* the host's own drive: empty here */
-    if (!*name && !cd)
-        return err_set(x->e, -EBADMSG, "%s: %s.fileName: a disk without a file", x->file, slot);
-    return *name ? vmx_file(x, k, name) : 0;
-}
-
-static int vmx_bus(struct vmx *x, const char *prefix, enum name_kind kind, unsigned bus)
-{
-    struct desc_device *v = NULL;
-    char slot[32];
-    int r = 0;
-
-    snprintf(slot, sizeof(slot), "%s%u", prefix, bus);
-    if (!vmx_true(vmx_get(x, "%s.present", slot)))
-        return 0;
-    v = place_controller(x->d, x->n, kind, vmx_get(x, "%s.virtualDev", slot));
-    if (!v)
-        return -ENOMEM;
-    for (unsigned unit = 0; !r && unit < VMX_UNITS; unit++) {
-        snprintf(slot, sizeof(slot), "%s%u:%u", prefix, bus, unit);
-        r = vmx_drive(x, v, slot, (long)unit);
-    }
-    return r;
-}
-
-/* IDE is there when a drive is; both channels are one device. */
-static int vmx_ide(struct vmx *x)
-{
-    struct desc_device *v = NULL;
-    int r = 0;
-
-    for (unsigned i = 0; !r && i < 4; i++) {
-        char slot[32];
-
-        snprintf(slot, sizeof(slot), "ide%u:%u", i / 2, i % 2);
-        if (!vmx_true(vmx_get(x, "%s.present", slot)) && !*vmx_get(x, "%s.fileName", slot))
-            continue;
-        if (!v && !(v = place_controller(x->d, x->n, NAME_IDE, "")))
-            return -ENOMEM;
-        r = vmx_drive(x, v, slot, (long)i);
-    }
-    return r;
-}
-
-static int vmx_nic(struct vmx *x, unsigned i)
-{
-    const char *dev = vmx_get(x, "ethernet%u.virtualDev", i);
-    const char *mac = vmx_get(x, "ethernet%u.address", i);
-    const char *net = vmx_get(x, "ethernet%u.networkName", i);
-    const char *on = vmx_get(x, "ethernet%u.startConnected", i);
-    struct desc_nic *c;
-
-    if (!vmx_true(vmx_get(x, "ethernet%u.present", i)))
-        return 0;
-    c = place_nic(x->d, x->n, *dev ? dev : "vlance");
-    if (!c)
-        return -ENOMEM;
-    if (!*mac)
-        mac = vmx_get(x, "ethernet%u.generatedAddress", i);
-    if (*mac && !place_mac(c, mac))
-        note(x->n, NOTE_LOST, c->name, "its address \"%s\" is no MAC address", mac);
-    if (!*net)
-        net = vmx_get(x, "ethernet%u.connectionType", i);
-    c->network = *net ? net : NULL;
-    c->connected = !*on || vmx_true(on);
+    for (u32 i = 0; i < x->t.n; i++)
+        if (!strncasecmp(x->t.sorted[i]->key, "encryption.", 11))
+            return err_set(x->e, -EOPNOTSUPP, "%s: is encrypted (%s), which is not supported",
+                           x->file, x->t.sorted[i]->key);
     return 0;
 }
 
-static int vmx_others(struct vmx *x)
+/* What nothing took, in the order of the file. */
+static int vmx_extras(struct vmx *x)
 {
     int r = 0;
 
-    for (unsigned i = 0; !r && i < VMX_NICS; i++)
-        r = vmx_nic(x, i);
-    for (unsigned i = 0; !r && i < 4; i++) {
-        char name[16];
-
-        snprintf(name, sizeof(name), "serial%u", i);
-        if (vmx_true(vmx_get(x, "serial%u.present", i)) &&
-            !desc_add_device(x->d, name, "uart16550"))
-            r = -ENOMEM;
-    }
-    if (vmx_true(vmx_get(x, "floppy0.present")))
-        note(x->n, NOTE_LOST, "floppy0", "there is no floppy drive");
-    if (vmx_true(vmx_get(x, "sound.present")))
-        note(x->n, NOTE_LOST, "sound", "there is no sound");
-    if (vmx_true(vmx_get(x, "usb.present")))
-        note(x->n, NOTE_LOST, "usb", "there is no USB controller");
+    for (const struct vmx_key *k = x->t.keys; !r && k->key; k++)
+        if (!k->taken)
+            r = desc_add_extra(x->d, "vmx", k->key, k->value);
     return r;
-}
-
-static int vmx_devices(struct vmx *x)
-{
-    static const struct {
-        const char *prefix;
-        enum name_kind kind;
-    } buses[] = { { "scsi", NAME_SCSI }, { "sata", NAME_SATA }, { "nvme", NAME_NVME } };
-    int r = 0;
-
-    for (size_t b = 0; b < LEN(buses); b++)
-        for (unsigned i = 0; !r && i < VMX_BUSES; i++)
-            r = vmx_bus(x, buses[b].prefix, buses[b].kind, i);
-    r = r ? r : vmx_ide(x);
-    return r ? r : vmx_others(x);
 }
 
 static int vmx_probe(struct source *s)
@@ -348,17 +179,16 @@ static int vmx_read(struct desc *d, struct source *s, struct notes *n, struct er
 
     if (r)
         return r;
-    if (memchr(text.p, 0, text.len))
-        r = err_set(e, -EBADMSG, "%s: is no text", x.file);
-    if (!r)
-        r = vmx_lines(&x, (char *)text.p);
+    r = vmx_parse(&x.t, (char *)text.p, text.len, x.file, n, e);
     buf_fini(&text);
-    if (!r && !x.count)
-        r = err_set(e, -EBADMSG, "%s: has no settings", x.file);
+    r = r ? r : vmx_encrypted(&x);
+    r = r ? r : vmx_machine(&x);
+    r = r ? r : vmx_devices(&x);
+    r = r ? r : vmx_snapshots(&x);
     if (!r)
-        r = vmx_machine(&x);
-    if (!r)
-        r = vmx_devices(&x);
+        vmx_bridges(&x);
+    r = r ? r : vmx_extras(&x);
+    vmx_text_fini(&x.t);
     return r == -ENOMEM ? err_set(e, r, "%s: is too long", x.file) : r;
 }
 
@@ -368,4 +198,5 @@ const struct package_format package_vmx = {
     .about = "VMware Workstation, Fusion, ESX: a configuration with its disks beside it",
     .probe = vmx_probe,
     .read = vmx_read,
+    .write = vmx_write,
 };

@@ -87,10 +87,15 @@ static void names_of_other_hosts(void)
 
 static void mistakes_are_named(void)
 {
+    struct image *im;
+
     CHECK_EQ(open_it("scsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n"
                      "scsi0:0.fileName = \"none.vmdk\"\n"),
-             (u64)-EBADMSG);
-    CHECK_TEXT(err.text, "web.vmx: the file \"none.vmdk\" of disk0 is missing");
+             0);
+    CHECK_TEXT(d.disks->source, "none.vmdk");
+    CHECK(!d.disks->path);
+    CHECK_EQ(package_disk(d.disks, 0, &im, &err), (u64)-ENOENT);
+    CHECK_TEXT(err.text, "disk0: its file \"none.vmdk\" is missing");
     CHECK_EQ(open_it("memsize = \"many\"\n"), (u64)-EBADMSG);
     CHECK_TEXT(err.text, "web.vmx: memsize: \"many\" is not a number up to 67108864");
     CHECK_EQ(open_it("encryption.keySafe = \"x\"\n"), (u64)-EOPNOTSUPP);

@@ -156,10 +156,12 @@ static int build_virtio_disks(struct vm *vm, const char *controller, struct err 
     return 0;
 }
 
+/* An empty drive is no reason to refuse a VM; nor is a floppy. */
 static bool build_has_disks(const struct desc *d, const char *controller)
 {
     for (const struct desc_disk *k = d->disks; k; k = k->next)
-        if (k->controller && !strcmp(k->controller, controller))
+        if (k->controller && !strcmp(k->controller, controller) && k->media != DESC_FLOPPY &&
+            (k->media == DESC_DISK || k->source))
             return true;
     return false;
 }
