@@ -226,11 +226,17 @@ static int disk_run(int argc, char **argv)
 }
 
 static const struct command *const disk_subs[] = {
-    &command_disk_info,    &command_disk_convert,
-    &command_disk_create,  &command_disk_resize,
-    &command_disk_check,   &command_disk_map,
-    &command_disk_compare, &command_disk_commit,
-    &command_disk_rebase,  NULL,
+    &command_disk_info,
+    &command_disk_convert,
+    &command_disk_create,
+    &command_disk_resize,
+    &command_disk_check,
+    &command_disk_map,
+    &command_disk_compare,
+    &command_disk_commit,
+    &command_disk_rebase,
+    &command_disk_formats,
+    NULL,
 };
 const struct command command_disk = {
     .name = "disk",

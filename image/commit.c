@@ -62,7 +62,7 @@ static int commit_piece(void *arg, u64 off, u32 len, u8 *buf, struct err *e)
         return err_set(e, r, "%s: reading at %llu: %s", image_path(im), (unsigned long long)off,
                        strerror(-r));
     r = image_is_zero(buf, len) ? commit_zero(up, off, len, buf, e)
-                                 : image_write(up, off, &v, 1, len);
+                                : image_write(up, off, &v, 1, len);
     return r ? err_set(e, r, "%s: writing at %llu: %s", image_path(up), (unsigned long long)off,
                        strerror(-r))
              : 0;

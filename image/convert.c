@@ -5,10 +5,12 @@
  * what is stored, not the size of the disk: what the map calls zero is stepped over.
  */
 #include "image/convert_int.h"
+#include "image/walk_int.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool image_is_zero(const u8 *p, size_t n)
@@ -54,6 +56,8 @@ static bool convert_ask(struct convert *c)
 
 bool convert_next(struct convert *c, u64 *off, u64 *len)
 {
+    if (!c->result && c->how->stop && atomic_load(c->how->stop))
+        c->result = err_set(&c->err, -ECANCELED, "interrupted");
     if (c->result || (c->next >= c->data_end && !convert_ask(c)))
         return false;
     *off = c->next;
@@ -122,6 +126,7 @@ static void convert_make(const struct convert *c, struct image_create *make)
                                    .size = c->from->size,
                                    .cluster = c->how->cluster,
                                    .options = c->how->options,
+                                   .parent = c->how->parent,
                                    .key = c->how->key };
 }
 
@@ -173,16 +178,39 @@ static int convert_target(struct convert *c, struct err *e)
     return c->result;
 }
 
+/* Over a parent: what is not the same there. */
+static int convert_difference(struct convert *c, struct err *e)
+{
+    struct image_work work = { .progress = c->how->progress,
+                               .arg = c->how->arg,
+                               .stop = c->how->stop,
+                               .threads = c->how->threads };
+
+    return image_differ(c->target.im, c->from, c->target.im->parent, &work, e);
+}
+
+/* A file that is read must not be written; its name may be another. */
+static int convert_check_same(const struct image *from, const char *path, struct err *e)
+{
+    struct stat st;
+
+    for (; path && !stat(path, &st) && from; from = from->parent)
+        for (u32 i = 0; i < from->nfiles; i++)
+            if (from->files[i].dev == st.st_dev && from->files[i].ino == st.st_ino)
+                return err_set(e, -EINVAL, "%s: is what is to be read", path);
+    return 0;
+}
+
 static int convert_random(struct convert *c, struct err *e)
 {
     struct image_create make;
     int r;
 
     convert_make(c, &make);
-    r = target_open(&c->target, &make, e);
+    r = target_open(&c->target, &make, c->how->replace, e);
     if (r)
         return r;
-    r = convert_target(c, e);
+    r = c->how->parent ? convert_difference(c, e) : convert_target(c, e);
     if (!r)
         return target_commit(&c->target, c->how->result, e);
     target_drop(&c->target);
@@ -198,7 +226,7 @@ static int convert_stream_to(struct convert *c, struct image *to, struct err *e)
 
     if (!c->how->path)
         return forward_run(c, to, e);
-    if ((r = stage_new(&stage, c->how->path, e)))
+    if ((r = stage_new(&stage, c->how->path, c->how->replace, e)))
         return r;
     s.path = stage.path;
     r = image_file_add(to, &s, e);
@@ -243,8 +271,12 @@ int image_convert(struct image *from, const struct image_convert *how, struct er
         return err_set(e, -EOPNOTSUPP, "no format \"%s\" can be made", how->format);
     if ((r = image_options_check(f, how->options, e)))
         return r;
-    if (how->path && !access(how->path, F_OK))
+    if ((r = convert_check_same(from, how->path, e)))
+        return r;
+    if (how->path && !how->replace && !access(how->path, F_OK))
         return err_set(e, -EEXIST, "%s: exists already", how->path);
+    if (how->parent && !how->path)
+        return err_set(e, -EINVAL, "an image over a parent is not written to a pipe");
     r = image_is_forward(f, how->path, how->options, e);
     if (r < 0)
         return r;
@@ -253,5 +285,6 @@ int image_convert(struct image *from, const struct image_convert *how, struct er
                        "a %s image of this kind is not written from its beginning to "
                        "its end",
                        f->name);
-    return r && f->can & CAN_STREAM ? convert_stream(&c, f, e) : convert_random(&c, e);
+    return r && f->can & CAN_STREAM && !how->parent ? convert_stream(&c, f, e)
+                                                    : convert_random(&c, e);
 }

@@ -97,8 +97,7 @@ static int image_probe(struct image *im, struct err *e)
         (r = image_file_read(im, 0, p.size - p.ntail, tail, p.ntail)))
         return err_set(e, r, "%s: %s", p.name, strerror(-r));
     im->format = image_format_probe(&p);
-    if (!im->format && !(im->flags & IMAGE_WRITE) &&
-        image_named_raw(p.name, im->files[0].unpacked))
+    if (!im->format && !(im->flags & IMAGE_WRITE) && image_named_raw(p.name, im->files[0].unpacked))
         im->format = image_format_of("raw");
     if (im->format)
         return 0;
@@ -357,7 +356,7 @@ int image_create(const struct image_create *how, struct err *e)
 {
     struct image_create hidden = *how;
     struct image_stage stage;
-    int r = stage_new(&stage, how->path, e);
+    int r = stage_new(&stage, how->path, false, e);
 
     if (r)
         return r;

@@ -135,6 +135,9 @@ struct image_convert {
     unsigned threads;            /* 0: one for each processor, at most 8 */
     void (*progress)(void *arg, u64 done, u64 total); /* one call at a time; or NULL */
     void *arg;
+    const _Atomic bool *stop;        /* becomes true: -ECANCELED, nothing is left; or NULL */
+    bool replace;                    /* a file of that name gives way, when the new one is whole */
+    const struct image_open *parent; /* the target's: it holds only what differs; or NULL */
     int (*append)(void *append_arg, const void *p, size_t n); /* or NULL */
     void *append_arg;
     struct image_converted *result; /* or NULL */
@@ -159,6 +162,8 @@ struct image_pull {
     unsigned threads;
     void (*progress)(void *arg, u64 done, u64 total); /* bytes read; total 0: not known */
     void *arg;
+    const _Atomic bool *stop; /* as above */
+    bool replace;
     ssize_t (*read)(void *read_arg, void *p, size_t n);
     void *read_arg;
     const char *name;               /* of what is read: for messages; "disk.img" may be raw */

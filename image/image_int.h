@@ -216,10 +216,11 @@ size_t packer_run(struct packer *p, const u8 *in, size_t n, u8 *to, size_t room)
 /* image/stage.c: a new image's files, out of sight until they are whole */
 struct image_stage {
     const char *target;
+    bool replace;     /* the target may be there; the other files may not */
     char *dir, *path; /* path: the file `target` while it is made */
     unsigned linked;
 };
-int stage_new(struct image_stage *p, const char *target, struct err *e);
+int stage_new(struct image_stage *p, const char *target, bool replace, struct err *e);
 int stage_commit(struct image_stage *p, struct err *e); /* the place is gone in any case */
 void stage_drop(struct image_stage *p);
 /* Drops it; the error speaks of the target and not of the place.  Returns r. */
@@ -242,7 +243,8 @@ struct image_target {
     u32 grain;             /* zeroes of this size and place are left out */
     _Atomic u64 populated; /* bytes written */
 };
-int target_open(struct image_target *t, const struct image_create *make, struct err *e);
+int target_open(struct image_target *t, const struct image_create *make, bool replace,
+                struct err *e);
 /* What is not zero of these bytes; any thread. */
 int target_put(struct image_target *t, u64 off, u8 *p, u64 len);
 int target_commit(struct image_target *t, struct image_converted *result, struct err *e);

@@ -63,6 +63,8 @@ static ssize_t pull_more(struct pull *p, void *to, size_t n)
 {
     ssize_t got = p->ended ? 0 : p->how->read(p->how->read_arg, to, n);
 
+    if (got > 0 && p->how->stop && atomic_load(p->how->stop))
+        got = -ECANCELED;
     p->ended |= got <= 0;
     if (got <= 0)
         return got;
@@ -197,7 +199,7 @@ int pull_size(struct pull *p, u64 size, struct err *e)
                                  .options = p->how->options,
                                  .key = p->how->key };
     unsigned n = image_threads(p->how->threads);
-    int r = target_open(&p->target, &make, e);
+    int r = target_open(&p->target, &make, p->how->replace, e);
 
     if (r)
         return r;
@@ -310,6 +312,8 @@ static int pull_convert(struct pull *p, const char *from, const char *format, st
                                  .threads = p->how->threads,
                                  .progress = p->how->progress,
                                  .arg = p->how->arg,
+                                 .stop = p->how->stop,
+                                 .replace = p->how->replace,
                                  .result = p->how->result };
     struct image *im;
     int r = image_open(&im, &open, e);
@@ -326,7 +330,7 @@ static int pull_through_file(struct pull *p, bool direct, struct err *e)
 {
     struct image_pull raw = *p->how;
     struct image_stage stage;
-    int r = stage_new(&stage, p->how->path, e);
+    int r = stage_new(&stage, p->how->path, p->how->replace, e);
 
     if (r)
         return r;

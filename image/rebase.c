@@ -10,7 +10,9 @@
 #include <string.h>
 
 struct rebase {
-    struct image *im, *to; /* to: the new parent; NULL: none */
+    struct image *im;
+    struct image *old, *to; /* what it is to show, and the parent that shows through; NULL: zero */
+    bool fresh;             /* the image holds nothing yet */
     u64 cluster;
 };
 
@@ -39,12 +41,9 @@ static int rebase_is_zero(struct image *im, u64 off, u64 *len, bool *zero, struc
     return r;
 }
 
-/* Stretches that the image leaves to its parent, and whose old and new content may differ. */
-static int rebase_next(void *arg, u64 off, u64 *len, bool *skip, struct err *e)
+static int rebase_own(const struct rebase *b, u64 off, u64 *len, bool *skip, struct err *e)
 {
-    struct rebase *b = arg;
     struct extent x = { 0 };
-    bool old_zero, new_zero;
     int r = b->im->format->map(b->im, off, &x);
 
     if (r || !x.len)
@@ -52,12 +51,22 @@ static int rebase_next(void *arg, u64 off, u64 *len, bool *skip, struct err *e)
                        (unsigned long long)off, strerror(r ? -r : EIO));
     *len = min_u64(*len, x.len);
     *skip = x.kind != EXT_PARENT;
-    if (*skip)
-        return 0;
-    if ((r = rebase_is_zero(b->im->parent, off, len, &old_zero, e)) ||
+    return 0;
+}
+
+/* Stretches that the image leaves to its parent, and whose old and new content may differ. */
+static int rebase_next(void *arg, u64 off, u64 *len, bool *skip, struct err *e)
+{
+    struct rebase *b = arg;
+    bool old_zero, new_zero;
+    int r = b->fresh ? 0 : rebase_own(b, off, len, skip, e);
+
+    if (r || *skip)
+        return r;
+    if ((r = rebase_is_zero(b->old, off, len, &old_zero, e)) ||
         (r = rebase_is_zero(b->to, off, len, &new_zero, e)))
         return r;
-    *skip = (old_zero && new_zero) || rebase_is_same(b->im->parent, b->to, off, len);
+    *skip = (old_zero && new_zero) || rebase_is_same(b->old, b->to, off, len);
     return 0;
 }
 
@@ -66,7 +75,7 @@ static int rebase_piece(void *arg, u64 off, u32 len, u8 *buf, struct err *e)
 {
     struct rebase *b = arg;
     u8 *other = buf + WALK_PIECE;
-    int r = image_read_padded(b->im->parent, off, buf, len);
+    int r = image_read_padded(b->old, off, buf, len);
 
     if (!r)
         r = image_read_padded(b->to, off, other, len);
@@ -93,6 +102,24 @@ static int rebase_piece(void *arg, u64 off, u32 len, u8 *buf, struct err *e)
              : 0;
 }
 
+static int rebase_run(struct rebase *b, const struct image_work *w, struct err *e)
+{
+    struct image_walk how = {
+        .size = b->im->size, .next = rebase_next, .piece = rebase_piece, .arg = b
+    };
+
+    b->cluster = max_u64(b->im->cluster, 512);
+    return image_walk(&how, w, e);
+}
+
+int image_differ(struct image *im, struct image *from, struct image *parent,
+                 const struct image_work *w, struct err *e)
+{
+    struct rebase b = { .im = im, .old = from, .to = parent, .fresh = true };
+
+    return rebase_run(&b, w, e);
+}
+
 static int rebase_name(struct image *im, struct image *to, struct err *e)
 {
     struct image_make make = { .base = to, .parent_format = to ? to->format->name : NULL };
@@ -112,10 +139,7 @@ static int rebase_name(struct image *im, struct image *to, struct err *e)
 int image_rebase(struct image *im, const struct image_open *parent, bool name_only,
                  const struct image_work *w, struct err *e)
 {
-    struct rebase b = { .im = im, .cluster = max_u64(im->cluster, 512) };
-    struct image_walk how = {
-        .size = im->size, .next = rebase_next, .piece = rebase_piece, .arg = &b
-    };
+    struct rebase b = { .im = im, .old = im->parent };
     int r;
 
     if (!im->writable || !im->format->rebase)
@@ -128,7 +152,7 @@ int image_rebase(struct image *im, const struct image_open *parent, bool name_on
         if (c->files[0].dev == im->files[0].dev && c->files[0].ino == im->files[0].ino)
             r = err_set(e, -ELOOP, "%s: would be its own parent", image_path(im));
     if (!r && !name_only)
-        r = image_walk(&how, w, e);
+        r = rebase_run(&b, w, e);
     if (!r && (r = image_flush(im)))
         err_set(e, r, "%s: %s", image_path(im), strerror(-r));
     if (!r)

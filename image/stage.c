@@ -2,7 +2,8 @@
 /*
  * Where a new image is made: a directory beside its future place, with all its files under
  * the names that they will have.  When it is whole and on the disk each is linked to its
- * place, the one that was asked for last; nothing that exists is ever replaced.
+ * place, the one that was asked for last; nothing that exists is replaced, but for that one
+ * when it may be.
  */
 #include "image/image_int.h"
 #include <dirent.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *stage_last(const char *path)
@@ -20,10 +22,18 @@ static const char *stage_last(const char *path)
     return slash ? slash + 1 : path;
 }
 
-int stage_new(struct image_stage *p, const char *target, struct err *e)
+/* Only a file gives way to a file. */
+static bool stage_is_free(const char *target, bool replace)
 {
-    *p = (struct image_stage){ .target = target };
-    if (!access(target, F_OK))
+    struct stat st;
+
+    return lstat(target, &st) || (replace && S_ISREG(st.st_mode));
+}
+
+int stage_new(struct image_stage *p, const char *target, bool replace, struct err *e)
+{
+    *p = (struct image_stage){ .target = target, .replace = replace };
+    if (!stage_is_free(target, replace))
         return err_set(e, -EEXIST, "%s: exists already", target);
     if (!*stage_last(target))
         return err_set(e, -EISDIR, "%s: is a directory", target);
@@ -87,13 +97,13 @@ static int stage_sync(struct image_stage *p, const char *name)
     return r;
 }
 
-static int stage_link(struct image_stage *p, const char *name)
+static int stage_link(struct image_stage *p, const char *name, bool replace)
 {
     char *from = NULL, *to = NULL;
     int r = stage_path(p, name, false, &from);
 
     r = r ? r : stage_path(p, name, true, &to);
-    if (!r && link(from, to))
+    if (!r && (replace ? rename(from, to) : link(from, to)))
         r = -errno;
     free(from);
     free(to);
@@ -103,7 +113,7 @@ static int stage_link(struct image_stage *p, const char *name)
 /* All but the one that was asked for: it says that the rest is there. */
 static int stage_link_other(struct image_stage *p, const char *name)
 {
-    int r = strcmp(name, stage_last(p->target)) ? stage_link(p, name) : 0;
+    int r = strcmp(name, stage_last(p->target)) ? stage_link(p, name, false) : 0;
 
     p->linked += !r;
     return r;
@@ -156,7 +166,7 @@ int stage_commit(struct image_stage *p, struct err *e)
     if (!r)
         r = stage_walk(p, stage_link_other);
     if (!r)
-        r = stage_link(p, stage_last(p->target));
+        r = stage_link(p, stage_last(p->target), p->replace);
     if (r && p->linked)
         stage_walk(p, stage_unlink_other); /* the directory is read in the same order */
     if (!r)

@@ -8,14 +8,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int target_open(struct image_target *t, const struct image_create *make, struct err *e)
+int target_open(struct image_target *t, const struct image_create *make, bool replace,
+                struct err *e)
 {
     struct image_create hidden = *make;
-    struct image_open open = { .format = make->format, .flags = IMAGE_WRITE, .key = make->key };
+    struct image_open open = {
+        .format = make->format, .flags = IMAGE_WRITE, .parent = make->parent, .key = make->key
+    };
     int r;
 
     *t = (struct image_target){ 0 };
-    if ((r = stage_new(&t->stage, make->path, e)))
+    if ((r = stage_new(&t->stage, make->path, replace, e)))
         return r;
     hidden.path = open.path = t->stage.path;
     r = image_create_hidden(&hidden, make->path, e);

@@ -18,4 +18,8 @@ struct image_walk {
 int image_walk(const struct image_walk *how, const struct image_work *w, struct err *e);
 /* n bytes of the disk; zeroes behind its end, and for no disk. */
 int image_read_padded(struct image *im, u64 off, u8 *to, u32 n);
+
+/* image/rebase.c: a new image over `parent`, empty so far, is to show what `from` does */
+int image_differ(struct image *im, struct image *from, struct image *parent,
+                 const struct image_work *w, struct err *e);
 #endif
