@@ -164,8 +164,10 @@ static int convert_target(struct convert *c, struct err *e)
                                .block = c->how->cluster,
                                .options = c->how->options,
                                .key = c->how->key };
-    int r = to->format->begin ? to->format->begin(to, &make, e) : 0;
+    int r = 0;
 
+    if (to->format->begin && !(to->format->can & CAN_STREAM))
+        r = to->format->begin(to, &make, e);
     if (r < 0)
         return r;
     if (r)

@@ -58,6 +58,12 @@ u64 pull_at(const struct pull *p)
     return p->got - (p->have - p->used);
 }
 
+const u8 *pull_peek(const struct pull *p, size_t *n)
+{
+    *n = p->have;
+    return p->in;
+}
+
 /* From the callback: 0 at the end, or -errno. */
 static ssize_t pull_more(struct pull *p, void *to, size_t n)
 {
@@ -140,10 +146,11 @@ static int pull_rest(struct pull *p, struct err *e)
 
 static int pull_work(struct pull *p, const struct pull_slot *s, u8 **out, size_t *room)
 {
+    u64 size = p->target.im->size, len = s->off < size ? min_u64(s->len, size - s->off) : 0;
     int r;
 
     if (!s->unpack)
-        return target_put(&p->target, s->off, s->data, s->len);
+        return target_put(&p->target, s->off, s->data, len);
     if (s->len > *room) {
         free(*out);
         *room = 0;
@@ -153,7 +160,7 @@ static int pull_work(struct pull *p, const struct pull_slot *s, u8 **out, size_t
         *room = s->len;
     }
     r = s->unpack(s->data, s->n, *out, s->len);
-    return r ? r : target_put(&p->target, s->off, *out, s->len);
+    return r ? r : target_put(&p->target, s->off, *out, len);
 }
 
 static void *pull_main(void *arg)
@@ -246,6 +253,21 @@ void pull_give(struct pull *p, u64 off, u32 n, u32 len, pull_unpack *unpack)
     pthread_mutex_unlock(&p->lock);
 }
 
+void pull_wait(struct pull *p)
+{
+    bool busy = true;
+
+    pthread_mutex_lock(&p->lock);
+    while (busy) {
+        busy = p->taken != p->made;
+        for (u32 i = 0; i < p->nslots; i++)
+            busy |= p->slots[i].state != SLOT_FREE;
+        if (busy)
+            pthread_cond_wait(&p->change, &p->lock);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* All pieces are given: wait for the last of them. */
 static int pull_join(struct pull *p, int r, struct err *e)
 {
@@ -328,7 +350,8 @@ static int pull_convert(struct pull *p, const char *from, const char *format, st
 /* As it is, or its content as a raw disk, into a file first; that one is converted. */
 static int pull_through_file(struct pull *p, bool direct, struct err *e)
 {
-    struct image_pull raw = *p->how;
+    const struct image_pull *how = p->how;
+    struct image_pull raw = *how;
     struct image_stage stage;
     int r = stage_new(&stage, p->how->path, p->how->replace, e);
 
@@ -341,6 +364,7 @@ static int pull_through_file(struct pull *p, bool direct, struct err *e)
         raw.cluster = 0;
         p->how = &raw;
         r = pull_direct(p, e);
+        p->how = how;
     } else {
         r = pull_spool(p, stage.path, e);
     }
@@ -373,7 +397,7 @@ static int pull_probe(struct pull *p, struct err *e)
 static int pull_start(struct pull *p, struct err *e)
 {
     const struct image_format *to = image_format_of(p->how->format);
-    bool direct;
+    bool direct, forward;
     int r;
 
     if (!to || !(to->can & CAN_CREATE))
@@ -382,13 +406,13 @@ static int pull_start(struct pull *p, struct err *e)
     if ((r = image_options_check(to, p->how->options, e)) || (r = pull_head(p, e)) ||
         (r = pull_probe(p, e)))
         return r;
-    /* raw does not end itself; what is compressed is unpacked by image_open */
-    direct = p->format && p->format->pull && (p->how->length || p->format->probe) &&
-             !unwrap_is_packed(p->in, p->have);
+    direct = p->format && p->format->pull && !unwrap_is_packed(p->in, p->have);
     r = image_is_forward(to, p->how->path, p->how->options, e);
     if (r < 0)
         return r;
-    return direct && !r ? pull_direct(p, e) : pull_through_file(p, direct, e);
+    forward = r;
+    r = !direct ? -ESPIPE : forward ? pull_through_file(p, true, e) : pull_direct(p, e);
+    return r == -ESPIPE && !pull_at(p) ? pull_through_file(p, false, e) : r;
 }
 
 int image_pull(const struct image_pull *how, struct err *e)

@@ -10,6 +10,11 @@
 const char *pull_name(const struct pull *p); /* for messages */
 u64 pull_length(const struct pull *p);       /* bytes to come in all; 0: not known */
 u64 pull_at(const struct pull *p);           /* bytes read so far */
+/*
+ * The first bytes, at most 4096, before anything is read.  A driver that sees that it cannot
+ * take this one as it comes answers -ESPIPE then: it goes through a file.
+ */
+const u8 *pull_peek(const struct pull *p, size_t *n);
 /* All of n bytes; a stream that ends before is an error. */
 int pull_read(struct pull *p, void *to, size_t n, struct err *e);
 /* Now the target is made. */
@@ -20,8 +25,10 @@ int pull_size(struct pull *p, u64 size, struct err *e);
 u8 *pull_room(struct pull *p, size_t n);
 /*
  * The n bytes in that room are `len` bytes of the disk at off: as they are, or through unpack
- * (any thread, exactly len bytes or -errno).
+ * (any thread, exactly len bytes or -errno).  What is behind the end of the disk is dropped.
  */
 typedef int pull_unpack(const u8 *in, size_t n, u8 *out, size_t len);
 void pull_give(struct pull *p, u64 off, u32 n, u32 len, pull_unpack *unpack);
+/* Until everything given so far is written. */
+void pull_wait(struct pull *p);
 #endif

@@ -69,7 +69,7 @@ static int raw_end(struct image *im, struct err *e)
 static int raw_pull(struct pull *p, struct err *e)
 {
     u64 left = pull_length(p), off = 0;
-    int r = pull_size(p, round_up(left, 512), e);
+    int r = left ? pull_size(p, round_up(left, 512), e) : -ESPIPE; /* it does not end itself */
 
     while (!r && left) {
         size_t n = min_u64(left, RAW_PIECE);

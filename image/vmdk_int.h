@@ -3,6 +3,36 @@
 #define IMAGE_VMDK_INT_H
 #include "image/image_int.h"
 
+#define VMDK_MAGIC 0x564d444bu /* "KDMV" */
+#define COWD_MAGIC 0x44574f43u
+#define SESPARSE_MAGIC 0xcafebabeull
+#define SECTOR 512ull
+#define GD_AT_END (~0ull)
+#define VMDK_PACKED_MAX (8u << 20)
+
+/* The header of a sparse extent; a stream ends with a second one, the footer. */
+enum { /* flags */
+       FLAG_NEWLINES = 1,
+       FLAG_SECOND = 2,
+       FLAG_ZEROES = 4,
+       FLAG_PACKED = 1 << 16,
+       FLAG_MARKERS = 1 << 17
+};
+
+struct vmdk_header {
+    u32 version, flags, gtes;
+    u64 capacity, grain, text_at, text_len, rgd, gd, overhead;
+    u8 newlines[4];
+    u16 packing;
+};
+int vmdk_read_header(struct image *im, u32 file, u64 at, struct vmdk_header *h);
+int vmdk_take_header(const u8 *b, struct vmdk_header *h); /* 512 bytes; -EBADMSG: is none */
+int vmdk_check_header(const struct vmdk_header *h, const char *name, struct err *e);
+
+/* What stands between the grains of a stream: a marker with a size of 0 is of this type. */
+enum { MARK_END, MARK_TABLE, MARK_DIRECTORY, MARK_FOOTER, MARK_PROGRESS };
+#define MARK_BYTES 12 /* before the packed bytes of a grain: its sector, their number */
+
 /* The text that describes a VMDK, and the parts that make up the disk. */
 #define VMDK_TEXT_MAX 65536
 #define VMDK_NAME_MAX 1024
@@ -49,13 +79,45 @@ struct vmdk_part {
     u64 next; /* where room is; the image's lock */
 };
 
+struct vmdk_stream; /* one that is being written */
 struct vmdk {
+    struct vmdk_stream *stream;
     struct vmdk_part *parts;
     u32 nparts;
     u32 cid, parent_cid;
     u64 cid_at; /* in file 0; 0: nowhere */
     bool tracked;
 };
+
+/* image/vmdk_sparse.c */
+int vmdk_open_sparse(struct image *im, struct vmdk_part *p, struct err *e);
+int vmdk_open_cowd(struct image *im, struct vmdk_part *p, struct err *e);
+int vmdk_map_sparse(struct image *im, const struct vmdk_part *p, u64 off, struct extent *x);
+int vmdk_unpack(struct image *im, const struct extent *x, const u8 *in, size_t n, u8 *out);
+
+/* image/vmdk_create.c: what the options of a new image say, and its text */
+struct vmdk_make {
+    char variant[32], adapter[16], hardware[8];
+    bool small;
+    u64 size;
+    u32 cid, parent_cid;
+    const char *parent; /* or NULL */
+};
+extern const struct image_option vmdk_options[];
+int vmdk_make_of(struct vmdk_make *m, const struct image_format *f, const struct image_make *how);
+/* extents: whole lines.  How long the text is, or -errno. */
+int vmdk_make_text(char *to, size_t room, const struct vmdk_make *m, const char *type,
+                   const char *extents);
+int vmdk_create(struct image *im, const struct image_make *how, struct err *e);
+void vmdk_put_header(u8 *b, const struct vmdk_header *h); /* 512 bytes */
+
+/* image/vmdk_stream.c */
+int vmdk_begin(struct image *im, const struct image_make *how, struct err *e);
+int vmdk_put(struct image *im, u64 off, const u8 *data, u32 len, bool packed);
+int vmdk_end(struct image *im, struct err *e);
+void vmdk_stream_free(struct vmdk_stream *s);
+/* image/vmdk_pull.c */
+int vmdk_pull(struct pull *p, struct err *e);
 
 struct vmdk_part *vmdk_part_at(const struct vmdk *k, u64 off);
 /* The table of this index in the part: its place, 0 none, or -errno. */

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define SECTOR 512ull
-
 /* The content changes: a new CID, so that children made before do not fit any more. */
 int vmdk_touch(struct image *im)
 {
