@@ -251,11 +251,11 @@ static void vmdk(void)
     power_cut();
 }
 
-/* Of a format, over a parent full of zeroes when it has one. */
+/* Of a format, over a parent full of zeroes when it has one (VDI looks for ".vdi"). */
 static void cut_of(const char *format, const char *options, u32 block, bool child)
 {
-    CHECK_EQ(make_it("base", format, SMALL, NULL, NULL, block), 0);
-    CHECK_EQ(make_it("p", format, SMALL, options, child ? "base" : NULL, block), 0);
+    CHECK_EQ(make_it("base.vdi", format, SMALL, NULL, NULL, block), 0);
+    CHECK_EQ(make_it("p", format, SMALL, options, child ? "base.vdi" : NULL, block), 0);
     power_cut();
     if (check_failed_now)
         printf("# %s, %s, blocks of %u\n", format, options ? options : "", block);
@@ -269,6 +269,14 @@ static void vhd(void)
     cut_of("vhd", "variant=fixed", 0, false);
 }
 
+static void vdi(void)
+{
+    cut_of("vdi", NULL, 4096, false);
+    cut_of("vdi", NULL, 0, false);
+    cut_of("vdi", NULL, 4096, true);
+    cut_of("vdi", "variant=static", 65536, false);
+}
+
 int main(void)
 {
     if (scratch_begin())
@@ -277,5 +285,6 @@ int main(void)
     CASE(qcow2);
     CASE(vmdk);
     CASE(vhd);
+    CASE(vdi);
     return scratch_end();
 }
