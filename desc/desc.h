@@ -50,6 +50,7 @@ struct desc_disk {
     const char *format;    /* said by the package: a URI or a name; or NULL: probe */
     u64 capacity;          /* bytes; 0 unknown */
     u32 boot;              /* place in the boot order, 1 first; 0 none */
+    const char *part;      /* which disk of a file that holds several ("Ref:12"); or NULL */
     const char *serial;    /* what the guest reads as its serial number; or NULL */
     const char *parent;    /* source is the difference to this file (a delta disk); or NULL */
     const struct desc_disk *base; /* the parent, described likewise (in no list); or NULL */

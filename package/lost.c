@@ -50,7 +50,7 @@ void lost_extras(const struct desc *d, const char *keeps, struct notes *n)
     for (const struct desc_extra *x = d->extras; x; x = x->next) {
         const struct desc_extra *y = d->extras;
 
-        if (keeps && !strcmp(x->format, keeps))
+        if (keeps && !strncmp(x->format, keeps, strlen(keeps)))
             continue;
         while (y != x && !lost_same(y, x))
             y = y->next;

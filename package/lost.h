@@ -5,7 +5,7 @@
 
 /*
  * What a writer has no place for, told in the same words by all of them.  keeps: the format
- * whose extras are written back; NULL: none.
+ * whose extras are written back ("ovf", and so "ovf.Disk"); NULL: none.
  */
 void lost_extras(const struct desc *d, const char *keeps, struct notes *n);
 void lost_snapshots(const struct desc *d, struct notes *n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What writers of packages that stand beside their disks share. */
 #include "package/place_write.h"
+#include "package/lost.h"
 #include "package/source.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -50,12 +51,8 @@ int place_out(struct sink *s, const struct desc *d, const struct desc_disk *k, c
 
 void place_lost(const struct desc *d, const char *format, struct notes *n)
 {
-    for (const struct desc_extra *x = d->extras; x; x = x->next)
-        if (strcmp(x->format, format) && strncmp(x->format, format, strlen(format)))
-            note(n, NOTE_LOST, x->key, "is a setting of %s that %s has no place for", x->format,
-                 format);
-    for (const struct desc_property *p = d->properties; p; p = p->next)
-        note(n, NOTE_LOST, p->key, "%s has no place for properties", format);
+    lost_extras(d, format, n);
+    lost_properties(d, n);
 }
 
 long place_number(const char *name)

@@ -1,51 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Disks of a package that is written: converted into it, or left where they are. */
+#include "desc/disk.h"
 #include "image/format.h"
 #include "image/image.h"
 #include "package/sink_int.h"
 #include "package/source.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What a package says of the format is a hint that is often wrong: only our own names count. */
-static const char *disk_format(const struct desc_disk *k)
-{
-    for (u32 i = 0; k->format && image_catalog[i]; i++)
-        if (!strcmp(image_catalog[i]->name, k->format))
-            return k->format;
-    return NULL;
-}
-
 int package_disk(const struct desc_disk *k, u32 flags, struct image **im, struct err *e)
 {
-    struct image_open how = { .path = k->path,
-                              .offset = k->offset,
-                              .length = k->length,
-                              .format = disk_format(k),
-                              .flags = flags };
-    char parent[PATH_MAX];
-    struct image_open below = { .path = parent, .flags = flags & ~(u32)IMAGE_WRITE };
-    int r;
+    struct desc_image d;
+    int r = desc_image(k, &d, e);
 
-    if (!k->path && k->source)
-        return err_set(e, -ENOENT, "%s: its file \"%s\" is missing", k->name, k->source);
-    if (!k->path)
-        return err_set(e, -ENOENT, "%s: is empty", k->name);
-    if (k->parent && !k->container) {
-        const char *base = source_base(k->path);
-
-        if (snprintf(parent, sizeof(parent), "%.*s%s", (int)(base - k->path), k->path, k->parent) >=
-            (int)sizeof(parent))
-            return err_set(e, -ENAMETOOLONG, "%s: %s", k->name, strerror(ENAMETOOLONG));
-        how.parent = &below;
-    }
-    r = image_open(im, &how, e);
+    if (r)
+        return r;
+    d.how.flags = flags;
+    r = image_open(im, &d.how, e);
+    desc_image_fini(&d);
     if (r)
         err_in(e, "%s: ", k->name);
     return r;
@@ -70,24 +48,12 @@ static int disk_empty(const struct desc_disk *k, struct image **im, struct err *
     return r;
 }
 
-static u64 disk_populated(struct image *im)
-{
-    u64 sum = 0, len;
-    enum image_kind kind;
-
-    for (u64 at = 0; at < image_size(im); at += len) {
-        if (image_map(im, at, &len, &kind, NULL) || !len)
-            return image_size(im);
-        sum += kind == IMAGE_DATA ? len : 0;
-    }
-    return sum;
-}
-
 struct disk_work { /* one conversion */
     struct sink *s;
     const struct desc_disk *k;
     struct image *im;
     struct sink_disk *out;
+    u64 known; /* bytes that it will have as a member; 0: not known */
 };
 
 static void disk_progress(void *arg, u64 done, u64 total)
@@ -135,40 +101,68 @@ static int disk_choose(struct sink *s, const struct desc_disk *k, const char *na
     return out->name ? 0 : err_set(e, -ENOMEM, "no memory");
 }
 
-static u64 disk_dir_size(const char *dir)
-{
-    DIR *d = opendir(dir);
-    const struct dirent *x;
-    struct stat st;
-    u64 sum = 0;
+/* As a member of the archive while it is made; -ESPIPE: its format is not made front to back. */
+struct disk_stream {
+    struct disk_work *w;
+    struct sink_file *f;
+    struct sink_digest *d;
+    struct err err;
+};
 
-    while (d && (x = readdir(d)))
-        if (!fstatat(dirfd(d), x->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
-            sum += (u64)st.st_size;
-    if (d)
-        closedir(d);
-    return sum;
+static int disk_append(void *arg, const void *p, size_t n)
+{
+    struct disk_stream *t = arg;
+    int r = 0;
+
+    if (!t->f) {
+        t->f = sink_tar_begin(t->w->s, t->w->out->name, t->w->known, &t->err);
+        r = t->f ? 0 : t->err.code;
+    }
+    if (t->d)
+        sink_digest_add(t->d, p, n);
+    return r ? r : sink_tar_put(t->w->s, p, n, &t->err);
 }
 
-static int disk_to_file(struct disk_work *w, const char *path, struct err *e)
+static int disk_stream(struct disk_work *w, struct image_convert *how, struct err *e)
 {
-    struct image_convert how = { .path = path,
-                                 .format = w->out->format,
-                                 .options = w->out->options,
-                                 .progress = disk_progress,
-                                 .arg = w };
-
-    return image_convert(w->im, &how, e);
-}
-
-/* By way of a file of its own, for formats that are not written front to back. */
-static int disk_to_archive(struct disk_work *w, struct err *e)
-{
-    char path[PATH_MAX];
+    struct disk_stream t = { .w = w };
+    char hex[SINK_HEX] = "";
     int r;
 
+    /* a raw image is as long as the disk: its header is right at once, also down a pipe */
+    w->known = strcmp(how->format, "raw") ? 0 : image_size(w->im);
+    r = w->known ? 0 : sink_tar_spool(w->s, e);
+    if (!r && sink_algorithm(w->s))
+        r = sink_digest_begin(&t.d, sink_algorithm(w->s), e);
+    if (r)
+        return r;
+    how->append = disk_append;
+    how->append_arg = &t;
+    r = image_convert(w->im, how, e);
+    if (r && t.err.code && e)
+        *e = t.err;
+    if (!r && !t.f)
+        r = disk_append(&t, "", 0); /* not a single byte */
+    if (t.d && sink_digest_end(t.d, hex) && !r)
+        r = err_set(e, -ENOMEM, "no memory for a digest");
+    if (r)
+        return r;
+    memcpy(t.f->hex, hex, sizeof(hex));
+    return sink_tar_end(w->s, t.f, e);
+}
+
+/* Else by way of a file of its own. */
+static int disk_to_archive(struct disk_work *w, struct image_convert *how, struct err *e)
+{
+    char path[PATH_MAX];
+    int r = disk_stream(w, how, e);
+
+    if (r != -ESPIPE)
+        return r;
     snprintf(path, sizeof(path), "%s/disk", w->s->temp);
-    r = disk_to_file(w, path, e);
+    how->path = path;
+    how->append = NULL;
+    r = image_convert(w->im, how, e);
     r = r ? r : sink_copy(w->s, w->out->name, path, 0, 0, e);
     unlink(path);
     return r;
@@ -176,25 +170,32 @@ static int disk_to_archive(struct disk_work *w, struct err *e)
 
 static int disk_into(struct disk_work *w, struct err *e)
 {
+    struct image_converted result = { 0 };
+    struct image_convert how = { .format = w->out->format,
+                                 .options = w->out->options,
+                                 .progress = disk_progress,
+                                 .arg = w,
+                                 .result = &result };
     struct sink *s = w->s;
     char path[PATH_MAX];
     struct sink_file *f;
-    u64 before;
     int r;
 
     if (sink_is_archive(s)) {
-        r = disk_to_archive(w, e);
-        w->out->size = sink_size(s, w->out->name);
-        return r;
+        r = disk_to_archive(w, &how, e);
+    } else {
+        f = sink_add(s, w->out->name, e);
+        if (!f)
+            return e->code;
+        snprintf(path, sizeof(path), "%s/%s", s->temp, w->out->name);
+        how.path = path;
+        r = image_convert(w->im, &how, e);
+        f->size = result.stored;
+        r = r ? r : sink_digest_file(s, f, path, e);
     }
-    f = sink_add(s, w->out->name, e);
-    if (!f)
-        return e->code;
-    snprintf(path, sizeof(path), "%s/%s", s->temp, w->out->name);
-    before = disk_dir_size(s->temp);
-    r = disk_to_file(w, path, e);
-    f->size = w->out->size = disk_dir_size(s->temp) - before;
-    return r ? r : sink_digest_file(s, f, path, e);
+    w->out->size = result.stored;
+    w->out->populated = result.populated;
+    return r;
 }
 
 /* From the target's directory, when the disk lies below it; else from the root. */
@@ -246,7 +247,7 @@ static int disk_describe(struct sink *s, const struct desc_disk *k, struct sink_
         return r;
     out->capacity = k->capacity;
     out->size = k->path && !stat(k->path, &st) ? (u64)st.st_size : 0;
-    out->format = disk_format(k);
+    out->format = k->format;
     if (!k->path || package_disk(k, 0, &im, NULL))
         return 0;
     out->capacity = image_size(im);
@@ -269,7 +270,6 @@ int sink_disk(struct sink *s, const struct desc_disk *k, const char *name, const
     if (r)
         return r;
     out->capacity = image_size(w.im);
-    out->populated = disk_populated(w.im);
     r = disk_into(&w, e);
     image_close(w.im, NULL);
     return r;

@@ -83,8 +83,8 @@ static void vmx_mode(struct vmx *x, struct desc_disk *k, const char *slot)
 static int vmx_redo(struct vmx *x, struct desc_disk *k, const char *slot)
 {
     const char *redo = vmx_get(&x->t, "%s.redo", slot);
-    const char *base = k->source;
     const struct source_file *f;
+    struct desc_disk *base;
     char local[1024];
 
     if (!*redo || !k->path)
@@ -97,7 +97,13 @@ static int vmx_redo(struct vmx *x, struct desc_disk *k, const char *slot)
              redo);
         return 0;
     }
-    k->parent = base;
+    base = arena_new(&x->d->arena, sizeof(*base));
+    if (!base)
+        return -ENOMEM;
+    *base = *k;
+    base->next = NULL;
+    k->base = base;
+    k->parent = base->source;
     return vmx_keep(x, &k->source, f->name) || vmx_keep(x, &k->path, f->path) ? -ENOMEM : 0;
 }
 

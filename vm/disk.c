@@ -5,7 +5,7 @@
  * beside it lies a note of what its parent looked like, since an overlay over another
  * parent is a corrupt disk.  A throwaway disk's overlay has no name once it is open.
  */
-#include "image/format.h"
+#include "desc/disk.h"
 #include "image/image.h"
 #include "vm/vm_int.h"
 #include <errno.h>
@@ -179,29 +179,20 @@ static int disk_open_kept(const struct vm *vm, const struct desc_disk *d,
     return r ? r : image_open(im, &how, e);
 }
 
-/* What a package says of the format is a hint that is often wrong: only our own names count,
- * and anything else is probed. */
-static const char *disk_format(const struct desc_disk *d)
-{
-    for (u32 i = 0; d->format && image_catalog[i]; i++)
-        if (!strcmp(image_catalog[i]->name, d->format))
-            return d->format;
-    return NULL;
-}
-
 int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, struct err *e)
 {
-    struct image_open parent = {
-        .path = d->path, .offset = d->offset, .length = d->length, .format = disk_format(d)
-    };
-    int r;
+    struct desc_image parent;
+    int r = desc_image(d, &parent, e);
 
+    if (r)
+        return r;
     if (d->media == DESC_CDROM || d->mode == DESC_READ)
-        r = image_open(im, &parent, e);
+        r = image_open(im, &parent.how, e);
     else if (vm->how.throwaway || d->mode == DESC_THROWAWAY)
-        r = disk_open_throwaway(d, &parent, im, e);
+        r = disk_open_throwaway(d, &parent.how, im, e);
     else
-        r = disk_open_kept(vm, d, &parent, im, e);
+        r = disk_open_kept(vm, d, &parent.how, im, e);
+    desc_image_fini(&parent);
     if (r)
         err_in(e, "%s: ", d->name);
     return r;
