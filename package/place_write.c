@@ -19,11 +19,12 @@ static bool place_among(const char *words, const char *word)
     return false;
 }
 
-int place_out(struct sink *s, const struct desc *d, const struct desc_disk *k, const char *keep,
+int place_out(struct sink *s, const struct desc_disk *k, const char *stem, const char *keep,
               struct sink_disk *out, struct notes *n, struct err *e)
 {
     bool own = k->media != DESC_DISK || place_among(keep, k->format);
     char format[32], name[300];
+    const char *suffix;
 
     *out = (struct sink_disk){ 0 };
     if (!k->path && (k->source || !k->capacity)) {
@@ -39,10 +40,11 @@ int place_out(struct sink *s, const struct desc *d, const struct desc_disk *k, c
              k->media != DESC_DISK ? "raw"
              : own                 ? k->format
                                    : keep);
-    snprintf(name, sizeof(name), "%.200s-%s.%s", sink_name(s), k->name,
-             k->media == DESC_CDROM    ? "iso"
-             : k->media == DESC_FLOPPY ? "img"
-                                       : format);
+    suffix = k->media == DESC_CDROM ? "iso" : k->media == DESC_FLOPPY ? "img" : format;
+    if (stem)
+        snprintf(name, sizeof(name), "%.200s.%s", stem, suffix);
+    else
+        snprintf(name, sizeof(name), "%.200s-%s.%s", sink_name(s), k->name, suffix);
     for (char *p = name; *p; p++)
         if (*p == '/' || *p == ':' || *p == ',' || (u8)*p <= ' ')
             *p = '_';

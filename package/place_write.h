@@ -6,11 +6,12 @@
 /* What writers of packages that stand beside their disks share. */
 
 /*
- * The disk into the package as "VM-disk0.qcow2": in its own format when that is one of `keep`
- * (words), else in the first of them; CDs as they are.  out->name NULL: an empty drive.  What
- * was not there when the package was read stays a name.
+ * The disk into the package as "VM-disk0.qcow2" (stem NULL, else "stem.qcow2"): in its own format
+ * when that is one of `keep` (words), else in the first of them; CDs as they are.  out->name
+ * NULL: an empty drive.  What was not there when the package was read stays a name; then
+ * out->size is 0.
  */
-int place_out(struct sink *s, const struct desc *d, const struct desc_disk *k, const char *keep,
+int place_out(struct sink *s, const struct desc_disk *k, const char *stem, const char *keep,
               struct sink_disk *out, struct notes *n, struct err *e);
 /* Notes for all that a writer of this format cannot say: the extras of others. */
 void place_lost(const struct desc *d, const char *format, struct notes *n);

@@ -144,7 +144,7 @@ static int xlw_disk(struct xlw *w, const struct desc_disk *k, u32 index, u64 tak
     char text[2048], vdev[16], bus = xlw_bus(w, k, &how);
     struct sink_disk out;
     size_t n;
-    int r = place_out(w->s, w->d, k, "qcow2 raw vhd qed", &out, w->n, w->e);
+    int r = place_out(w->s, k, NULL, "qcow2 raw vhd qed", &out, w->n, w->e);
 
     if (r)
         return r;
