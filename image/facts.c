@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What images say beside the guest's bytes: one list of names for all formats. */
 #include "image/image_int.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 struct image_teller {
@@ -56,6 +58,44 @@ void image_facts(struct image *im, image_fact_fn *say, void *arg)
         im->format->facts(im, &to);
     for (u32 i = 1; i < im->nfiles; i++)
         fact_say(&to, FACT_FILE, "%s", im->files[i].path);
+}
+
+/* Facts that a copy should have too. */
+static const char *const fact_copied[] = { "sector", "physical-sector", "adapter", "geometry",
+                                           "comment" };
+
+struct fact_copy {
+    const struct image_format *format;
+    const char *options;
+    char *room;
+    size_t n, at;
+};
+
+static void fact_copy(void *arg, const char *name, const char *value)
+{
+    struct fact_copy *c = arg;
+    bool copied = false;
+
+    for (size_t i = 0; i < LEN(fact_copied); i++)
+        copied |= !strcmp(name, fact_copied[i]);
+    if (!copied || image_option_said(c->options, name) ||
+        !image_option_takes(c->format, name, value) || c->at >= c->n)
+        return;
+    c->at +=
+        (size_t)snprintf(c->room + c->at, c->n - c->at, "%s%s=%s", c->at ? "," : "", name, value);
+}
+
+int image_copy_options(struct image *from, const char *format, const char *options, char *room,
+                       size_t n)
+{
+    struct fact_copy c = {
+        .format = image_format_of(format), .options = options, .room = room, .n = n
+    };
+
+    c.at = (size_t)snprintf(room, n, "%s", options ? options : "");
+    if (c.format && c.format->options)
+        image_facts(from, fact_copy, &c);
+    return c.at < n ? 0 : -E2BIG;
 }
 
 u64 image_stored(const struct image *im)

@@ -109,6 +109,13 @@ int image_place(struct image *im, u64 off, struct image_place *p, struct err *e)
 /* What the image says beside the guest's bytes; name is one word, the same for all formats. */
 typedef void image_fact_fn(void *arg, const char *name, const char *value);
 void image_facts(struct image *im, image_fact_fn *say, void *arg);
+/*
+ * Options for making a copy of `from` in this format: those that are given, and whatever else
+ * the format has an option for and `from` a fact of that name (sectors, adapter, comment).
+ * 0 or -E2BIG when room is too small.
+ */
+int image_copy_options(struct image *from, const char *format, const char *options, char *room,
+                       size_t n);
 u64 image_stored(const struct image *im); /* bytes that its own files take up on the host */
 
 /* The disk's size: bigger with zeroes behind; smaller only if `shrink` says so. */

@@ -160,6 +160,8 @@ int image_file_sync(struct image *im);
 
 /* image/option.c: every name and value is one that the format knows */
 int image_options_check(const struct image_format *f, const char *text, struct err *e);
+bool image_option_takes(const struct image_format *f, const char *name, const char *value);
+bool image_option_said(const char *options, const char *name);
 
 /* image/unwrap.c: what is compressed in a file goes behind the *length bytes of `out` */
 bool unwrap_is_packed(const u8 *head, size_t n);

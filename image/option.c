@@ -80,3 +80,23 @@ const char *image_option(const struct image_format *f, const struct image_make *
     }
     return room;
 }
+
+bool image_option_takes(const struct image_format *f, const char *name, const char *value)
+{
+    const struct image_option *o = option_find(f, name, strlen(name));
+
+    return o && !strchr(value, ',') && strlen(value) < OPTION_TEXT &&
+           option_fits(o, value, strlen(value));
+}
+
+bool image_option_said(const char *options, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *p = options; p && *p; p += *p == ',') {
+        if (!strncasecmp(p, name, n) && p[n] == '=')
+            return true;
+        p += strcspn(p, ",");
+    }
+    return false;
+}
