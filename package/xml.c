@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define XML_DEPTH 64
+#define XML_DEPTH 600 /* 250 snapshots, one inside the other */
 #define XML_NODES 1000000u
 #define XML_SPACE_END '\f' /* no document can have this character, not even by its number */
 

@@ -45,6 +45,9 @@ const char *xml_attr(const struct xml_node *n, const char *name);  /* or NULL */
  * that mean the same at `scope` (where the text will stand; NULL: nothing is declared there).
  */
 int xml_verbatim(const struct xml_node *n, const struct xml_node *scope, struct buf *to);
+struct source_file;
+/* Is it a document whose root element has this local name?  Only its beginning is looked at. */
+bool xml_is(const struct source_file *f, const char *root);
 /* Any of the encodings above as UTF-8 without a byte order mark, appended. */
 int xml_utf8(const char *text, size_t n, const char *where, struct buf *to, struct err *e);
 #endif
