@@ -73,21 +73,6 @@ static const char *vbox_copy(struct vbox *x, const char *text)
     return text ? arena_text(&x->d->arena, text, strlen(text)) : NULL;
 }
 
-static bool vbox_uuid(u8 to[16], const char *text)
-{
-    unsigned n = 0;
-
-    for (; text && *text && n < 32; text++) {
-        const char *digits = "0123456789abcdef", *at = strchr(digits, *text | 0x20);
-
-        if (!at || !*at || *text == '-')
-            continue;
-        to[n / 2] = (u8)(to[n / 2] << 4 | (at - digits));
-        n++;
-    }
-    return n == 32;
-}
-
 static int vbox_firmware(struct vbox *x)
 {
     const struct xml_node *bios = xml_child(x->hardware, "BIOS"), *f, *nvram;
@@ -162,8 +147,7 @@ static int vbox_machine(struct vbox *x)
 
     if (xml_attr(m, "name"))
         d->name = vbox_copy(x, xml_take(m, "name"));
-    d->has_uuid = vbox_uuid(d->uuid, xml_attr(m, "uuid"));
-    if (d->has_uuid)
+    if (xml_attr(m, "uuid") && !place_uuid(d, xml_attr(m, "uuid")))
         xml_take(m, "uuid");
     d->guest_os = vbox_copy(x, xml_take(m, "OSType"));
     text = xml_take_text(m, "Description");
@@ -296,4 +280,5 @@ const struct package_format package_vbox = {
     .about = "VirtualBox: a machine's settings with its disks beside it",
     .probe = vbox_probe,
     .read = vbox_read,
+    .write = vbox_write,
 };

@@ -37,6 +37,5 @@ int vbox_storage(struct vbox *x);
 int vbox_devices(struct vbox *x);
 int vbox_snapshots(struct vbox *x);
 
-extern const char *const vbox_attachments[]; /* the elements that say what a card is plugged to */
 int vbox_write(const struct desc *d, struct sink *s, struct notes *n, struct err *e);
 #endif

@@ -6,23 +6,23 @@
 #include <string.h>
 #include <strings.h>
 
-const char *const vbox_attachments[] = { "NAT",
-                                         "BridgedInterface",
-                                         "HostInterface",
-                                         "InternalNetwork",
-                                         "HostOnlyInterface",
-                                         "HostOnlyNetwork",
-                                         "NATNetwork",
-                                         "GenericInterface",
-                                         "CloudNetwork",
-                                         "VDE",
-                                         NULL };
+/* The elements that say what a card is plugged into */
+static const char *const ports_networks[] = { "NAT",
+                                              "BridgedInterface",
+                                              "HostInterface",
+                                              "InternalNetwork",
+                                              "HostOnlyInterface",
+                                              "HostOnlyNetwork",
+                                              "NATNetwork",
+                                              "GenericInterface",
+                                              "CloudNetwork",
+                                              "VDE" };
 
 /* What the card is plugged into: the name of a network or an interface, else the kind */
 static void ports_network(struct vbox *x, struct desc_nic *c, const struct xml_node *n)
 {
-    for (size_t i = 0; vbox_attachments[i]; i++) {
-        const struct xml_node *a = xml_child(n, vbox_attachments[i]);
+    for (size_t i = 0; i < LEN(ports_networks); i++) {
+        const struct xml_node *a = xml_child(n, ports_networks[i]);
         const char *name = xml_attr(a, "name");
 
         if (!a)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "package/virt_test.h"
+#include "tests/round.h"
 
 static const char modern[] =
     "<?xml version=\"1.0\"?>\n"
@@ -45,11 +45,20 @@ static const char modern[] =
     "</StorageController></StorageControllers></Hardware>\n"
     " </Machine>\n</VirtualBox>\n";
 
+static bool same_file(const char *one, const char *two)
+{
+    struct stat a, b;
+
+    return one && !stat(one, &a) && !stat(two, &b) && a.st_ino == b.st_ino;
+}
+
 static void files_of_modern(void)
 {
-    store("web.vdi", "x", 1);
-    store("Snapshots/{2}.vdi", "x", 1);
-    store("data.vmdk", "x", 1);
+    mkdir(in_dir("Snapshots"), 0700);
+    mkdir(in_dir("VDI"), 0700);
+    store_bytes("web.vdi", "x", 1);
+    store_bytes("Snapshots/{2}.vdi", "x", 1);
+    store_bytes("data.vmdk", "x", 1);
 }
 
 static void machine_of_today(void)
@@ -80,13 +89,13 @@ static void machine_of_today(void)
     CHECK_TEXT(k->format, "vdi");
     CHECK_TEXT(k->parent, "web.vdi");
     CHECK(k->base && !k->base->base);
-    CHECK(same_file(k->base->path, at("web.vdi")));
+    CHECK(same_file(k->base->path, in_dir("web.vdi")));
     CHECK_EQ(k->boot, 2);
     k = k->next;
     CHECK_TEXT(k->source, "data.vmdk");
     CHECK_EQ(k->unit, 2);
     CHECK_EQ(k->mode, DESC_THROWAWAY);
-    CHECK(noted(NOTE_CHANGED, "disk1", "C:\\vms\\web\\data.vmdk"));
+    CHECK(has_note("disk1", "C:\\vms\\web\\data.vmdk"));
     k = k->next;
     CHECK_EQ(k->media, DESC_CDROM);
     CHECK_TEXT(k->controller, "ide0");
@@ -96,7 +105,7 @@ static void machine_of_today(void)
     CHECK_EQ(k->boot, 1);
     CHECK_EQ(k->next->unit, 3);
     CHECK(!k->next->source);
-    CHECK(noted(NOTE_LOST, "state", "starts anew"));
+    CHECK(has_note("state", "starts anew"));
 }
 
 static void cards_and_ports(void)
@@ -133,10 +142,10 @@ static void machine_of_2007(void)
     CHECK_TEXT(d.disks->controller, "ide0");
     CHECK_EQ(d.disks->unit, 1);
     CHECK(!d.disks->source);
-    CHECK(noted(NOTE_LOST, "disk0", "no media registry"));
+    CHECK(has_note("disk0", "no media registry"));
 
-    store("VirtualBox.xml", "<VirtualBox><Global>", 20);
-    CHECK_EQ(open_into(&d, at("old.xml")), (u64)-EBADMSG);
+    store_bytes("VirtualBox.xml", "<VirtualBox><Global>", 20);
+    CHECK_EQ(open_path(in_dir("old.xml")), (u64)-EBADMSG);
 }
 
 static void media_of_2007(void)
@@ -147,19 +156,19 @@ static void media_of_2007(void)
         "</HardDisks><DVDImages><Image uuid='{5}' src='D:\\xp.iso'/></DVDImages></DiskRegistry>"
         "</Global></VirtualBox>";
 
-    store("VirtualBox.xml", registry, sizeof(registry) - 1);
-    store("VDI/xp.vdi", "x", 1);
-    store("xp.iso", "x", 1);
-    CHECK_EQ(open_into(&d, at("old.xml")), 0);
+    store_bytes("VirtualBox.xml", registry, sizeof(registry) - 1);
+    store_bytes("VDI/xp.vdi", "x", 1);
+    store_bytes("xp.iso", "x", 1);
+    CHECK_EQ(open_path(in_dir("old.xml")), 0);
     CHECK_TEXT(err.text, "");
     CHECK_TEXT(d.disks->source, "VDI/xp.vdi");
-    CHECK(same_file(d.disks->path, at("VDI/xp.vdi")));
+    CHECK(same_file(d.disks->path, in_dir("VDI/xp.vdi")));
     CHECK_TEXT(d.disks->next->source, "xp.iso");
     CHECK_EQ(d.disks->next->media, DESC_CDROM);
     CHECK_EQ(d.disks->next->next->media, DESC_FLOPPY);
-    CHECK_EQ(open_into(&d, at("VirtualBox.xml")), (u64)-EBADMSG);
+    CHECK_EQ(open_path(in_dir("VirtualBox.xml")), (u64)-EBADMSG);
     CHECK(strstr(err.text, "describes no machine") != NULL);
-    unlink(at("VirtualBox.xml"));
+    unlink(in_dir("VirtualBox.xml"));
 }
 
 static void refused_by_name(void)
@@ -183,13 +192,11 @@ static void refused_by_name(void)
 
 static void snapshots_of_another_program(void)
 {
-    const char *path = corpus("vbox/libvirt/2disks-3snap-brother.vbox");
+    unsigned refused;
     const struct desc_snapshot *s;
 
-    if (!path)
+    if (round_corpus("vbox/libvirt/2disks-3snap-brother.vbox", "vbox", "again.vbox", &refused) != 1)
         return;
-    CHECK_EQ(open_into(&d, path), 0);
-    CHECK_TEXT(err.text, "");
     CHECK_TEXT(d.disks->source, "/home/libvirt/vbox/74864f52-a7b7-4172-a7a5-54b6f3e9cd21/"
                                 "Snapshots/{f79158b5-258d-4afa-a0ad-2e7c113da30c}.vdi");
     CHECK(d.disks->base && d.disks->base->base && d.disks->base->base->base);
@@ -209,15 +216,105 @@ static void snapshots_of_another_program(void)
     CHECK(!s->next->next->next->next);
 }
 
+static void there_and_back(void)
+{
+    unlink(in_dir("web.vdi"));
+    unlink(in_dir("Snapshots/{2}.vdi"));
+    unlink(in_dir("data.vmdk"));
+    CHECK_EQ(open_text("web.vbox", modern), 0);
+    CHECK_EQ(round_trip("modern", "vbox", "web2.vbox"), 0);
+    CHECK(!run("xmllint --noout web2.vbox"));
+    CHECK_EQ(round_trip("modern again", "vbox", "web3.vbox"), 0);
+    CHECK(!run("cmp web2.vbox web3.vbox"));
+}
+
+static const char small[] =
+    "<VirtualBox xmlns='http://www.virtualbox.org/' version='1.16-linux'><Machine uuid="
+    "'{0d1e2f30-4152-6374-8596-a7b8c9dae0f1}' name='small' currentSnapshot='{5}'><MediaRegistry>"
+    "<HardDisks><HardDisk uuid='{1}' location='data.img' format='RAW' type='Immutable'/>"
+    "<HardDisk uuid='{6}' location='other.img' format='RAW'/></HardDisks>"
+    "</MediaRegistry><Hardware><Memory RAMSize='64'/></Hardware><StorageControllers>"
+    "<StorageController name='a' type='LsiLogic'><AttachedDevice type='HardDisk' port='3' "
+    "device='0'><Image uuid='{1}'/></AttachedDevice></StorageController></StorageControllers>"
+    "<Snapshot uuid='{5}' name='s'/></Machine></VirtualBox>";
+
+static int write_to(const char *name, bool no_disks)
+{
+    struct package_options o = { .format = "vbox",
+                                 .no_disks = no_disks,
+                                 .disk_format = no_disks ? NULL : "qcow2" };
+    int r;
+
+    unlink(in_dir(name));
+    err = (struct err){ 0 };
+    notes_fini(&notes);
+    r = package_write(in_dir(name), &o, &d, &notes, &err);
+    CHECK_TEXT(err.text, "");
+    return r ? r : open_path(in_dir(name));
+}
+
+/* Left where they are, the disks keep their registry; converted, they are new ones. */
+static void disks_go_along(void)
+{
+    static const u8 zeroes[65536];
+
+    store_bytes("data.img", zeroes, sizeof(zeroes));
+    CHECK_EQ(open_text("small.vbox", small), 0);
+    CHECK_EQ(write_to("stay.vbox", true), 0);
+    CHECK(same_file(d.disks->path, in_dir("data.img")));
+    CHECK_EQ(d.disks->mode, DESC_THROWAWAY);
+    CHECK_EQ(d.disks->unit, 3);
+    CHECK_TEXT(d.snapshots->name, "s");
+    CHECK(strstr(desc_extra(&d, "vbox", "Machine/MediaRegistry"), "other.img") != NULL);
+
+    CHECK_EQ(open_text("small.vbox", small), 0);
+    CHECK_EQ(write_to("new.vbox", false), 0);
+    CHECK(d.disks->path && strstr(d.disks->path, "new-disk0.qcow2"));
+    CHECK_EQ(d.disks->mode, DESC_THROWAWAY);
+    CHECK(!d.snapshots && !desc_extra(&d, "vbox", "Machine@currentSnapshot"));
+    CHECK(!strstr(desc_extra(&d, "vbox", "Machine/MediaRegistry"), "other.img"));
+    CHECK(!run("xmllint --noout new.vbox"));
+}
+
+/* What VirtualBox never wrote: it gets all that a machine of its own needs. */
+static void machine_of_another_product(void)
+{
+    static const u8 zeroes[65536];
+    struct package_options o = { .disk_format = "qcow2" };
+
+    store_bytes("a.img", zeroes, sizeof(zeroes));
+    CHECK_EQ(open_text("a.vmx", "displayName = \"a\"\nmemsize = \"64\"\nscsi0.present = "
+                                "\"TRUE\"\nscsi0.virtualDev = \"lsilogic\"\nscsi0:0.fileName = "
+                                "\"a.img\"\nethernet0.present = \"TRUE\"\n"
+                                "ethernet0.virtualDev = \"vmxnet3\"\nfirmware = \"efi\"\n"),
+             0);
+    notes_fini(&notes);
+    CHECK_EQ(package_write(in_dir("fromvmx.vbox"), &o, &d, &notes, &err), 0);
+    CHECK_TEXT(err.text, "");
+    CHECK(has_note("nic0", "becomes an Intel E1000"));
+    CHECK_EQ(open_path(in_dir("fromvmx.vbox")), 0);
+    CHECK_TEXT(d.name, "a");
+    CHECK_EQ(d.firmware, DESC_EFI);
+    CHECK_TEXT(d.nics->foreign, "82540EM");
+    CHECK_TEXT(d.nics->network, "NAT");
+    CHECK_TEXT(d.devices->foreign, "LsiLogic");
+    CHECK(d.disks->path && strstr(d.disks->path, "fromvmx-disk0.qcow2"));
+    CHECK_TEXT(desc_extra(&d, "vbox", "Machine/StorageControllers/StorageController@name"), "SCSI");
+}
+
 int main(void)
 {
-    CHECK(mkdtemp(dir) != NULL);
+    if (scratch_begin())
+        return 1;
     CASE(machine_of_today);
     CASE(cards_and_ports);
     CASE(machine_of_2007);
     CASE(media_of_2007);
     CASE(refused_by_name);
+    CASE(there_and_back);
+    CASE(disks_go_along);
+    CASE(machine_of_another_product);
     CASE(snapshots_of_another_program);
-    virt_end();
-    return check_end();
+    done_all();
+    return scratch_end();
 }

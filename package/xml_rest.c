@@ -227,14 +227,22 @@ static void merge_one(struct xml_tree *t, char *path, const char *value)
         xml_set(t, n, attr, "%s", value);
 }
 
-void xml_merge(struct xml_tree *t, const struct desc *d, const char *format)
+void xml_merge_if(struct xml_tree *t, const struct desc *d, const char *format,
+                  bool (*wanted)(const struct desc_extra *v, void *arg), void *arg)
 {
     for (const struct desc_extra *v = d->extras; v; v = v->next) {
         char path[REST_PATH];
 
         if (strcmp(v->format, format) || strlen(v->key) >= sizeof(path))
             continue;
+        if (wanted && !wanted(v, arg))
+            continue;
         snprintf(path, sizeof(path), "%s", v->key);
         merge_one(t, path, v->value);
     }
+}
+
+void xml_merge(struct xml_tree *t, const struct desc *d, const char *format)
+{
+    xml_merge_if(t, d, format, NULL, NULL);
 }

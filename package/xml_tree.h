@@ -43,4 +43,6 @@ int xml_rest(struct desc *d, const char *format, const struct xml_node *root, co
              struct err *e);
 /* The extras of this format into a new document, each at its place. */
 void xml_merge(struct xml_tree *t, const struct desc *d, const char *format);
+void xml_merge_if(struct xml_tree *t, const struct desc *d, const char *format,
+                  bool (*wanted)(const struct desc_extra *v, void *arg), void *arg);
 #endif
