@@ -288,7 +288,7 @@ static int out_medium(struct vbox_out *o, const struct desc_disk *k, struct xml_
 
     if (o->keep && !k->path)
         return 0; /* the registry that was there says it */
-    r = place_out(o->s, o->d, k, "vdi vmdk vhd", &f, o->n, o->e);
+    r = place_out(o->s, k, NULL, "vdi vmdk vhd", &f, o->n, o->e);
     if (r || !f.name || o->keep)
         return r;
     r = out_uuid(o, &f, uuid);
@@ -502,7 +502,7 @@ static int out_registry(struct vbox_out *o)
         for (const struct desc_disk *k = d; k && k->path && !r; k = k->base) {
             struct sink_disk f;
 
-            r = place_out(o->s, o->d, k, "vdi", &f, o->n, o->e);
+            r = place_out(o->s, k, NULL, "vdi", &f, o->n, o->e);
             if (!r && f.name)
                 out_relocate(o, top, k, f.name);
         }
