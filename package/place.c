@@ -30,10 +30,11 @@ static void place_note(struct notes *n, const char *name, const struct name_map 
                        const char *foreign)
 {
     if (!m)
-        note(n, NOTE_LOST, name, "\"%s\" is a device that nobody here knows", foreign);
+        note(n, NOTE_KEPT, name, "\"%s\", a device that nobody here knows", foreign);
     else if (!m->known)
-        note(n, NOTE_LOST, name,
-             "%s is not there yet; %s could take its place if the guest has a driver for it",
+        note(n, NOTE_KEPT, name,
+             "%s; to run here it is not there yet, and %s could take its place if the guest has a "
+             "driver for it",
              m->about, m->instead);
     else
         note(n, NOTE_KEPT, name, "%s", m->about);

@@ -186,13 +186,15 @@ static int vmx_bus(struct vmx *x, const char *prefix, enum name_kind kind, unsig
 {
     struct desc_device *v = NULL;
     char name[16], slot[32];
+    const char *device;
     int r = 0;
 
     snprintf(name, sizeof(name), "%s%u", prefix, bus);
     if (!vmx_has_bus(x, name))
         return 0;
     vmx_take_if(&x->t, "TRUE", "%s.present", name);
-    v = vmx_controller(x, kind, name, vmx_take(&x->t, "%s.virtualDev", name));
+    device = vmx_take(&x->t, "%s.virtualDev", name);
+    v = vmx_controller(x, kind, name, !*device && kind == NAME_SCSI ? "lsilogic" : device);
     if (!v)
         return -ENOMEM;
     for (unsigned unit = 0; !r && unit < VMX_UNITS; unit++) {

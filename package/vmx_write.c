@@ -130,11 +130,20 @@ static void out_uuid(struct vmx_out *w)
         out_put(w, text, "uuid.bios");
 }
 
+static bool out_is_vmx(const struct desc *d)
+{
+    const struct desc_extra *x = d->extras;
+
+    while (x && strcmp(x->format, "vmx"))
+        x = x->next;
+    return x != NULL;
+}
+
 static void out_bridges(struct vmx_out *w)
 {
     u32 version = w->d->hardware_version;
 
-    if (version && version < 7)
+    if (version ? version < 7 : out_is_vmx(w->d))
         return;
     out_put(w, "TRUE", "pciBridge0.present");
     for (unsigned i = 4; i < 8; i++) {
@@ -150,7 +159,9 @@ static int out_machine(struct vmx_out *w)
 
     out_put(w, "UTF-8", ".encoding");
     out_put(w, "8", "config.version");
-    out_number(w, d->hardware_version ? d->hardware_version : VMX_HARDWARE, "virtualHW.version");
+    if (d->hardware_version || !out_is_vmx(d)) /* the oldest have none */
+        out_number(w, d->hardware_version ? d->hardware_version : VMX_HARDWARE,
+                   "virtualHW.version");
     out_put(w, d->name, "displayName");
     out_guest(w);
     out_put(w, d->annotation, "annotation");
@@ -277,6 +288,12 @@ static int out_disk(struct vmx_out *w, const struct desc_disk *k, const char *sl
     char name[300];
     int r;
 
+    if (!k->path && k->source) {
+        note(w->n, NOTE_LOST, k->name, "\"%.200s\" was not there: only its name is written",
+             k->source);
+        out_put(w, k->source, "%s.fileName", slot);
+        return 0;
+    }
     if (w->disks++)
         snprintf(name, sizeof(name), "%.250s-%u.%s", sink_name(w->s), w->disks - 1,
                  cd ? "iso" : "vmdk");
@@ -302,6 +319,11 @@ static int out_drive(struct vmx_out *w, const struct desc_disk *k, const char *s
 
     out_put(w, "TRUE", "%s.present", slot);
     if (k->source || k->capacity) {
+        out_put(w,
+                k->media == DESC_CDROM     ? "cdrom-image"
+                : strncmp(slot, "scsi", 4) ? "disk"
+                                           : "scsi-hardDisk",
+                "%s.deviceType", slot);
         r = out_disk(w, k, slot);
     } else {
         out_put(w, "cdrom-raw", "%s.deviceType", slot);
@@ -482,7 +504,8 @@ static void out_port(struct vmx_out *w, const struct desc_port *p, const char *n
     for (size_t i = 0; i < LEN(same); i++)
         if (!strcasecmp(p->to, same[i]))
             type = p->to;
-    if (!strcmp(p->to, "tcp") || !strcmp(p->to, "udp") || !strcmp(p->to, "telnet")) {
+    if (!strncmp(p->to, "tcp", 3) || !strcmp(p->to, "udp") || !strncmp(p->to, "telnet", 6) ||
+        !strcmp(p->to, "ssl")) {
         type = "network";
         snprintf(url, sizeof(url), "%s://%.250s", p->to, target ? target : "");
         target = url;
