@@ -87,9 +87,14 @@ static int commit_ids(struct image *im, struct err *e)
         r = image_flush(up);
     if (r)
         return err_set(e, r, "%s: %s", image_path(up), strerror(-r));
-    if (im->writable && im->parent_name && im->format->rebase)
-        return im->format->rebase(im, &make, e);
-    return 0;
+    if (!im->writable || !im->parent_name || !im->format->rebase)
+        return 0;
+    pthread_mutex_lock(&im->lock);
+    r = im->format->rebase(im, &make, e);
+    pthread_mutex_unlock(&im->lock);
+    if (!r && (r = image_flush(im)))
+        err_set(e, r, "%s: %s", image_path(im), strerror(-r));
+    return r;
 }
 
 int image_commit(struct image *im, const struct image_work *w, struct err *e)

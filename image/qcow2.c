@@ -434,4 +434,5 @@ const struct image_format image_qcow2 = {
     .unpack = qcow2_unpack,
     .check = qcow2_check,
     .create = qcow2_create,
+    .rebase = qcow2_rebase,
 };

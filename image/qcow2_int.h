@@ -48,6 +48,8 @@ int qcow2_room(struct image *im, u64 off, u64 len, struct extent *x, struct imag
 int qcow2_trim(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 *done);
 /* image/qcow2_check.c */
 int qcow2_check(struct image *im, void (*say)(void *arg, const char *text), void *arg);
+/* image/qcow2_rebase.c */
+int qcow2_rebase(struct image *im, const struct image_make *how, struct err *e);
 /* image/qcow2_create.c */
 int qcow2_create(struct image *im, const struct image_make *how, struct err *e);
 #endif

@@ -129,7 +129,9 @@ static int rebase_name(struct image *im, struct image *to, struct err *e)
     if (r)
         return err_set(e, r, "%s: cannot be named as a parent", image_path(to));
     make.parent = name;
+    pthread_mutex_lock(&im->lock);
     r = im->format->rebase(im, &make, e);
+    pthread_mutex_unlock(&im->lock);
     if (!r && (r = image_flush(im)))
         err_set(e, r, "%s: %s", image_path(im), strerror(-r));
     free(name);

@@ -111,6 +111,10 @@ int vmdk_make_text(char *to, size_t room, const struct vmdk_make *m, const char 
 int vmdk_create(struct image *im, const struct image_make *how, struct err *e);
 void vmdk_put_header(u8 *b, const struct vmdk_header *h); /* 512 bytes */
 
+/* image/vmdk_facts.c */
+void vmdk_facts(struct image *im, const struct image_teller *to);
+int vmdk_rebase(struct image *im, const struct image_make *how, struct err *e);
+
 /* image/vmdk_stream.c */
 int vmdk_begin(struct image *im, const struct image_make *how, struct err *e);
 int vmdk_put(struct image *im, u64 off, const u8 *data, u32 len, bool packed);
