@@ -13,8 +13,6 @@
  */
 int place_out(struct sink *s, const struct desc_disk *k, const char *stem, const char *keep,
               struct sink_disk *out, struct notes *n, struct err *e);
-/* Notes for all that a writer of this format cannot say: the extras of others. */
-void place_lost(const struct desc *d, const char *format, struct notes *n);
 /* Its place when the names of this kind of device are counted: "scsi1" is 1; or -1. */
 long place_number(const char *name);
 /* The disk of the n-th place in the boot order, or the card (in *c); false: none of them. */

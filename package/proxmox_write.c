@@ -4,6 +4,7 @@
  * were read.  Volumes are named as Proxmox names them, in the storage "local"; the number of the
  * VM is the target's name when that is one ("100.conf").
  */
+#include "package/lost.h"
 #include "package/place.h"
 #include "package/place_write.h"
 #include "package/proxmox_int.h"
@@ -480,9 +481,9 @@ static void pvw_lost(struct pvw *w)
     }
     if (d->secure_boot && !*pvw_extra(w, "efidisk0"))
         note(w->n, NOTE_LOST, "secure boot", "needs an efidisk0 with enrolled keys");
-    if (d->next)
-        note(w->n, NOTE_LOST, d->next->name, "one file describes one VM: choose it by --vm");
-    place_lost(d, "proxmox", w->n);
+    lost_properties(d, w->n);
+    lost_vms(d, w->n);
+    lost_extras(d, "proxmox", w->n);
 }
 
 static int pvw_about(const struct desc *d, struct buf *to)

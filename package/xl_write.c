@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A configuration for xl.  HVM guests of old xm are told by the "builder" that they keep. */
+#include "package/lost.h"
 #include "package/place.h"
 #include "package/place_write.h"
 #include "package/xl_int.h"
@@ -299,11 +300,10 @@ static void xlw_lost(struct xlw *w)
         note(w->n, NOTE_LOST, "nvram", "the EFI variables \"%s\" are not carried over", d->nvram);
     if (d->guest_os)
         note(w->n, NOTE_LOST, "guest", "xl has no place for the guest's kind \"%s\"", d->guest_os);
-    for (const struct desc_snapshot *p = d->snapshots; p; p = p->next)
-        note(w->n, NOTE_LOST, p->name, "xl knows no snapshots");
-    if (d->next)
-        note(w->n, NOTE_LOST, d->next->name, "one file describes one VM: choose it by --vm");
-    place_lost(d, "xl", w->n);
+    lost_snapshots(d, w->n);
+    lost_properties(d, w->n);
+    lost_vms(d, w->n);
+    lost_extras(d, "xl", w->n);
 }
 
 int xl_write(const struct desc *d, struct sink *s, struct notes *n, struct err *e)

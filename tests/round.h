@@ -63,20 +63,15 @@ static inline int round_by_key(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The description as JSON without what moving it changes; extras in order of their text. */
-static inline json_t *round_json(const struct desc *v)
+/* Without what moving it changes; extras in order of their text; the further VMs likewise. */
+static inline void round_clean(json_t *j)
 {
     static const char *const moves[] = { "source", "path",     "container", "offset",
                                          "length", "capacity", "format",    "pieces" };
-    struct buf b = { 0 };
-    json_t *j, *list, *one, *sorted = json_array();
+    json_t *one, *sorted = json_array();
     char *texts[4096];
     size_t i, n = 0;
 
-    CHECK_EQ(desc_json(v, NULL, &b), 0);
-    j = json_loadb((char *)b.p, b.len, 0, NULL);
-    buf_fini(&b);
-    CHECK(j);
     json_object_del(j, "notes");
     json_object_del(j, "product");
     json_array_foreach(json_object_get(j, "disks"), i, one)
@@ -84,8 +79,7 @@ static inline json_t *round_json(const struct desc *v)
         for (size_t m = 0; m < LEN(moves); m++)
             json_object_del(one, moves[m]);
     }
-    list = json_object_get(j, "extras");
-    json_array_foreach(list, i, one)
+    json_array_foreach(json_object_get(j, "extras"), i, one)
     {
         if (n < LEN(texts))
             texts[n++] = json_dumps(one, JSON_SORT_KEYS);
@@ -96,6 +90,22 @@ static inline json_t *round_json(const struct desc *v)
         free(texts[i]);
     }
     json_object_set_new(j, "extras", sorted);
+    json_array_foreach(json_object_get(j, "further"), i, one)
+    {
+        round_clean(one);
+    }
+}
+
+static inline json_t *round_json(const struct desc *v)
+{
+    struct buf b = { 0 };
+    json_t *j;
+
+    CHECK_EQ(desc_json(v, NULL, &b), 0);
+    j = json_loadb((char *)b.p, b.len, 0, NULL);
+    buf_fini(&b);
+    CHECK(j);
+    round_clean(j);
     return j;
 }
 
