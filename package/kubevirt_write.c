@@ -382,8 +382,7 @@ static void kubew_lost(struct kubew *w)
     const struct desc *d = w->d;
 
     lost_snapshots(d, w->n);
-    lost_properties(d, w->n);
-    lost_extras(d, "kubevirt", w->n);
+    place_lost(d, "kubevirt", w->n);
     if (d->guest_os && (!d->product || strcmp(d->product, "KubeVirt")))
         note(w->n, NOTE_LOST, "guest", "\"%s\": choose a preference for it", d->guest_os);
 }

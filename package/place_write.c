@@ -51,6 +51,12 @@ int place_out(struct sink *s, const struct desc_disk *k, const char *stem, const
     return sink_disk(s, k, name, format, NULL, out, e);
 }
 
+void place_lost(const struct desc *d, const char *format, struct notes *n)
+{
+    lost_properties(d, n);
+    lost_extras(d, format, n);
+}
+
 long place_number(const char *name)
 {
     const char *p = name + strlen(name);

@@ -13,6 +13,8 @@
  */
 int place_out(struct sink *s, const struct desc_disk *k, const char *stem, const char *keep,
               struct sink_disk *out, struct notes *n, struct err *e);
+/* What a writer of this format cannot say: properties, extras of other formats. */
+void place_lost(const struct desc *d, const char *format, struct notes *n);
 /* Its place when the names of this kind of device are counted: "scsi1" is 1; or -1. */
 long place_number(const char *name);
 /* The disk of the n-th place in the boot order, or the card (in *c); false: none of them. */

@@ -481,9 +481,8 @@ static void pvw_lost(struct pvw *w)
     }
     if (d->secure_boot && !*pvw_extra(w, "efidisk0"))
         note(w->n, NOTE_LOST, "secure boot", "needs an efidisk0 with enrolled keys");
-    lost_properties(d, w->n);
     lost_vms(d, w->n);
-    lost_extras(d, "proxmox", w->n);
+    place_lost(d, "proxmox", w->n);
 }
 
 static int pvw_about(const struct desc *d, struct buf *to)

@@ -301,9 +301,8 @@ static void xlw_lost(struct xlw *w)
     if (d->guest_os)
         note(w->n, NOTE_LOST, "guest", "xl has no place for the guest's kind \"%s\"", d->guest_os);
     lost_snapshots(d, w->n);
-    lost_properties(d, w->n);
     lost_vms(d, w->n);
-    lost_extras(d, "xl", w->n);
+    place_lost(d, "xl", w->n);
 }
 
 int xl_write(const struct desc *d, struct sink *s, struct notes *n, struct err *e)
