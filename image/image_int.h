@@ -177,6 +177,12 @@ int parent_name(const struct image *base, const char *child, char **name);
 int parent_find(const struct image *im, struct image_open *up, char **path, char **format,
                 struct err *e);
 
+/*
+ * One of several names by which an image knows its parent: kept if it leads to a file, which
+ * is the answer, or if it is the first (for the message).
+ */
+bool parent_offer(struct image *im, char *take_name);
+
 /* image/meta.c */
 int meta_new(struct image *im);
 void meta_free(struct image *im);

@@ -101,3 +101,18 @@ int parent_find(const struct image *im, struct image_open *up, char **path, char
     up->path = *path;
     return r;
 }
+
+bool parent_offer(struct image *im, char *take_name)
+{
+    char *path = NULL;
+    bool found = take_name && !image_file_find(im, take_name, &path, NULL);
+
+    free(path);
+    if (!take_name || (im->parent_name && !found)) {
+        free(take_name);
+        return false;
+    }
+    free(im->parent_name);
+    im->parent_name = take_name;
+    return found;
+}

@@ -132,22 +132,6 @@ static char *vhd_locator(struct image *im, const u8 *l)
     return NULL;
 }
 
-/* A name that leads to a file is kept; else the first one, for the message. */
-static bool vhd_take_name(struct image *im, char *name)
-{
-    char *path = NULL;
-    bool found = name && !image_file_find(im, name, &path, NULL);
-
-    free(path);
-    if (!name || (im->parent_name && !found)) {
-        free(name);
-        return false;
-    }
-    free(im->parent_name);
-    im->parent_name = name;
-    return found;
-}
-
 /* The parent's name: relative, absolute, as a URL, or the one in the header. */
 static int vhd_parent(struct image *im, struct err *e)
 {
@@ -158,9 +142,9 @@ static int vhd_parent(struct image *im, struct err *e)
     for (size_t c = 0; c < LEN(codes) && !found; c++)
         for (const u8 *l = v->header + 576; l < v->header + 768 && !found; l += 24)
             if (!memcmp(l, codes[c], 4))
-                found = vhd_take_name(im, vhd_locator(im, l));
+                found = parent_offer(im, vhd_locator(im, l));
     if (!found)
-        vhd_take_name(im, image_name_utf16(v->header + 64, 256, false));
+        parent_offer(im, image_name_utf16(v->header + 64, 256, false));
     im->parent_format = strdup("vhd");
     if (!im->parent_name || !im->parent_format)
         return err_set(e, -ENOMEM, "%s: no memory", image_path(im));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The log of a VHDX, [MS-VHDX] 2.3: it is replayed into memory, so that a disk that was not
- * closed is read as it should be without being written.
+ * closed is read as it should be without being written; a writer puts it into the file.
  */
 #include "base/bytes.h"
 #include "image/vhdx_int.h"
@@ -15,7 +15,7 @@
 
 struct vhdx_entry { /* one for each page of the log; len 0: no entry begins there */
     u32 len, tail, count;
-    u64 sequence, flushed;
+    u64 sequence, flushed, last;
 };
 
 struct vhdx_log {
@@ -57,7 +57,7 @@ static int vhdx_take_entry(struct vhdx_log *l, u32 page, const u8 *guid)
     if (!b)
         return -ENOMEM;
     if (vhdx_crc(b, len, 4) == le32(h + 4))
-        *t = (struct vhdx_entry){ len, tail, count, le64(h + 16), le64(h + 48) };
+        *t = (struct vhdx_entry){ len, tail, count, le64(h + 16), le64(h + 48), le64(h + 56) };
     free(b);
     return 0;
 }
@@ -151,6 +151,7 @@ static int vhdx_apply(struct vhdx *v, const struct vhdx_log *l, u32 page)
 
 static int vhdx_replay_log(struct image *im, struct vhdx_log *l, const u8 *guid, struct err *e)
 {
+    struct vhdx *v = im->priv;
     u32 first, last;
     int r = 0;
 
@@ -165,20 +166,27 @@ static int vhdx_replay_log(struct image *im, struct vhdx_log *l, const u8 *guid,
         return err_set(e, -EBADMSG, "%s: log: expects a file of %llu bytes, it has %llu",
                        image_path(im), (unsigned long long)l->entries[last].flushed,
                        (unsigned long long)image_file_length(im, 0));
+    v->logged = l->entries[last].last;
+    if (v->logged > 2 * VHDX_SIZE_MAX)
+        return err_set(e, -EBADMSG, "%s: log: a file of %llu bytes is not possible", image_path(im),
+                       (unsigned long long)v->logged);
     for (u32 at = first;; at = (at + l->entries[at].len / PAGE) % l->pages) {
-        r = vhdx_apply(im->priv, l, at);
-        if (r)
-            return err_set(e, r, "%s: log: an entry is damaged", image_path(im));
-        if (at == last)
-            return 0;
+        r = vhdx_apply(v, l, at);
+        if (r || at == last)
+            break;
     }
+    return r ? err_set(e, r, "%s: log: an entry is damaged", image_path(im)) : 0;
 }
 
 int vhdx_replay(struct image *im, u64 at, u32 len, const u8 *guid, struct err *e)
 {
     struct vhdx_log l = { .len = len, .pages = len / PAGE };
+    const struct vhdx *v = im->priv;
     int r;
 
+    if (le16(v->header + 64))
+        return err_set(e, -EOPNOTSUPP, "%s: log: version %u, 0 is known", image_path(im),
+                       le16(v->header + 64));
     if (!len || len % PAGE || len > LOG_MAX || !range_ok(at, len, image_file_length(im, 0)))
         return err_set(e, -EBADMSG, "%s: header: a log of %u bytes at %llu is not inside the file",
                        image_path(im), len, (unsigned long long)at);
@@ -197,6 +205,26 @@ void vhdx_forget(struct vhdx *v)
     for (size_t i = 0; i < v->npatches; i++)
         free(v->patches[i].bytes);
     free(v->patches);
+    v->patches = NULL;
+    v->npatches = 0;
+}
+
+int vhdx_settle(struct image *im)
+{
+    struct vhdx *v = im->priv;
+    int r = image_file_extend(im, 0, v->logged);
+
+    for (size_t i = 0; !r && i < v->npatches; i++) {
+        const struct vhdx_patch *p = &v->patches[i];
+
+        r = p->bytes ? image_file_write(im, 0, p->at, p->bytes, p->len)
+                     : image_file_zero(im, 0, p->at, p->len);
+    }
+    r = r ? r : image_file_sync(im);
+    memset(v->header + 48, 0, 16);
+    r = r ? r : vhdx_put_headers(im);
+    vhdx_forget(v);
+    return r;
 }
 
 int vhdx_get(struct image *im, u64 at, void *to, size_t n)
