@@ -423,6 +423,7 @@ const struct image_format image_qcow2 = {
     .suffix = ".qcow2",
     .about = "QEMU: clusters with reference counts, parents, compression, snapshots",
     .can = CAN_WRITE | CAN_CREATE | CAN_PARENT | CAN_TRIM,
+    .options = qcow2_options,
     .probe = qcow2_probe,
     .open = qcow2_open,
     .close = qcow2_close,
@@ -435,4 +436,7 @@ const struct image_format image_qcow2 = {
     .check = qcow2_check,
     .create = qcow2_create,
     .rebase = qcow2_rebase,
+    .begin = qcow2_begin,
+    .put = qcow2_put,
+    .end = qcow2_end,
 };

@@ -89,7 +89,7 @@ int qcow2_count_get(struct image *im, u64 cluster, u64 *count)
     return r;
 }
 
-static int qcow2_count_set(struct image *im, u64 cluster, u64 count)
+int qcow2_count_set(struct image *im, u64 cluster, u64 count)
 {
     const struct qcow2 *q = im->priv;
     u32 i = (u32)(cluster % q->per_block);

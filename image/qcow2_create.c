@@ -8,10 +8,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define CREATE_BITS 16
-#define CREATE_HEADER 104
+#define CREATE_HEADER 112
+
+const struct image_option qcow2_options[] = {
+    { "compression", "none zlib zstd", "how clusters are packed by a conversion" },
+    { "level", "fast small", "how hard they are packed" },
+    { NULL, NULL, NULL },
+};
 
 struct qcow2_layout { /* in clusters, one after the other behind the header */
     u64 cluster, counts, blocks, l1, l1_n;
@@ -47,6 +54,7 @@ static int qcow2_put_header(struct image *im, const struct image_make *how,
     size_t format = how->parent_format ? strlen(how->parent_format) : 0;
     size_t at = CREATE_HEADER + 8 + (how->parent ? 8 + ((format + 7) & ~7ull) : 0);
     u8 h[2048] = { 0 };
+    char kind[16];
 
     if (name > 1023 || at + name > y->cluster || format > 63)
         return err_set(e, -ENAMETOOLONG, "%s: the parent's name is too long for its header",
@@ -63,6 +71,11 @@ static int qcow2_put_header(struct image *im, const struct image_make *how,
     put_be32(h + 56, (u32)y->counts);
     put_be32(h + 96, 4);
     put_be32(h + 100, CREATE_HEADER);
+    image_option(im->format, how, "compression", kind, sizeof(kind));
+    if (!strcasecmp(kind, "zstd")) {
+        put_be64(h + 72, QCOW2_PACKING);
+        h[104] = 1;
+    }
     if (how->parent) {
         put_be32(h + CREATE_HEADER, 0xe2792aca);
         put_be32(h + CREATE_HEADER + 4, (u32)format);

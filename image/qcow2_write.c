@@ -52,7 +52,7 @@ static int qcow2_own_table(struct image *im, u64 off, u64 old, u64 *table, struc
 }
 
 /* The table for `off` that may be changed. */
-static int qcow2_table(struct image *im, u64 off, u64 *table, struct image_plan *plan)
+int qcow2_table(struct image *im, u64 off, u64 *table, struct image_plan *plan)
 {
     u64 l1;
     int r = qcow2_l1(im, off, &l1);
