@@ -30,6 +30,7 @@ struct package_options {
     /* progress of long work: done and total bytes; may be NULL */
     void (*progress)(void *arg, const char *what, u64 done, u64 total);
     void *arg;
+    bool describe;        /* files that are missing or out of reach are noted, not refused */
     const char *option;   /* which deployment option of an OVF; NULL: its default */
     const char *language; /* of texts, "de-AT"; NULL: the package's own */
     const char *trust;    /* PEM file of authorities for signatures; NULL: the system's */

@@ -11,7 +11,6 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define MANIFEST_MAX (8u << 20)
 #define CHUNK (1u << 20)
 #define DIGEST_TEXT (2 * EVP_MAX_MD_SIZE + 1)
 
@@ -21,6 +20,7 @@ struct manifest_line {
 
 struct manifest_work {
     const struct package_options *o;
+    struct notes *n;
     u64 done, total;
     u8 *chunk;
 };
@@ -61,13 +61,22 @@ static int manifest_parse(const char *p, size_t n, struct manifest_line *l)
     return k ? 0 : -EBADMSG;
 }
 
-static const EVP_MD *manifest_method(const char *name)
+const EVP_MD *manifest_method(const char *name)
 {
-    if (!strcasecmp(name, "SHA1"))
+    char plain[16];
+    size_t n = 0;
+
+    for (; *name && n < sizeof(plain) - 1; name++) /* "SHA-256", "sha2_256" */
+        if (*name != '-' && *name != '_' && *name != ' ')
+            plain[n++] = *name;
+    plain[n] = 0;
+    if (*name)
+        return NULL;
+    if (!strcasecmp(plain, "SHA1"))
         return EVP_sha1();
-    if (!strcasecmp(name, "SHA256") || !strcasecmp(name, "SHA2-256"))
+    if (!strcasecmp(plain, "SHA256") || !strcasecmp(plain, "SHA2256"))
         return EVP_sha256();
-    if (!strcasecmp(name, "SHA512") || !strcasecmp(name, "SHA2-512"))
+    if (!strcasecmp(plain, "SHA512") || !strcasecmp(plain, "SHA2512"))
         return EVP_sha512();
     return NULL;
 }
@@ -120,6 +129,10 @@ static int manifest_compare(struct source *s, const struct manifest_line *l,
         return err_set(e, -EOPNOTSUPP, "%s: manifest: the digest %s of \"%s\" is not known", base,
                        l->method, l->name);
     r = source_find(s, l->name, &f, e);
+    if (r && w->o->describe) {
+        note(w->n, NOTE_LOST, base, "its manifest lists \"%.200s\", which is missing", l->name);
+        return 0;
+    }
     if (r == -ENOENT)
         return err_set(e, r, "%s: manifest: lists \"%.80s\", which is missing", base, l->name);
     if (r || (r = manifest_digest(f, md, w, found, e)))
@@ -189,7 +202,7 @@ static void manifest_unlisted(struct source *s, const struct source_file *manife
 int manifest_verify(struct source *s, const struct source_file *manifest,
                     const struct package_options *o, struct notes *n, struct err *e)
 {
-    struct manifest_work w = { .o = o, .chunk = malloc(CHUNK) };
+    struct manifest_work w = { .o = o, .n = n, .chunk = malloc(CHUNK) };
     struct buf b;
     int r = w.chunk ? source_load(manifest, MANIFEST_MAX, &b, e) : -ENOMEM;
 

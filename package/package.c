@@ -2,6 +2,7 @@
 /* Opening a package: which format, is it whole, what does it say. */
 #include "package/format.h"
 #include "package/manifest.h"
+#include "package/signature.h"
 #include "package/source.h"
 #include <errno.h>
 #include <stdio.h>
@@ -23,42 +24,72 @@ static const struct package_format *package_probe(struct source *s)
     return best;
 }
 
-/* The manifest that belongs to the descriptor: its name with .mf */
-static const struct source_file *package_manifest(struct source *s)
+/* What is right with the signature, and what is not, told apart. */
+static void package_signed(const struct signature *g, const char *base, struct notes *n)
 {
-    const struct source_file *f = s->files;
-    char name[1024];
-    size_t n;
+    note(n, NOTE_KEPT, base, "the manifest is signed (%s) by \"%s\", and the signature is right",
+         g->method, g->subject);
+    if (g->trusted)
+        note(n, NOTE_KEPT, base, "its signer is vouched for by \"%s\"", g->issuer);
+    else
+        note(n, NOTE_CHANGED, base, "nobody who is trusted here vouches for its signer: %s",
+             g->why);
+    if (g->expired)
+        note(n, NOTE_CHANGED, base, "the signer's certificate was valid until %s only", g->until);
+}
 
-    if (s->kind == SOURCE_TAR) {
-        while (f && !source_has_suffix(f->name, ".mf"))
-            f = f->next;
-        return f;
+static int package_verify_signature(struct source *s, const struct source_file *manifest,
+                                    const struct package_options *o, struct notes *n, struct err *e)
+{
+    const struct source_file *cert = source_companion(s, ".cert");
+    struct signature g;
+    int r;
+
+    if (!cert)
+        return 0;
+    r = signature_verify(manifest, cert, o->trust, &g, e);
+    if (r)
+        return err_in(e, "%s: ", source_base(s->path));
+    if (!g.right)
+        return err_set(e, -EBADMSG, "%s: the signature in \"%.60s\" is not that of its manifest",
+                       source_base(s->path), cert->name);
+    package_signed(&g, source_base(s->path), n);
+    return 0;
+}
+
+static int package_verify(const struct package_format *f, struct source *s,
+                          const struct package_options *o, struct notes *n, struct err *e)
+{
+    const struct source_file *manifest = f->digests ? source_companion(s, ".mf") : NULL;
+    const char *base = source_base(s->path);
+    int r;
+
+    if (!f->digests)
+        return 0;
+    if (!manifest) {
+        note(n, NOTE_KEPT, base, "has no manifest: nothing to verify it by");
+        return 0;
     }
-    n = strlen(s->main->name);
-    if (!source_has_suffix(s->main->name, ".ovf") || n >= sizeof(name))
-        return NULL;
-    snprintf(name, sizeof(name), "%.*s.mf", (int)(n - 4), s->main->name);
-    return source_find(s, name, &f, NULL) ? NULL : f;
+    if (!o->verify) {
+        note(n, NOTE_KEPT, base, "its manifest was not verified");
+        return 0;
+    }
+    r = manifest_verify(s, manifest, o, n, e);
+    if (r)
+        return r;
+    note(n, NOTE_KEPT, base, "every digest of its manifest is right");
+    return package_verify_signature(s, manifest, o, n, e);
 }
 
 static int package_read(const struct package_format *f, struct source *s,
                         const struct package_options *o, struct desc *d, struct notes *n,
                         struct err *e)
 {
-    const struct source_file *manifest = package_manifest(s);
     int r = f->read(d, s, n, e);
 
+    r = r ? r : package_verify(f, s, o, n, e);
     if (r)
         return r;
-    if (!manifest)
-        note(n, NOTE_KEPT, source_base(s->path), "has no manifest: nothing to verify it by");
-    else if (!o->verify)
-        note(n, NOTE_KEPT, source_base(s->path), "its manifest was not verified");
-    else if ((r = manifest_verify(s, manifest, o, n, e)))
-        return r;
-    else
-        note(n, NOTE_KEPT, source_base(s->path), "every digest of its manifest is right");
     for (; !r && d; d = d->next)
         r = desc_check(d, e);
     if (r)

@@ -27,7 +27,7 @@ struct source {
     const char *path, *dir;    /* what was opened, and the directory that it is in */
     struct source_file *files; /* tar: the members in order; files: those looked up so far */
     u32 nfiles;
-    struct source_file *main; /* files: the one that was named */
+    struct source_file *main;          /* files: the one that was named */
     const struct package_options *how; /* package/format.h; or NULL */
 };
 
