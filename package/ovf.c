@@ -1,52 +1,82 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * OVF, after DSP0243 1.0, 1.1 and 2.1 and VMware's draft of 2007 ("0.9"), alone or as an OVA.
- * One virtual system is read, the first; of several hardware sections the one for VMware.
- * Left out: compressed and chunked files, delta disks, properties handed to the guest.
+ * All virtual systems of the envelope are read, in the document's order.  What the description
+ * has no place for is kept as extras of the format "ovf", whole elements under the path where
+ * they stood; ovf_write.c puts them back.  Left out: encrypted packages of 2.x.
  */
-#include "package/manifest.h"
 #include "package/ovf_int.h"
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#define OVF_SYSTEMS_MAX 1024
+
+bool ovf_is_true(const char *s)
+{
+    return s && (!strcasecmp(s, "true") || !strcmp(s, "1"));
+}
+
 bool ovf_is_section(const struct xml_node *n, const char *name)
 {
-    const char *type;
-
-    if (!strcasecmp(n->name, name))
-        return true;
-    if (strcasecmp(n->name, "Section") && strcasecmp(n->name, "Content"))
-        return false;
-    type = xml_attr(n, "type"); /* 0.9: <Section xsi:type="ovf:DiskSection_Type"> */
-    if (!type)
-        return false;
-    if (strchr(type, ':'))
-        type = strchr(type, ':') + 1;
-    return !strncasecmp(type, name, strlen(name)) && !strcasecmp(type + strlen(name), "_Type");
+    return !strcasecmp(n->name, name);
 }
 
-/* The virtual systems of an envelope, in the order of the document. */
-static void ovf_systems(const struct xml_node *n, const struct xml_node **first, u32 *count)
+bool ovf_required(const struct xml_node *n)
 {
-    for (const struct xml_node *c = n->first; c; c = c->next) {
-        if (ovf_is_section(c, "VirtualSystem")) {
-            if (!(*count)++)
-                *first = c;
-        } else if (ovf_is_section(c, "VirtualSystemCollection")) {
-            ovf_systems(c, first, count); /* as deep as a document may be */
-        }
-    }
+    const char *s = xml_attr(n, "required");
+
+    return !s || ovf_is_true(s);
 }
+
+const struct xml_node *ovf_section(const struct xml_node *n, const char *name)
+{
+    return xml_child(n, name);
+}
+
+const char *ovf_copy_text(struct ovf *o, const char *s)
+{
+    const char *copy = arena_text(&o->d->arena, s, strlen(s));
+
+    o->failed |= !copy;
+    return copy ? copy : "";
+}
+
+int ovf_keep(struct ovf *o, struct desc *d, const char *key, const struct xml_node *n)
+{
+    struct buf b = { 0 };
+    int r = ovf_fragment(&b, n);
+
+    r = r ? r : buf_add(&b, "", 1);
+    r = r ? r : desc_add_extra(d, "ovf", key, (const char *)b.p);
+    buf_fini(&b);
+    return r;
+}
+
+int ovf_unknown(struct ovf *o, const struct xml_node *n, const char *where, const char *what)
+{
+    if (!ovf_required(n)) {
+        note(o->n, NOTE_KEPT, where, "%s means nothing here; it is written back", what);
+        return 0;
+    }
+    if (o->how && o->how->strict)
+        return err_set(o->e, -EOPNOTSUPP, "%s: %.80s: %.80s is required and not known", o->file,
+                       where, what);
+    note(o->n, NOTE_LOST, where, "%s means nothing here, though the package requires it", what);
+    return 0;
+}
+
+/* ---- virtual systems ---- */
 
 /* The highest N of "vmx-07 vmx-08"; 0: no VMware hardware. */
-static u32 ovf_vmx(const char *types)
+u32 ovf_vmx(const char *types)
 {
     u32 best = 0;
 
-    for (const char *p = types; *p; p += strcspn(p, " "), p += strspn(p, " "))
+    for (const char *p = types; *p; p += strcspn(p, " ,"), p += strspn(p, " ,"))
         if (!strncasecmp(p, "vmx-", 4)) {
             unsigned long v = strtoul(p + 4, NULL, 10);
 
@@ -61,42 +91,20 @@ static const char *ovf_hardware_type(const struct xml_node *section)
     return xml_text(xml_child(section, "System"), "VirtualSystemType");
 }
 
-static const struct xml_node *ovf_hardware(const struct xml_node *system)
+/* Of several hardware sections the newest for VMware. */
+static struct xml_node *ovf_hardware(struct xml_node *system)
 {
-    const struct xml_node *best = NULL;
+    struct xml_node *best = NULL;
 
-    for (const struct xml_node *c = system->first; c; c = c->next)
+    for (struct xml_node *c = system->first; c; c = c->next)
         if (ovf_is_section(c, "VirtualHardwareSection") &&
             (!best || (ovf_vmx(ovf_hardware_type(c)) > ovf_vmx(ovf_hardware_type(best)))))
             best = c;
     return best;
 }
 
-/* The default deployment option, or the first. */
-static const char *ovf_option(const struct xml_node *root)
-{
-    const struct xml_node *section = NULL, *chosen;
-
-    for (const struct xml_node *c = root->first; c && !section; c = c->next)
-        if (ovf_is_section(c, "DeploymentOptionSection"))
-            section = c;
-    chosen = xml_child(section, "Configuration");
-    for (const struct xml_node *c = chosen; c; c = xml_next(c, "Configuration")) {
-        const char *d = xml_attr(c, "default");
-
-        if (d && !strcasecmp(d, "true"))
-            return xml_attr(c, "id");
-    }
-    return xml_attr(chosen, "id");
-}
-
-static const char *ovf_keep(struct ovf *o, const char *s)
-{
-    return arena_text(&o->d->arena, s, strlen(s));
-}
-
 /* Who wrote it: the comment of VMware's tools, VirtualBox's own part. */
-static void ovf_product(struct ovf *o, const char *comment, const struct xml_node *system)
+static void ovf_maker(struct ovf *o, const char *comment, const struct xml_node *system)
 {
     static const char by[] = "Generated by ";
     const char *p = comment ? strstr(comment, by) : NULL;
@@ -106,10 +114,12 @@ static void ovf_product(struct ovf *o, const char *comment, const struct xml_nod
         o->d->product = arena_text(&o->d->arena, p, strcspn(p, ","));
     } else if (xml_child(system, "Machine")) {
         o->d->product = "VirtualBox";
+    } else if (o->ovirt) {
+        o->d->product = "oVirt";
     }
 }
 
-static int ovf_uuid(struct desc *d, const char *text)
+int ovf_uuid(struct desc *d, const char *text)
 {
     unsigned n = 0;
     u8 id[16] = { 0 };
@@ -130,119 +140,362 @@ static int ovf_uuid(struct desc *d, const char *text)
     return 0;
 }
 
-/* Properties are kept for writing back; nothing hands them to the guest yet. */
-static int ovf_properties(struct ovf *o, const struct xml_node *section)
+/* What the writer would say of the guest by itself is not kept. */
+static int ovf_guest(struct ovf *o, const struct xml_node *c)
 {
-    u32 n = 0;
+    const char *type = xml_attr(c, "osType"), *about = ovf_say(o, xml_child(c, "Description"));
+    const char *id = xml_attr(c, "id");
+    const struct xml_node *made;
 
-    for (const struct xml_node *p = xml_child(section, "Property"); p;
-         p = xml_next(p, "Property")) {
-        const char *key = xml_attr(p, "key"), *value = xml_attr(p, "value");
-
-        if (!key || desc_add_extra(o->d, "ovf.Property", key, value ? value : ""))
-            return key ? -ENOMEM : 0;
-        n++;
-    }
-    if (n)
-        note(o->n, NOTE_LOST, "properties", "%u of them are kept, but not given to the guest", n);
-    return 0;
+    if (o->ovirt && id && strlen(id) == 36)
+        ovf_uuid(o->d, id);
+    if (type || *about)
+        o->d->guest_os = ovf_copy_text(o, type ? type : about);
+    made = ovf_make_guest(&o->arena, o->d);
+    if (!made || ovf_same(c, made))
+        return made ? 0 : -ENOMEM;
+    return ovf_keep(o, o->d, "VirtualSystem/OperatingSystemSection", c);
 }
 
-static int ovf_sections(struct ovf *o, const struct xml_node *system)
+static int ovf_annotation(struct ovf *o, const struct xml_node *c)
+{
+    const struct xml_node *text = xml_child(c, "Annotation");
+
+    if (!text || o->d->annotation)
+        return ovf_keep(o, o->d, "VirtualSystem/AnnotationSection", c);
+    o->d->annotation = ovf_copy_text(o, ovf_say(o, text));
+    return xml_attr(text, "msgid") ? ovf_keep(o, o->d, "VirtualSystem/AnnotationSection", c) : 0;
+}
+
+static int ovf_snapshots(struct ovf *o, const struct xml_node *section)
+{
+    for (const struct xml_node *s = xml_child(section, "Snapshot"); s;
+         s = xml_next(s, "Snapshot")) {
+        const char *id = xml_attr(s, "id"), *about = xml_text(s, "Description");
+        struct desc_snapshot *to =
+            desc_add_snapshot(o->d, id ? id : "", *about ? about : "snapshot");
+
+        if (!to)
+            return -ENOMEM;
+        to->current = !strcasecmp(xml_text(s, "Type"), "ACTIVE");
+    }
+    return ovf_keep(o, o->d, "VirtualSystem/SnapshotsSection", section);
+}
+
+/* Sections that are kept whole, and what is said of them; those with "" are common and quiet. */
+static const struct {
+    const char *name, *text;
+} ovf_kept[] = {
+    { "EulaSection", "the package has a licence text to agree to" },
+    { "ProductSection", "" },
+    { "ResourceAllocationSection", "" },
+    { "StartupSection", "" },
+    { "InstallSection", "the guest has to boot once for its installation" },
+    { "PlacementSection", "" },
+    { "PlacementGroupSection", "" },
+    { "ScaleOutSection", "how many instances to make is the installer's choice: one" },
+    { "EncryptionSection", "" },
+    { "Machine", "" },
+    { "OperatingSystemSection", "" },
+    { "AnnotationSection", "" },
+    { "VirtualHardwareSection", "another choice of hardware, not taken" },
+    { "IpAssignmentSection", "" },
+    { "GuestCustomizationSection", "" },
+    { "NetworkConnectionSection", "" },
+    { "NetworkConfigSection", "" },
+    { "CustomizationSection", "" },
+    { "LeaseSettingsSection", "" },
+    { "Description", "" },
+};
+
+/* A section that stays as it is, under this key. */
+static int ovf_keep_section(struct ovf *o, struct desc *d, const char *under,
+                            const struct xml_node *c)
+{
+    char key[600];
+    int r;
+
+    if (snprintf(key, sizeof(key), "%s/%s", under, c->name) >= (int)sizeof(key))
+        return err_set(o->e, -E2BIG, "%s: a name is too long", o->file);
+    r = ovf_keep(o, d, key, c);
+    for (size_t i = 0; !r && i < LEN(ovf_kept); i++)
+        if (!strcasecmp(ovf_kept[i].name, c->name)) {
+            if (*ovf_kept[i].text)
+                note(o->n, NOTE_KEPT, c->name, "%s", ovf_kept[i].text);
+            return 0;
+        }
+    return r ? r : ovf_unknown(o, c, o->d->name, c->name);
+}
+
+static int ovf_system_part(struct ovf *o, struct xml_node *c, const struct xml_node *hardware)
 {
     int r = 0;
 
-    for (const struct xml_node *c = system->first; !r && c; c = c->next) {
-        if (ovf_is_section(c, "OperatingSystemSection")) {
-            const char *type = xml_attr(c, "osType"), *about = xml_text(c, "Description");
+    if (c == hardware || ovf_is_section(c, "Info"))
+        return 0;
+    if (ovf_is_section(c, "Name"))
+        return xml_attr(c, "msgid") ? ovf_keep(o, o->d, "VirtualSystem/Name", c) : 0;
+    if (ovf_is_section(c, "BootOrderSection"))
+        return 0; /* the items take it from there */
+    if (ovf_is_section(c, "OperatingSystemSection") && !o->d->guest_os)
+        return ovf_guest(o, c);
+    if (ovf_is_section(c, "AnnotationSection"))
+        return ovf_annotation(o, c);
+    if (ovf_is_section(c, "SnapshotsSection"))
+        return ovf_snapshots(o, c);
+    if (ovf_is_section(c, "BiosType") && o->ovirt) {
+        unsigned long type = strtoul(c->text, NULL, 10);
 
-            o->d->guest_os = ovf_keep(o, type ? type : about);
-        } else if (ovf_is_section(c, "AnnotationSection")) {
-            o->d->annotation = ovf_keep(o, xml_text(c, "Annotation"));
-        } else if (ovf_is_section(c, "ProductSection")) {
-            r = ovf_properties(o, c);
-        } else if (ovf_is_section(c, "EulaSection")) {
-            note(o->n, NOTE_KEPT, "licence", "the package has a licence text to agree to");
-        } else if (!strcasecmp(c->name, "Machine")) { /* VirtualBox's own description */
-            const struct xml_node *f = xml_child(xml_child(c, "Hardware"), "Firmware");
-
-            if (xml_attr(f, "type") && !strncasecmp(xml_attr(f, "type"), "EFI", 3))
-                o->d->firmware = DESC_EFI;
-            if (xml_attr(c, "uuid"))
-                ovf_uuid(o->d, xml_attr(c, "uuid"));
-        }
+        o->d->firmware = type >= 3 ? DESC_EFI : DESC_BIOS;
+        o->d->secure_boot = type == 4;
+        o->d->machine = type >= 2 ? "q35" : "i440fx";
     }
-    return r;
+    if (ovf_is_section(c, "ProductSection"))
+        r = ovf_product(o, c);
+    if (!r && ovf_is_section(c, "Machine"))
+        r = ovf_vbox_read(o, c);
+    return r ? r : ovf_keep_section(o, o->d, "VirtualSystem", c);
 }
 
-static int ovf_persona(struct ovf *o, const char *type)
+static int ovf_persona(struct ovf *o, struct xml_node *hardware)
 {
+    const char *type = ovf_hardware_type(hardware), *transport = xml_attr(hardware, "transport");
+    const struct xml_node *system = xml_child(hardware, "System"), *made;
+
     o->d->hardware_version = ovf_vmx(type);
     if (o->d->hardware_version)
         o->d->persona = "vmware";
     else if (!strncasecmp(type, "virtualbox", 10))
         o->d->persona = "none";
-    return *type ? desc_add_extra(o->d, "ovf", "VirtualSystemType", type) : 0;
+    if (transport && desc_add_extra(o->d, "ovf", OVF_KEY_TRANSPORT, transport))
+        return -ENOMEM;
+    made = ovf_make_system(&o->arena, o->d);
+    if (!system) /* that there is none is kept too */
+        system = ovf_node(&o->arena, NULL, OVF_SPACE, "System", NULL);
+    if (!made || !system)
+        return -ENOMEM;
+    if (ovf_same(system, made))
+        return 0;
+    return ovf_keep(o, o->d, "VirtualHardwareSection/System", system);
 }
 
-static int ovf_read_system(struct ovf *o, const struct xml_node *system, const char *comment)
+static int ovf_read_system(struct ovf *o, struct xml_node *system, const char *path,
+                           const char *comment)
 {
-    const struct xml_node *hardware = ovf_hardware(system);
-    const char *name = xml_text(system, "Name");
-    int r;
+    struct xml_node *hardware = ovf_hardware(system);
+    const char *name = ovf_say(o, xml_child(system, "Name")), *id = xml_attr(system, "id");
+    int r = 0;
 
     if (!*name)
-        name = xml_attr(system, "id");
+        name = id;
     if (name && *name)
-        o->d->name = ovf_keep(o, name);
-    ovf_product(o, comment, system);
+        o->d->name = ovf_copy_text(o, name);
+    ovf_maker(o, comment, system);
     if (!hardware)
         return err_set(o->e, -EBADMSG, "%s: virtual system \"%s\": has no VirtualHardwareSection",
                        o->file, o->d->name);
-    r = ovf_persona(o, ovf_hardware_type(hardware));
-    if (!r)
-        r = ovf_sections(o, system);
+    if (*path && (r = desc_add_extra(o->d, "ovf", OVF_KEY_COLLECTION, path)))
+        return r;
+    if (id && strcmp(id, o->d->name) && (r = desc_add_extra(o->d, "ovf", OVF_KEY_ID, id)))
+        return r;
+    for (const struct xml_attr *a = system->attrs; a; a = a->next)
+        if (strcasecmp(a->name, "id"))
+            note(o->n, NOTE_LOST, o->d->name, "its attribute %s=\"%.100s\"", a->name, a->value);
+    r = ovf_persona(o, hardware);
+    for (struct xml_node *c = system->first; !r && c; c = c->next)
+        r = ovf_system_part(o, c, hardware);
     return r ? r : ovf_read_hardware(o, hardware);
 }
+
+/* ---- collections ---- */
+
+struct ovf_walk {
+    const char *comment;
+    u32 systems;
+    char path[500]; /* of collections: "a/b", their ids escaped */
+};
+
+/* One more step of the path; the place to cut it off again, or -E2BIG */
+static int ovf_path_add(struct ovf_walk *w, const char *id)
+{
+    size_t was = strlen(w->path), n = was;
+
+    if (was)
+        w->path[n++] = '/';
+    for (; *id; id++) {
+        if (n + 4 >= sizeof(w->path))
+            return -E2BIG;
+        if (strchr("/%[]", *id))
+            n += (size_t)snprintf(w->path + n, 4, "%%%02X", (u8)*id);
+        else
+            w->path[n++] = *id;
+    }
+    w->path[n] = 0;
+    return (int)was;
+}
+
+/* A collection's properties are seen by each VM in it. */
+static int ovf_inherit(struct ovf *o, struct xml_node *collection)
+{
+    int r = 0;
+
+    for (; collection; collection = collection->parent)
+        for (struct xml_node *c = collection->first; !r && c; c = c->next)
+            if (ovf_is_section(collection, "VirtualSystemCollection") &&
+                ovf_is_section(c, "ProductSection"))
+                r = ovf_product(o, c);
+    return r;
+}
+
+static int ovf_system(struct ovf *o, struct xml_node *system, struct ovf_walk *w)
+{
+    int r;
+
+    if (w->systems++ >= OVF_SYSTEMS_MAX)
+        return err_set(o->e, -E2BIG, "%s: more than %d virtual systems", o->file, OVF_SYSTEMS_MAX);
+    o->vbox = NULL;
+    o->d = w->systems == 1 ? o->first : desc_add_vm(o->first);
+    if (!o->d)
+        return -ENOMEM;
+    r = ovf_read_system(o, system, w->path, w->comment);
+    return r ? r : ovf_inherit(o, system->parent);
+}
+
+static bool ovf_has_systems(const struct xml_node *n)
+{
+    for (const struct xml_node *c = n->first; c; c = c->next)
+        if (ovf_is_section(c, "VirtualSystem") ||
+            (ovf_is_section(c, "VirtualSystemCollection") && ovf_has_systems(c)))
+            return true;
+    return false;
+}
+
+static int ovf_walk(struct ovf *o, struct xml_node *n, struct ovf_walk *w);
+
+static int ovf_collection(struct ovf *o, struct xml_node *n, struct ovf_walk *w)
+{
+    const char *id = xml_attr(n, "id");
+    char key[600];
+    int was, r;
+
+    if (!ovf_has_systems(n)) {
+        note(o->n, NOTE_LOST, id ? id : "collection", "is a collection of no virtual system");
+        return 0;
+    }
+    was = ovf_path_add(w, id && *id ? id : "collection");
+    if (was < 0)
+        return err_set(o->e, -E2BIG, "%s: names of collections are too long", o->file);
+    r = ovf_walk(o, n, w);
+    snprintf(key, sizeof(key), OVF_KEY_COLLECTION "[%s]", w->path);
+    for (struct xml_node *c = n->first; !r && c; c = c->next)
+        if (!ovf_is_section(c, "VirtualSystem") && !ovf_is_section(c, "VirtualSystemCollection") &&
+            !ovf_is_section(c, "Info"))
+            r = ovf_is_section(c, "Name") ? ovf_keep(o, o->first, key, c)
+                                          : ovf_keep_section(o, o->first, key, c);
+    w->path[was] = 0;
+    return r;
+}
+
+/* As deep as a document may be. */
+static int ovf_walk(struct ovf *o, struct xml_node *n, struct ovf_walk *w)
+{
+    int r = 0;
+
+    for (struct xml_node *c = n->first; !r && c; c = c->next)
+        if (ovf_is_section(c, "VirtualSystem"))
+            r = ovf_system(o, c, w);
+        else if (ovf_is_section(c, "VirtualSystemCollection"))
+            r = ovf_collection(o, c, w);
+    return r;
+}
+
+/* ---- the envelope ---- */
 
 /* ".../ovf/envelope/1", or 2, or VMware's of 2007 */
 static int ovf_version(struct ovf *o)
 {
-    static const char dmtf[] = "http://schemas.dmtf.org/ovf/envelope/";
-    static const char old[] = "http://www.vmware.com/schema/ovf/1/envelope";
     const char *space = o->root->space;
 
     if (strcasecmp(o->root->name, "Envelope"))
-        return err_set(o->e, -EBADMSG, "%s: its root is \"%s\", not an OVF Envelope", o->file,
+        return err_set(o->e, -EBADMSG, "%s: its root is \"%.100s\", not an OVF Envelope", o->file,
                        o->root->name);
-    if (!strcmp(space, old))
-        return 0;
-    if (!strncmp(space, dmtf, sizeof(dmtf) - 1) &&
-        (space[sizeof(dmtf) - 1] == '1' || space[sizeof(dmtf) - 1] == '2'))
+    if (!strcmp(space, OVF_SPACE_OLD) || !strcmp(space, OVF_SPACE) || !strcmp(space, OVF_SPACE_2))
         return 0;
     return err_set(o->e, -EOPNOTSUPP, "%s: OVF of the name space \"%.100s\" is not known", o->file,
                    space);
 }
 
+static bool ovf_nic_on(const struct desc *d, const char *network)
+{
+    for (; d; d = d->next)
+        for (const struct desc_nic *c = d->nics; c; c = c->next)
+            if (c->network && !strcmp(c->network, network))
+                return true;
+    return false;
+}
+
+/* Networks that no card is on, and what is said of the others beyond our own words. */
+static int ovf_networks(struct ovf *o, const struct xml_node *section)
+{
+    int r = 0;
+
+    for (const struct xml_node *c = xml_child(section, "Network"); !r && c;
+         c = xml_next(c, "Network")) {
+        const char *name = xml_attr(c, "name"), *about = xml_text(c, "Description");
+        char own[300], key[300];
+        bool plain = name && ovf_nic_on(o->first, name) && c->attrs && !c->attrs->next &&
+                     (!c->first || (c->first == c->last && *about && !c->first->attrs));
+
+        snprintf(own, sizeof(own), OVF_NETWORK_ABOUT, name ? name : "");
+        if (plain && !strcmp(about, own))
+            continue;
+        snprintf(key, sizeof(key), "NetworkSection/Network[%.200s]", name ? name : "");
+        r = ovf_keep(o, o->first, key, c);
+    }
+    return r;
+}
+
+static int ovf_envelope_part(struct ovf *o, struct xml_node *c)
+{
+    static const char *const others[] = { "References", "DiskSection", "VirtualSystem",
+                                          "VirtualSystemCollection" };
+
+    for (size_t i = 0; i < LEN(others); i++)
+        if (ovf_is_section(c, others[i]))
+            return 0;
+    if (ovf_is_section(c, "NetworkSection"))
+        return ovf_networks(o, c);
+    if (ovf_is_section(c, "Strings") || ovf_is_section(c, "DeploymentOptionSection")) {
+        char key[100];
+
+        snprintf(key, sizeof(key), "Envelope/%s", c->name);
+        return ovf_keep(o, o->first, key, c);
+    }
+    return ovf_keep_section(o, o->first, "Envelope", c);
+}
+
 static int ovf_read_envelope(struct ovf *o, const char *comment)
 {
-    const struct xml_node *system = NULL;
-    u32 systems = 0;
+    struct ovf_walk w = { .comment = comment };
+    const char *language;
     int r = ovf_version(o);
 
-    if (r)
-        return r;
-    ovf_systems(o->root, &system, &systems);
-    if (!system)
-        return err_set(o->e, -EBADMSG, "%s: has no virtual system in it", o->file);
-    o->config = ovf_option(o->root);
-    if (o->config)
-        note(o->n, NOTE_KEPT, "deployment option", "\"%s\" of those that the package offers",
-             o->config);
-    r = ovf_read_system(o, system, comment);
-    if (!r && systems > 1)
-        note(o->n, NOTE_LOST, o->d->name, "is the first of %u virtual systems; the others are left",
-             systems);
+    r = r ? r : ovf_modern(o);
+    r = r ? r : ovf_bundles(o);
+    r = r ? r : ovf_options(o);
+    r = r ? r : ovf_walk(o, o->root, &w);
+    if (!r && !w.systems)
+        r = err_set(o->e, -EBADMSG, "%s: has no virtual system in it", o->file);
+    language = xml_attr(o->root, "lang");
+    if (!r && language)
+        r = desc_add_extra(o->first, "ovf", "Envelope/@xml:lang", language);
+    for (struct xml_node *c = o->root->first; !r && c; c = c->next)
+        r = ovf_envelope_part(o, c);
+    r = r ? r : ovf_other_files(o);
+    if (!r && w.systems > 1)
+        note(o->n, NOTE_KEPT, o->first->name, "is the first of %u virtual systems", w.systems);
+    if (!r && o->failed)
+        r = -ENOMEM;
     return r == -ENOMEM ? err_set(o->e, r, "%s: is too long", o->file) : r;
 }
 
@@ -273,7 +526,9 @@ static int ovf_probe(struct source *s)
 static int ovf_read(struct desc *d, struct source *s, struct notes *n, struct err *e)
 {
     const struct source_file *f = ovf_descriptor(s);
-    struct ovf o = { .d = d, .s = s, .n = n, .e = e, .arena = { .limit = 256u << 20 } };
+    struct ovf o = {
+        .d = d, .first = d, .s = s, .how = s->how, .n = n, .e = e, .arena = { .limit = 256u << 20 }
+    };
     const char *comment = NULL;
     struct buf text;
     int r;
@@ -281,6 +536,7 @@ static int ovf_read(struct desc *d, struct source *s, struct notes *n, struct er
     if (!f)
         return err_set(e, -ENOENT, "%s: has no .ovf in it", s->path);
     o.file = source_base(f->name);
+    o.language = s->how ? s->how->language : NULL;
     r = source_load(f, XML_MAX, &text, e);
     if (r)
         return r;
@@ -295,7 +551,10 @@ static int ovf_read(struct desc *d, struct source *s, struct notes *n, struct er
 const struct package_format package_ovf = {
     .name = "ovf",
     .suffix = ".ovf",
+    .archive = ".ova",
+    .digests = true,
     .about = "Open Virtualization Format, also as one file (OVA)",
     .probe = ovf_probe,
     .read = ovf_read,
+    .write = ovf_write,
 };
