@@ -110,12 +110,13 @@ int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct 
 {
     struct progress p = { 0 };
     struct package_options o = { .verify = how->verify, .progress = open_progress, .arg = &p };
-    FILE *f = fopen(how->path, "re");
+    FILE *f = strcmp(how->path, "-") ? fopen(how->path, "re") : NULL;
     int r;
 
-    if (!f)
+    if (!f && strcmp(how->path, "-"))
         return err_set(e, -errno, "%s: %s", how->path, strerror(errno));
-    fclose(f);
+    if (f)
+        fclose(f);
     r = how->format ? -ENOENT : package_open(how->path, &o, d, n, e);
     progress_end(&p);
     if (r != -ENOENT)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A description is small; what a hostile package can make us keep is bounded. */
 #define DESC_LIMIT (64u << 20)
@@ -35,6 +36,8 @@ void desc_fini(struct desc *d)
         arena_fini(&next->arena);
         next = after;
     }
+    if (d->held)
+        close(d->held - 1);
     arena_fini(&d->arena);
     *d = (struct desc){ 0 };
 }

@@ -138,6 +138,7 @@ struct desc {
     struct desc_snapshot *snapshots;
     struct desc_file *files;
     struct desc_extra *extras, *extras_last;
+    int held;          /* 1 + the descriptor of a nameless file that disks lie in; 0: none */
     struct desc *next; /* a further VM of the same package; or NULL */
 };
 

@@ -213,6 +213,12 @@ int image_commit(struct image *overlay, const struct image_work *w, struct err *
 int image_rebase(struct image *im, const struct image_open *parent, bool name_only,
                  const struct image_work *w, struct err *e);
 
+/*
+ * What is compressed in this part of a file (length 0: all of it), in a new file without a
+ * name: its descriptor and its size.  -EMEDIUMTYPE: it is not compressed.
+ */
+int image_unpack(const char *path, u64 offset, u64 length, u64 *size, struct err *e);
+
 /* Structure: every table and digest; reports each fault through `say`; 0 or -EBADMSG. */
 int image_check(struct image *im, void (*say)(void *arg, const char *text), void *arg,
                 struct err *e);

@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,14 +42,56 @@ int source_add(struct source *s, const char *name, size_t n, u64 offset, u64 siz
     f = arena_new(&s->arena, sizeof(*f));
     if (!f || !(f->name = arena_text(&s->arena, name, n)))
         return err_set(e, -ENOMEM, "%s: its list of files is too long", s->path);
-    f->path = s->path;
+    f->path = s->data;
     f->offset = offset;
     f->size = size;
     *last = f;
     return 0;
 }
 
-static int source_open_fd(struct source *s, int fd, struct err *e)
+int source_temp(struct err *e)
+{
+    const char *dir = getenv("TMPDIR");
+    int fd = open(dir && *dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd < 0) /* a file system without nameless files */
+        fd = memfd_create("package", MFD_CLOEXEC);
+    return fd >= 0 ? fd : err_set(e, -errno, "a temporary file: %s", strerror(errno));
+}
+
+/* What comes down a pipe is put into a file first: readers look at any place. */
+static int source_slurp(struct source *s, int in, struct err *e)
+{
+    size_t room = 1u << 20;
+    u8 *p = malloc(room);
+    ssize_t n = 1;
+    int r = p ? 0 : err_set(e, -ENOMEM, "no memory");
+
+    s->held = r ? -1 : source_temp(e);
+    r = s->held < 0 ? -ENOMEM : 0;
+    while (!r && n) {
+        n = read(in, p, room);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || (n && write(s->held, p, (size_t)n) != n))
+            r = err_set(e, -errno, "%s: %s", n < 0 ? "standard input" : "a temporary file",
+                        strerror(errno));
+    }
+    free(p);
+    return r;
+}
+
+/* From here on the bytes are those of the nameless file. */
+static int source_use_held(struct source *s, int *fd, struct err *e)
+{
+    if (s->held < 0)
+        return 0;
+    s->data = arena_print(&s->arena, "/proc/self/fd/%d", s->held);
+    *fd = s->held;
+    return s->data ? 0 : err_set(e, -ENOMEM, "no memory");
+}
+
+static int source_list(struct source *s, int fd, struct err *e)
 {
     struct stat st;
     u8 head[512];
@@ -55,12 +99,14 @@ static int source_open_fd(struct source *s, int fd, struct err *e)
 
     if (fstat(fd, &st))
         return err_set(e, -errno, "%s: %s", s->path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return err_set(e, -ENOENT, "%s: is no file", s->path);
     n = pread(fd, head, sizeof(head), 0);
     if (n == sizeof(head) && tar_is(head)) {
         s->kind = SOURCE_TAR;
         return tar_list(s, fd, (u64)st.st_size, e);
+    }
+    if (n == sizeof(head) && zip_is(head)) {
+        s->kind = SOURCE_TAR;
+        return zip_list(s, fd, (u64)st.st_size, e);
     }
     s->kind = SOURCE_FILES;
     n = (ssize_t)strlen(source_base(s->path));
@@ -70,19 +116,50 @@ static int source_open_fd(struct source *s, int fd, struct err *e)
     return 0;
 }
 
+static int source_open_fd(struct source *s, int fd, struct err *e)
+{
+    struct stat st;
+    int r = 0;
+
+    if (fstat(fd, &st))
+        return err_set(e, -errno, "%s: %s", s->path, strerror(errno));
+    if (!strcmp(s->path, "-") && !S_ISREG(st.st_mode))
+        r = source_slurp(s, fd, e);
+    else if (!S_ISREG(st.st_mode))
+        return err_set(e, -ENOENT, "%s: is no file", s->path);
+    else if (!strcmp(s->path, "-"))
+        s->data = "/proc/self/fd/0";
+    r = r ? r : source_use_held(s, &fd, e);
+    if (!r && packed_is_archive(fd)) {
+        r = packed_open(s, e);
+        r = r ? r : source_use_held(s, &fd, e);
+    }
+    return r ? r : source_list(s, fd, e);
+}
+
+/* Up to the last slash, which only the root keeps. */
+static const char *source_dir(struct arena *a, const char *path)
+{
+    size_t n = (size_t)(source_base(path) - path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return arena_text(a, path, n);
+}
+
 int source_open(struct source *s, const char *path, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+    bool pipe = !strcmp(path, "-");
+    int fd = pipe ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
 
-    *s = (struct source){ .arena = { .limit = SOURCE_MEMORY } };
+    *s = (struct source){ .arena = { .limit = SOURCE_MEMORY }, .held = -1 };
     if (fd < 0)
         return err_set(e, -errno, "%s: %s", path, strerror(errno));
-    s->path = arena_text(&s->arena, path, strlen(path));
-    s->dir = source_base(path) == path
-                 ? "."
-                 : arena_text(&s->arena, path, (size_t)(source_base(path) - path));
+    s->path = s->data = arena_text(&s->arena, path, strlen(path));
+    s->dir = source_base(path) == path ? "." : source_dir(&s->arena, path);
     r = s->path && s->dir ? source_open_fd(s, fd, e) : err_set(e, -ENOMEM, "%s: no memory", path);
-    close(fd);
+    if (!pipe)
+        close(fd);
     if (r)
         source_close(s);
     return r;
@@ -90,8 +167,10 @@ int source_open(struct source *s, const char *path, struct err *e)
 
 void source_close(struct source *s)
 {
+    if (s->held >= 0)
+        close(s->held);
     arena_fini(&s->arena);
-    *s = (struct source){ 0 };
+    *s = (struct source){ .held = -1 };
 }
 
 /* A file beside the descriptor: below its directory, never by a link that leads out. */

@@ -12,7 +12,7 @@
  * is ever written under it.
  */
 struct package_options;
-enum source_kind { SOURCE_FILES, SOURCE_TAR };
+enum source_kind { SOURCE_FILES, SOURCE_TAR /* or zip; also compressed */ };
 
 struct source_file {
     const char *name; /* as the package says, without "./" in front */
@@ -25,12 +25,15 @@ struct source {
     struct arena arena;
     enum source_kind kind;
     const char *path, *dir;    /* what was opened, and the directory that it is in */
+    const char *data;          /* an archive's bytes: path, or what was unpacked from it */
+    int held;                  /* the descriptor of a nameless file with them; or -1 */
     struct source_file *files; /* tar: the members in order; files: those looked up so far */
     u32 nfiles;
     struct source_file *main;          /* files: the one that was named */
     const struct package_options *how; /* package/format.h; or NULL */
 };
 
+/* path "-": standard input, whole, by way of a nameless file. */
 int source_open(struct source *s, const char *path, struct err *e);
 void source_close(struct source *s);
 /* NULL and -ENOENT when there is none; other errors when it may not be used. */

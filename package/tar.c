@@ -11,7 +11,7 @@
 
 #define BLOCK 512u
 #define LONG_MAX_BYTES 65536u
-#define HEADERS_MAX 200000u
+#define HEADERS_MAX (16u << 20) /* an XVA of 8 TiB; each takes 512 bytes of the file */
 
 struct tar_next { /* what pax and GNU headers say about the next member */
     char name[1024];
