@@ -18,7 +18,7 @@ enum { RUN_PORTS_MAX = 32 };
 
 struct run_options {
     u64 memory, cpus;
-    const char *kernel, *initrd, *append, *bios, *format, *disk_bus, *nic;
+    const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
     const char *engine, *persona, *console, *net, *state;
     struct opt_list disks, cdroms, publish;
     bool throwaway, no_verify, no_reboot, testdev, check, stats, json, quiet;
@@ -45,6 +45,8 @@ static const struct opt run_opts[] = {
     { "initrd", OPT_TEXT, RUN_AT(initrd), "FILE", NULL,
       "its initial RAM disk; for multiboot a list of modules, 'file args,file args'" },
     { "append", OPT_TEXT, RUN_AT(append), "TEXT", NULL, "its command line" },
+    { "firmware", OPT_TEXT, RUN_AT(firmware), "KIND", "bios efi",
+      "start by this, whatever the package says" },
     { "bios", OPT_TEXT, RUN_AT(bios), "FILE", NULL, "firmware image instead of SeaBIOS" },
     { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto translate interpret", "CPU engine" },
     { "persona", OPT_TEXT, RUN_AT(persona), "NAME", "auto none vmware",
@@ -158,7 +160,7 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
 
         d->name = arena_print(&d->arena, "%s", slash ? slash + 1 : o->kernel);
         d->persona = "none";
-    } else if (!o->disks.n && !o->cdroms.n && !o->bios) {
+    } else if (!o->disks.n && !o->cdroms.n && !o->bios && !o->firmware) {
         return err_set(e, -EINVAL, "expected a file to run; see mimic run --help");
     }
     for (u32 i = 0; i < o->disks.n + o->cdroms.n; i++) {
@@ -169,6 +171,8 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
         if (r)
             return r;
     }
+    if (o->firmware)
+        d->firmware = strcmp(o->firmware, "efi") ? DESC_BIOS : DESC_EFI;
     if (o->memory)
         d->memory = o->memory;
     if (o->cpus)

@@ -2,7 +2,7 @@
 /*
  * A PC BIOS: its image below 4 GiB, its last 128 KiB below 1 MiB, and what SeaBIOS asks of
  * the firmware configuration (SeaBIOS, docs/Runtime_config).  The processor starts at the
- * reset vector.  UEFI images start the same way; their variables are left out.
+ * reset vector.  UEFI code starts the same way; its variables lie in a flash below it.
  */
 #include "device/chipset/fwcfg.h"
 #include "device/chipset/rom.h"

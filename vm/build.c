@@ -7,6 +7,7 @@
 #include "backend/blk.h"
 #include "backend/chr.h"
 #include "backend/net.h"
+#include "backend/nvram.h"
 #include "bus/pci.h"
 #include "image/image.h"
 #include "vm/vm_int.h"
@@ -282,6 +283,8 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
     int r = build_base(vm, e);
 
     if (!r)
+        r = vm_efi_build(vm, e);
+    if (!r)
         r = build_serial(vm, e);
     if (!r && (vm->how.testdev || vm->how.kernel))
         r = build_device(vm, "testdev", "testdev", NULL, NULL, e);
@@ -303,5 +306,6 @@ void vm_unbuild(struct vm *vm)
     for (u32 i = 0; i < LEN(vm->serial); i++)
         chr_close(vm->serial[i]);
     chr_close(vm->debug);
+    nvram_close(vm->nvram);
     persona_free(vm->persona);
 }

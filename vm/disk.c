@@ -37,6 +37,11 @@ static int disk_make_dirs(const char *path, struct err *e)
     }
 }
 
+int vm_make_state(const struct vm *vm, struct err *e)
+{
+    return disk_make_dirs(vm->how.state, e);
+}
+
 /* What must be the same at the next run: the file, its size, its time, the place in it. */
 static int disk_identity(const struct desc_disk *d, char *text, size_t room, struct err *e)
 {

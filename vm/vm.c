@@ -79,7 +79,7 @@ static int vm_wishes_new(struct vm *vm, struct err *e)
 static int vm_prepare(struct vm *vm, struct err *e)
 {
     const struct vm_how *h = &vm->how;
-    struct firmware_how how = { .bios = h->bios,
+    struct firmware_how how = { .bios = vm->efi ? vm->efi : h->bios,
                                 .kernel = h->kernel,
                                 .initrd = h->initrd,
                                 .append = h->append,
@@ -193,12 +193,9 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
     struct machine_make make = { .ram = d->memory, .cpus = d->cpus, .tsc_hz = vm_host_tsc_hz() };
     int r;
 
-    if (d->firmware == DESC_EFI && !vm->how.kernel && !vm->how.bios)
-        return err_set(e, -EOPNOTSUPP,
-                       "%s wants EFI firmware, which Mimic does not offer yet; a guest that can "
-                       "also boot from BIOS runs with --bios and a SeaBIOS image",
-                       d->name);
     r = vm_check_memory(d->memory, e);
+    if (!r)
+        r = vm_efi_open(vm, notes, e);
     if (!r)
         r = vm_choose_engine(vm, notes, e);
     if (!r)
@@ -289,7 +286,9 @@ const char *vm_persona(const struct vm *vm)
 
 const char *vm_firmware(const struct vm *vm)
 {
-    return vm->how.kernel ? "none (direct boot)" : vm->how.bios ? vm->how.bios : "SeaBIOS";
+    if (vm->how.kernel)
+        return "none (direct boot)";
+    return vm->efi ? "EFI (OVMF)" : vm->how.bios ? vm->how.bios : "SeaBIOS";
 }
 
 void vm_stats(struct vm *vm, void (*one)(void *arg, const char *name, u64 val), void *arg)

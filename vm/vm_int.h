@@ -53,6 +53,8 @@ struct vm {
     u32 nnets;
     struct chr *serial[2];
     struct chr *debug;
+    struct nvram *nvram;      /* EFI variables; or NULL */
+    const char *efi;          /* the firmware's code, when the VM starts by EFI; or NULL */
     struct vm_screen *screen; /* the VGA in our terminal, when it is shown */
 
     struct vm_result result;
@@ -83,6 +85,13 @@ void vm_screen_close(struct vm *vm);
 /* disk.c: the image that a disk of the description runs on */
 struct image;
 int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, struct err *e);
+
+/* The VM's state directory is there, or an error. */
+int vm_make_state(const struct vm *vm, struct err *e);
+
+/* efi.c: the firmware and its variables, for a description that asks for EFI */
+int vm_efi_open(struct vm *vm, struct notes *notes, struct err *e); /* sets vm->efi */
+int vm_efi_build(struct vm *vm, struct err *e);                     /* the flash */
 
 /* tsc.c */
 u64 vm_host_tsc_hz(void);
