@@ -6,6 +6,7 @@
 #include "vm/vm.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "engine/x86/cpu.h"
 #include "vm/vm_int.h"
 #include <errno.h>
 #include <stdio.h>
@@ -177,7 +178,14 @@ static int vm_open_engine(struct vm *vm, struct err *e)
 static int vm_check_memory(u64 want, struct err *e)
 {
     u64 have = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
+    u32 model[4];
 
+    x86_cpuid_model(0x80000008, 0, model);
+    if (want > (1ull << (model[0] & 0xff)) - (1ull << 32))
+        return err_set(e, -EOPNOTSUPP,
+                       "memory: %llu MiB are more than the %u address bits of the processor model "
+                       "reach",
+                       (unsigned long long)want >> 20, model[0] & 0xff);
     if (want > have)
         return err_set(
             e, -ENOMEM,

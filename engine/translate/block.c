@@ -9,6 +9,7 @@
 
 #define AT(m) offsetof(struct vcpu, m)
 enum { ROOM = 64 << 10 }; /* more than any block takes */
+enum { VERIFY_INSNS = 16 };
 
 void flags_free(struct build *t, u32 live)
 {
@@ -101,6 +102,9 @@ void late_emit(struct build *t)
         case LATE_STEP:
             site_emit(t, WHY_STEP, l.insn, 0, 0, NULL);
             break;
+        case LATE_STALE:
+            site_emit(t, WHY_STALE, 0, 0, 0, NULL);
+            break;
         case LATE_INDIRECT:
             site_emit(t, WHY_INDIRECT, l.insn, 0, 0, NULL);
             break;
@@ -125,6 +129,17 @@ static bool build_ends(const struct build *t, const struct x86_insn *in)
     default:
         return in->flags & INSN_SYSTEM;
     }
+}
+
+/*
+ * May it change the code that follows it in its own block?  Asked of pages whose stores go
+ * unseen.  The stack is taken not to be there.
+ */
+static bool build_may_patch(const struct x86_insn *in)
+{
+    if (in->flags & INSN_STRING)
+        return true;
+    return in->mem != X86_NOREG && in->opd[in->mem].access & OPD_WRITE && in->base != RSP;
 }
 
 /* Its outcome is not the same twice, or changes more than lock-step can undo. */
@@ -178,6 +193,8 @@ static u32 build_decode(struct build *t, const u32 n[2])
         branches += in->flags & INSN_BRANCH ? 1 : 0;
         if (build_ends(t, in) || !t->compare)
             break;
+        if (t->verify && (build_may_patch(in) || t->n == VERIFY_INSNS))
+            break;
     }
     t->pc[t->n] = t->b->pc + at;
     return at;
@@ -190,7 +207,7 @@ static u32 build_live_at(struct build *t, u64 pc)
     const u8 *page = t->code - (t->b->gpa & (PAGE - 1));
     u32 left = FLAGS_ARITH;
 
-    if (t->g->options.check || at >= PAGE || t->b->gpa2)
+    if (t->g->options.check || at >= PAGE || t->b->gpa2 || t->verify)
         return FLAGS_ARITH;
     for (u32 i = 0; i < 3 && at < PAGE; i++) {
         struct x86_insn in;
@@ -280,7 +297,7 @@ static void build_insn(struct build *t)
     u8 *p = t->e.p;
     bool done;
 
-    if (in->flags & INSN_SYSTEM)
+    if (in->flags & INSN_SYSTEM || in->op == ZYDIS_MNEMONIC_SIDT || in->op == ZYDIS_MNEMONIC_SGDT)
         done = system_insn(t, in);
     else if (in->flags & INSN_BRANCH)
         done = flow_insn(t, in);
@@ -305,20 +322,65 @@ static u64 build_lines(u64 gpa, u32 len)
     return (~0ull >> (63 - last)) & (~0ull << off / 64);
 }
 
+/* The bytes that were translated are still there, or C makes the block anew.  Flags are lost. */
+static void build_verify(struct build *t)
+{
+    struct emit *e = &t->e;
+    u32 len = t->b->len, at = 0;
+
+    x_mov_imm(e, R10, (u64)(uintptr_t)t->host);
+    while (at < len) {
+        struct xmem m = x_at(R10, (i32)at);
+        u64 want;
+
+        if (len - at >= 8) {
+            __builtin_memcpy(&want, t->copy + at, 8);
+            x_mov_imm(e, R11, want);
+            x_mem(e, 0x3b | X_W, R11, &m);
+            at += 8;
+        } else {
+            u32 n = len - at >= 4 ? 4 : 1;
+
+            x_mem(e, n == 4 ? 0x81 : 0x80, 7, &m); /* cmp */
+            x_bytes(e, t->copy + at, n);
+            at += n;
+        }
+        late_add(t, LATE_STALE, x_jump(e, X_JNE));
+    }
+}
+
+/* Where the block is entered, with the flags in memory and in the host. */
+static void build_entries(struct build *t)
+{
+    struct engine *g = t->g;
+    struct block *b = t->b;
+    struct emit *e = &t->e;
+    u8 *save = NULL;
+
+    t->flags = FLAGS_HOST;
+    if (t->verify) { /* the comparison needs them in memory */
+        save = e->p;
+        flags_free(t, t->live[0]);
+    }
+    b->entry = engine_rx(g, e->p);
+    t->flags = FLAGS_MEMORY;
+    if (t->verify)
+        build_verify(t);
+    if (t->live[0])
+        flags_restore(t);
+    b->entry_host = engine_rx(g, save ? save : e->p);
+    t->flags = t->live[0] ? FLAGS_HOST : FLAGS_MEMORY;
+}
+
 static void build_code(struct build *t)
 {
     struct engine *g = t->g;
     struct block *b = t->b;
     struct emit *e = &t->e;
-    u8 *start = e->p;
 
-    b->code = engine_rx(g, start);
-    t->flags = FLAGS_BOTH;
-    if (t->live[0])
-        flags_restore(t);
-    b->entry = b->code;
-    b->entry_host = engine_rx(g, e->p);
-    t->flags = t->live[0] ? FLAGS_HOST : FLAGS_MEMORY;
+    b->code = engine_rx(g, e->p);
+    t->i = 0;
+    build_entries(t);
     for (t->i = 0; t->i < t->n && !e->full; t->i++) {
         b->host[t->i] = (u32)(e->p - g->rw);
         build_insn(t);
@@ -372,7 +434,7 @@ void translate_close(struct engine *g)
 }
 
 int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
-                    const u32 n[2], struct block **out)
+                    const u32 n[2], const u8 *host, struct block **out)
 {
     struct build *t = g->build;
     struct block *b;
@@ -380,8 +442,14 @@ int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const 
 
     if (g->size - g->used < ROOM || g->nblock == g->room)
         return -ENOSPC;
-    /* from here on stores are seen, so what is read is what will be run */
-    tlb_drop_writes(g, gpa[0] & -(u64)PAGE);
+    t->verify = cache_verifies(g, gpa[0] & -(u64)PAGE);
+    t->host = host;
+    if (t->verify) {
+        __builtin_memcpy(t->copy, code, n[0]);
+        code = t->copy;
+    } else { /* from here on stores are seen, so what is read is what will be run */
+        tlb_drop_writes(g, gpa[0] & -(u64)PAGE);
+    }
     b = cache_alloc(g, sizeof(*b));
     if (!b)
         return -ENOMEM;
@@ -399,10 +467,12 @@ int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const 
     b->pc = pc;
     b->mode = mode;
     b->id = g->nblock;
-    len = build_decode(t, n);
+    len = build_decode(t, (u32[]){ n[0], t->verify ? 0 : n[1] });
     if (!len)
         return -ENODATA;
     if (len > n[0]) {
+        if (cache_verifies(g, gpa[1]))
+            return -ENODATA;
         b->gpa2 = gpa[1];
         tlb_drop_writes(g, gpa[1]);
     }

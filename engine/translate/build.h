@@ -26,7 +26,8 @@ enum late_kind {
     LATE_EXIT,
     LATE_POLL,
     LATE_INDIRECT,
-    LATE_STEP
+    LATE_STEP,
+    LATE_STALE
 };
 enum { LATES = 4 * BLOCK_INSNS };
 
@@ -44,6 +45,9 @@ struct build {
     u32 ncode;      /* bytes of it in this page */
     bool ended;     /* the last instruction went somewhere itself */
     bool compare;   /* lock-step can compare the block */
+    bool verify;    /* it compares its bytes, at `host`, with what they were: a copy */
+    const u8 *host;
+    u8 copy[PAGE];
     struct late late[LATES];
     u32 nlate;
     struct block_exit exits[BLOCK_EXITS];

@@ -11,6 +11,10 @@
 #include <unistd.h>
 
 enum { CHUNK = 1 << 20, QUIET = 32 };
+/* So many stores to a page of code in so many ticks of the host's clock: it holds data too. */
+enum { HITS = 32 };
+#define HITS_TICKS 30000000ull
+#define CALM_TICKS 3000000000ull
 struct chunk {
     struct chunk *next;
     u32 used, pad;
@@ -215,7 +219,7 @@ static void cache_unlink(struct block_exit *x)
     cache_patch(x->rel, x->stub);
 }
 
-static void cache_kill(struct engine *g, struct block *b)
+void cache_kill(struct engine *g, struct block *b)
 {
     struct block **p = &g->hash[cache_hash(b->gpa, b->pc, b->mode)];
 
@@ -258,6 +262,62 @@ static void cache_page_sweep(struct engine *g, struct code_page *p)
     }
 }
 
+bool cache_verifies(struct engine *g, u64 gpa)
+{
+    const struct code_page *p = *cache_page_slot(g, gpa);
+
+    return p && p->verify;
+}
+
+static void cache_page_kill(struct engine *g, struct code_page *p)
+{
+    for (struct block *b = p->first; b; b = b->page_next)
+        if (!b->dead)
+            cache_kill(g, b);
+    for (struct block *b = p->second; b; b = b->page2_next)
+        if (!b->dead)
+            cache_kill(g, b);
+    p->first = p->second = NULL;
+    p->lines = 0;
+}
+
+/* Seen stores that do not stop coming cost more than comparing the code before it runs. */
+static bool cache_page_is_busy(struct engine *g, struct code_page *p)
+{
+    u64 now = __builtin_ia32_rdtsc();
+
+    if (now - p->since > HITS_TICKS) {
+        p->since = now;
+        p->hits = 0;
+    }
+    if (++p->hits < HITS || g->options.check)
+        return false;
+    cache_page_kill(g, p);
+    p->verify = true;
+    p->verify_next = g->verify;
+    g->verify = p;
+    atomic_fetch_and(&g->page[p->gpa >> 12], (u8)~PAGE_CODE);
+    return true;
+}
+
+void cache_calm(struct engine *g)
+{
+    u64 now = __builtin_ia32_rdtsc();
+    struct code_page *p;
+
+    if (!g->verify || now - g->verify_tried < CALM_TICKS)
+        return;
+    pthread_mutex_lock(&g->lock);
+    g->verify_tried = now;
+    for (p = g->verify; p; p = p->verify_next) {
+        cache_page_kill(g, p);
+        p->verify = false;
+        p->hits = 0;
+    }
+    g->verify = NULL;
+    pthread_mutex_unlock(&g->lock);
+}
+
 static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len)
 {
     struct code_page *p = *cache_page_slot(g, gpa);
@@ -266,6 +326,8 @@ static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len)
     if (!p)
         atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
     if (!p)
+        return;
+    if (cache_page_is_busy(g, p))
         return;
     /* code that is rewritten comes back soon: only after some stores is it a page of data */
     if (!p->lines && ++p->quiet > QUIET)
@@ -306,6 +368,7 @@ void cache_empty(struct engine *g)
     for (u32 i = 0; i < HASH_SIZE; i++)
         g->hash[i] = NULL;
     cache_free_chunks(g);
+    g->verify = NULL;
     g->nblock = 0;
     g->used = g->start;
     g->count_full++;

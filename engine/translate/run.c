@@ -237,12 +237,16 @@ void vcpu_loaded(struct vcpu *v)
     flags_unpack(v);
 }
 
-/* The code bytes at lin: n of the page, n2 of the next one when code may be fetched there. */
-static const u8 *vcpu_code(struct vcpu *v, u64 lin, u64 gpa[2], u8 two[32], u32 n[2])
+/*
+ * The code bytes at lin: n of the page, n2 of the next one when code may be fetched there;
+ * *at: those of the page in memory.
+ */
+static const u8 *vcpu_code(struct vcpu *v, u64 lin, u64 gpa[2], u8 two[32], u32 n[2], const u8 **at)
 {
     u64 off = lin & (PAGE - 1), next;
     const u8 *host = tlb_code(v, lin, &gpa[0]), *more = NULL;
 
+    *at = host + off;
     n[0] = PAGE - (u32)off;
     n[1] = 0;
     if (!host || off <= PAGE - 15)
@@ -265,14 +269,14 @@ static struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global)
     struct engine *g = v->engine;
     u64 gpa[2] = { 0, 0 }, lin = vcpu_linear(v), rip = v->c.s.rip;
     struct block *b;
-    const u8 *code;
+    const u8 *code, *host;
     u8 two[32];
     u32 n[2];
     int rc = 0;
 
     if (mode & MODE_CS64K && rip > 0xffff)
         return NULL;
-    code = vcpu_code(v, lin, gpa, two, n);
+    code = vcpu_code(v, lin, gpa, two, n, &host);
     if (!code)
         return NULL;
     *global = gpa[0] & 1;
@@ -286,7 +290,7 @@ static struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global)
     b = cache_find(g, gpa[0], n[1] ? gpa[1] : 0, rip, mode);
     if (!b) {
         vcpu_spill(v);
-        rc = translate_block(g, gpa, rip, mode, code, n, &b);
+        rc = translate_block(g, gpa, rip, mode, code, n, host, &b);
     }
     pthread_mutex_unlock(&g->lock);
     if (rc == -ENOSPC)
@@ -306,6 +310,7 @@ static bool vcpu_events(struct vcpu *v)
 
         flags_pack(v);
         v->count_event++;
+        cache_calm(v->engine);
         r = x86_events(c, &stop);
         flags_unpack(v);
         if (r == STEP_SHUTDOWN || stop) {
@@ -441,6 +446,18 @@ static const u8 *vcpu_exit(struct vcpu *v, struct block *b, u32 n)
     return to->entry;
 }
 
+/* Its bytes are not what they were. */
+static const u8 *vcpu_stale(struct vcpu *v, struct block *b)
+{
+    struct engine *g = v->engine;
+
+    pthread_mutex_lock(&g->lock);
+    if (!b->dead)
+        cache_kill(g, b);
+    pthread_mutex_unlock(&g->lock);
+    return vcpu_next(v);
+}
+
 static const u8 *vcpu_native_fault(struct vcpu *v)
 {
     struct engine *g = v->engine;
@@ -489,6 +506,8 @@ const u8 *vcpu_main(struct vcpu *v)
         break;
     }
     v->c.s.rip = block_rip(v, b, b->pc + b->at[s.insn]);
+    if (s.why == WHY_STALE)
+        return vcpu_stale(v, b);
     if (s.why == WHY_MISS)
         return vcpu_miss(v, b, &s);
     return vcpu_step(v, b, s.insn);

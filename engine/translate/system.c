@@ -131,6 +131,29 @@ static bool system_rdtsc(struct build *t, bool aux)
     return true;
 }
 
+/* SGDT and SIDT: firmware built by EDK2 reads the table's place at each access to a device. */
+static bool system_table(struct build *t, const struct x86_insn *in, size_t table)
+{
+    struct emit *e = &t->e;
+    bool wide = is_code64(t);
+    struct access a;
+    struct xmem m;
+
+    if (!(t->mode & MODE_RING0) || (!wide && in->osize != 4))
+        return false;
+    operand_of(t, in, &a);
+    a.size = wide ? 10 : 6;
+    a.write = true;
+    flags_free(t, t->live[t->i]);
+    m = operand_fold(t, operand_check(t, &a));
+    x_gs_op(e, 0x0fb7, R10, table + offsetof(struct x86_table, limit));
+    x_mem(e, 0x89 | X_66, R10, &m);
+    m.disp += 2;
+    x_load(e, R10, table + offsetof(struct x86_table, base));
+    x_mem(e, wide ? 0x89 | X_W : 0x89, R10, &m);
+    return true;
+}
+
 /* Is the block over behind it? */
 bool system_ends(const struct build *t, const struct x86_insn *in)
 {
@@ -147,6 +170,8 @@ bool system_is_quiet(const struct build *t, const struct x86_insn *in)
 
 bool system_insn(struct build *t, const struct x86_insn *in)
 {
+    if (in->op == ZYDIS_MNEMONIC_SIDT || in->op == ZYDIS_MNEMONIC_SGDT)
+        return system_table(t, in, in->op == ZYDIS_MNEMONIC_SIDT ? AT(c.s.idtr) : AT(c.s.gdtr));
     if (!is_code64(t))
         return false;
     if (in->op == ZYDIS_MNEMONIC_RDTSC || in->op == ZYDIS_MNEMONIC_RDTSCP)

@@ -153,6 +153,10 @@ struct code_page {
     struct code_page *next;
     u64 gpa;
     u32 quiet;                    /* stores since the last block there died and none was made */
+    u32 hits;                     /* stores seen since `since` */
+    u64 since;                    /* host time stamp */
+    bool verify;                  /* stores go unseen: its blocks compare their bytes first */
+    struct code_page *verify_next;
     u64 lines;                    /* 64-byte pieces that hold translated bytes */
     struct block *first, *second; /* that start here; that reach in from the page before */
 };
@@ -173,6 +177,8 @@ struct engine {
     pthread_mutex_t lock; /* translation, links, pages */
     struct block **hash;
     struct code_page *page_hash[PAGE_HASH];
+    struct code_page *verify; /* pages that are in this mode */
+    u64 verify_tried;         /* host time stamp: when they were last taken out of it */
     struct block **blocks; /* by id, in order of host address */
     u32 nblock, room;
     struct chunk *chunks;
@@ -225,7 +231,7 @@ static inline u64 block_rip(const struct vcpu *v, const struct block *b, u64 pc)
 }
 
 /* Why translated code calls C: in the 8 bytes behind the call. */
-enum why { WHY_MISS, WHY_STEP, WHY_EXIT, WHY_INDIRECT, WHY_POLL, WHY_STRING };
+enum why { WHY_MISS, WHY_STEP, WHY_EXIT, WHY_INDIRECT, WHY_POLL, WHY_STALE };
 struct site {
     u32 block;
     u8 why, insn; /* number in the block */
@@ -260,14 +266,18 @@ int cache_add(struct engine *g, struct block *b);
 struct block *cache_by_host(struct engine *g, const u8 *rx);
 void cache_link(struct engine *g, struct block_exit *x, struct block *to);
 void cache_wrote(struct engine *g, u64 gpa, u64 len);
+bool cache_verifies(struct engine *g, u64 gpa); /* blocks of the page are to verify themselves */
+void cache_kill(struct engine *g, struct block *b);
+void cache_calm(struct engine *g); /* now and then: pages out of verify mode; takes the lock */
 void cache_empty(struct engine *g);
 
 /* block.c; engine lock held.  gpa: of the first byte, and of the next page; code: n[0]
- * bytes up to the end of the page and n[1] of the next one.  -ENOSPC: the cache is full. */
+ * bytes up to the end of the page and n[1] of the next one; host: where they are in memory.
+ * -ENOSPC: the cache is full. */
 int translate_open(struct engine *g);
 void translate_close(struct engine *g);
 int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
-                    const u32 n[2], struct block **b);
+                    const u32 n[2], const u8 *host, struct block **b);
 
 /* run.c */
 u32 vcpu_mode(struct vcpu *v);

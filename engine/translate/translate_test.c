@@ -300,6 +300,16 @@ static void prepare_other(u8 *ram, struct x86_state *s)
 PROGRAM(smc_other_64, X86_MODE64, prepare_other, 0xbf, 5, 0, 0, 0, 0xe8, 0xf6, 0xf, 0, 0, 0xfe, 4,
         0x25, 1, 0x10, 1, 0, 1, 0xc3, 0xff, 0xcf, 0x75, 0xee, 0xf4)
 
+/* The same so often that stores to these pages are no longer watched. */
+PROGRAM(smc_next_often_64, X86_MODE64, NULL, 0xb9, 0x2c, 1, 0, 0, 0xc6, 5, 0, 0, 0, 0, 0x40, 0xb0,
+        1, 0xfe, 5, 0xf9, 0xff, 0xff, 0xff, 0xff, 0xc9, 0x75, 0xee, 0xf4)
+PROGRAM(smc_other_often_64, X86_MODE64, prepare_other, 0xbf, 0x2c, 1, 0, 0, 0xe8, 0xf6, 0xf, 0, 0,
+        0xfe, 4, 0x25, 1, 0x10, 1, 0, 1, 0xc3, 0xff, 0xcf, 0x75, 0xee, 0xf4)
+
+/* A counter beside the code: mov ecx,1000; l: stc; adc dword [rip+8],1; dec ecx; jnz l; hlt */
+PROGRAM(smc_beside_64, X86_MODE64, NULL, 0xb9, 0xe8, 3, 0, 0, 0xf9, 0x83, 0x15, 8, 0, 0, 0, 1, 0xff,
+        0xc9, 0x75, 0xf4, 0xf4, 0xcc, 0xcc, 0xcc, 0, 0, 0, 0)
+
 /* An instruction over a page boundary, and a loop through it. */
 static void prepare_cross(u8 *ram, struct x86_state *s)
 {
@@ -608,6 +618,9 @@ int main(int argc, char **argv)
     CASE(flags_64);
     CASE(smc_next_64);
     CASE(smc_other_64);
+    CASE(smc_next_often_64);
+    CASE(smc_other_often_64);
+    CASE(smc_beside_64);
     CASE(cross_64);
     CASE(unaligned_64);
     CASE(fault_64);

@@ -93,9 +93,15 @@ static void cpuid_make_xsave(void)
     }
 }
 
+/*
+ * A terabyte is enough, and OVMF maps all that could be there in pages of 2 MiB: with the 46
+ * bits of a server that is half a minute of its start.
+ */
+enum { PHYS_BITS = 40 };
+
 static void cpuid_make_extended(void)
 {
-    u32 host[4], (*r)[4] = model.ext;
+    u32 host[4], (*r)[4] = model.ext, phys;
 
     cpuid_host(EXT, 0, host);
     r[0][EAX] = EXT + EXT_LEAVES - 1;
@@ -107,9 +113,8 @@ static void cpuid_make_extended(void)
     memset(r[5], 0, sizeof(r[5]));
     r[7][EAX] = r[7][EBX] = r[7][ECX] = 0;
     r[7][EDX] = BIT(8); /* the TSC counts alike always */
-    r[8][EAX] = (r[8][EAX] & 0xff) | 48 << 8;
-    if ((r[8][EAX] & 0xff) < 36 || (r[8][EAX] & 0xff) > 52)
-        r[8][EAX] = 36 | 48 << 8;
+    phys = r[8][EAX] & 0xff;
+    r[8][EAX] = (phys < 36 ? 36 : phys > PHYS_BITS ? PHYS_BITS : phys) | 48 << 8;
     r[8][EBX] = r[8][ECX] = r[8][EDX] = 0;
 }
 
