@@ -52,6 +52,7 @@ struct hpet {
     } state;
     struct irq pin[32], off;
     struct timer *timer[HPET_TIMERS];
+    i64 due[HPET_TIMERS]; /* what timer[] is set to; INT64_MAX: nothing */
 };
 
 static u64 hpet_counter(const struct hpet *h)
@@ -101,13 +102,17 @@ static void hpet_raise(struct hpet *h, u32 i)
     }
 }
 
-/* When the counter meets the comparator next. */
-static void hpet_arm(struct hpet *h, u32 i)
+/*
+ * When the counter, which is at now, meets the comparator next.  It is read once by whoever
+ * moves the comparator: read again, it may be past the new one, and that is a whole turn.
+ */
+static void hpet_arm_at(struct hpet *h, u32 i, u64 now)
 {
     const struct hpet_timer *t = &h->state.timer[i];
-    u64 now = hpet_counter(h), left = (t->compare - now) & hpet_mask(t);
+    u64 left = (t->compare - now) & hpet_mask(t);
     i64 at;
 
+    h->due[i] = INT64_MAX;
     if (!(h->state.config & CONFIG_ON) || left > (u64)INT64_MAX / HPET_NS / 4) {
         timer_stop(h->timer[i]);
         return;
@@ -117,21 +122,38 @@ static void hpet_arm(struct hpet *h, u32 i)
     at = h->state.start + (i64)((now + left) * HPET_NS);
     if (t->config & T_PERIODIC && t->period * HPET_NS < PERIOD_MIN_NS)
         at += PERIOD_MIN_NS;
+    h->due[i] = at;
     timer_set(h->timer[i], at);
+}
+
+static void hpet_arm(struct hpet *h, u32 i)
+{
+    hpet_arm_at(h, i, hpet_counter(h));
 }
 
 static void hpet_fire(struct device *d, u32 i)
 {
     struct hpet *h = (struct hpet *)d;
     struct hpet_timer *t = &h->state.timer[i];
+    u64 now = hpet_counter(h);
 
     if (t->config & T_PERIODIC && t->period) {
-        u64 late = (hpet_counter(h) - t->compare) & hpet_mask(t);
+        u64 late = (now - t->compare) & hpet_mask(t);
 
         t->compare = (t->compare + (late / t->period + 1) * t->period) & hpet_mask(t);
     }
     hpet_raise(h, i);
-    hpet_arm(h, i);
+    hpet_arm_at(h, i, now);
+}
+
+/* The host may be late: what is due happens before the guest changes anything. */
+static void hpet_catch_up(struct hpet *h)
+{
+    i64 now = machine_now(h->dev.machine);
+
+    for (u32 i = 0; i < HPET_TIMERS; i++)
+        if (h->due[i] <= now)
+            hpet_fire(&h->dev, i);
 }
 
 static void hpet_arm_all(struct hpet *h)
@@ -235,6 +257,7 @@ static void hpet_store(struct device *d, u32 off, u32 size, u64 val)
     u32 reg = off & ~7u, i = (reg - REG_TIMER) / TIMER_SPAN;
     bool compare = reg >= REG_TIMER && reg % TIMER_SPAN == 8;
 
+    hpet_catch_up(h);
     if (size == 4 && compare && off & 4) {
         if (i < HPET_TIMERS && !(h->state.timer[i].config & T_32)) {
             h->state.timer[i].config |= T_SET; /* the second half of what was begun */

@@ -43,9 +43,7 @@ static void lapic_timer_arm(struct lapic *l, u32 cpu)
         if (period && period < PERIOD_MIN_NS && at < now + PERIOD_MIN_NS)
             at = now + PERIOD_MIN_NS;
         break;
-    case TIMER_ONCE:
-        if (at <= now)
-            period = 0;
+    case TIMER_ONCE: /* one whose time has come already, on a busy host, is due at once */
         break;
     default:
         period = 0;
@@ -159,10 +157,12 @@ void lapic_timer_fire(struct device *d, u32 cpu)
         lapic_timer_arm(l, cpu);
         break;
     case TIMER_ONCE:
-        if (c->initial && now >= c->timer_start + lapic_period(c))
+        if (c->initial && now >= c->timer_start + lapic_period(c)) {
+            c->expired = true;
             lapic_timer_raise(l, cpu);
-        else
+        } else {
             lapic_timer_arm(l, cpu);
+        }
         break;
     default:
         if (c->tsc_deadline && c->tsc_deadline <= machine_tsc(d->machine))
