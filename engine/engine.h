@@ -46,7 +46,7 @@ enum stop { STOP_KICKED, STOP_HALTED, STOP_SHUTDOWN, STOP_DEBUG, STOP_BROKEN };
 struct mem_slot {
     u64 gpa, len; /* whole 4 KiB pages */
     void *host;
-    bool readonly, log_dirty; /* a store to a readonly slot is dropped */
+    bool readonly, log_dirty; /* a store to a readonly slot is cpu_io.store's */
 };
 
 enum engine_feature { ENGINE_LOCKSTEP = 1, ENGINE_HARDWARE = 2 };

@@ -18,7 +18,7 @@ struct lin_entry {
     u64 tag;        /* linear page | epoch */
     u64 gpa;        /* of the page */
     u8 *host;       /* of the page, or NULL: not RAM */
-    bool drop, log; /* writes: to a read-only slot; dirty bits are kept */
+    bool rom, log; /* writes: read-only, for whoever stands behind it; dirty bits are kept */
 };
 struct x86_lin_cache {
     const struct x86_slot_table *slots; /* what the host addresses are of */
@@ -102,7 +102,7 @@ static void lin_fill(struct x86_cpu *c, struct lin_entry *e, u64 lin, enum lin_k
     e->tag = (lin & -(u64)PAGE) | l->epoch;
     e->gpa = m.gpa & -(u64)PAGE;
     e->host = s ? (u8 *)s->host + (e->gpa - s->gpa) : NULL;
-    e->drop = s && s->readonly;
+    e->rom = s && s->readonly;
     e->log = s && s->log_dirty;
     if (m.size > PAGE) {
         u64 first = lin & -m.size;
@@ -191,9 +191,9 @@ static void access_load(struct x86_cpu *c, const struct lin_entry *e, u32 off, v
 static void access_store(struct x86_cpu *c, const struct lin_entry *e, u32 off, const void *from,
                          u32 n)
 {
-    if (!e->host) {
+    if (!e->host || e->rom) {
         access_store_outside(c, e->gpa + off, from, n);
-    } else if (!e->drop) {
+    } else {
         access_wrote(c, e, e->gpa + off, n);
         memcpy(e->host + off, from, n);
     }
@@ -278,10 +278,10 @@ void x86_write(struct x86_cpu *c, u64 lin, u32 size, u64 val, enum x86_access a)
         return;
     }
     e = lin_get(c, lin, LIN_WRITE, a);
-    if (!e->host) {
+    if (!e->host || e->rom) {
         c->io->store(c->io->arg, e->gpa + off, size,
                      size == 8 ? val : val & ((1ull << 8 * size) - 1));
-    } else if (!e->drop) {
+    } else {
         access_wrote(c, e, e->gpa + off, size);
         x86_store_le(e->host + off, size, val);
     }
@@ -299,7 +299,7 @@ void *x86_host(struct x86_cpu *c, u64 lin, u32 n, bool write, enum x86_access a)
     if (n > PAGE - off)
         return NULL;
     e = lin_get(c, lin, write ? LIN_WRITE : LIN_READ, a);
-    if (!e->host || (write && e->drop))
+    if (!e->host || (write && e->rom))
         return NULL;
     if (write)
         access_wrote(c, e, e->gpa + off, n);
