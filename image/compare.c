@@ -8,33 +8,19 @@
 
 struct compare {
     struct image *a, *b;
+    struct image_reach in_a, in_b;
     struct image_difference *d;
     pthread_mutex_t lock;
 };
-
-/* As image_map, and zero behind the end. */
-static int compare_map(struct image *im, u64 off, u64 *len, enum image_kind *kind, struct err *e)
-{
-    u64 n;
-    int r;
-
-    *kind = IMAGE_ZERO;
-    if (off >= im->size)
-        return 0;
-    if ((r = image_map(im, off, &n, kind, e)))
-        return r;
-    *len = min_u64(*len, n);
-    return 0;
-}
 
 static int compare_next(void *arg, u64 off, u64 *len, bool *skip, struct err *e)
 {
     struct compare *c = arg;
     enum image_kind a, b;
-    int r = compare_map(c->a, off, len, &a, e);
+    int r = image_reach(c->a, &c->in_a, off, len, &a, e);
 
     if (!r)
-        r = compare_map(c->b, off, len, &b, e);
+        r = image_reach(c->b, &c->in_b, off, len, &b, e);
     if (r)
         return r;
     if (a != b && !c->d->allocation) {

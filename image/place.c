@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Where the guest's bytes lie on the host: which image of the chain, which file, which offset. */
-#include "image/image_int.h"
+#include "image/walk_int.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,6 +68,12 @@ static bool place_follows(const struct image_place *a, const struct image_place 
     if (a->kind != b->kind || a->depth != b->depth || a->packed || b->packed || a->file != b->file)
         return false;
     return !a->file || a->at + a->len == b->at;
+}
+
+int image_place_some(struct image *im, u64 off, struct image_place *p)
+{
+    *p = (struct image_place){ .kind = IMAGE_ZERO, .len = im->size - off };
+    return place_at(im, off, p);
 }
 
 int image_place(struct image *im, u64 off, struct image_place *p, struct err *e)

@@ -12,33 +12,33 @@
 struct rebase {
     struct image *im;
     struct image *old, *to; /* what it is to show, and the parent that shows through; NULL: zero */
-    bool fresh;             /* the image holds nothing yet */
+    struct image_reach in_old, in_to;
+    bool fresh;  /* the image holds nothing yet */
+    bool shared; /* some file is in the chains of both */
     u64 cluster;
 };
+
+static bool rebase_shares(const struct image *a, const struct image *to)
+{
+    for (; a; a = a->parent)
+        for (const struct image *b = to; b; b = b->parent)
+            if (a->files[0].dev == b->files[0].dev && a->files[0].ino == b->files[0].ino)
+                return true;
+    return false;
+}
 
 /* Is that the same file at the same place, so that nobody has to read it? */
 static bool rebase_is_same(struct image *a, struct image *b, u64 off, u64 *len)
 {
     struct image_place p, q;
 
-    if (!a || !b || off >= a->size || off >= b->size || image_place(a, off, &p, NULL) ||
-        image_place(b, off, &q, NULL))
+    if (off >= a->size || off >= b->size || image_place_some(a, off, &p) ||
+        image_place_some(b, off, &q))
+        return false;
+    if (!p.file || !q.file || p.at != q.at || p.packed != q.packed || strcmp(p.file, q.file))
         return false;
     *len = min_u64(*len, min_u64(p.len, q.len));
-    return p.file && q.file && p.at == q.at && p.packed == q.packed && !strcmp(p.file, q.file);
-}
-
-static int rebase_is_zero(struct image *im, u64 off, u64 *len, bool *zero, struct err *e)
-{
-    enum image_kind kind = IMAGE_ZERO;
-    u64 n = *len;
-    int r = 0;
-
-    if (im && off < im->size)
-        r = image_map(im, off, &n, &kind, e);
-    *len = min_u64(*len, n);
-    *zero = kind == IMAGE_ZERO;
-    return r;
+    return true;
 }
 
 static int rebase_own(const struct rebase *b, u64 off, u64 *len, bool *skip, struct err *e)
@@ -58,15 +58,16 @@ static int rebase_own(const struct rebase *b, u64 off, u64 *len, bool *skip, str
 static int rebase_next(void *arg, u64 off, u64 *len, bool *skip, struct err *e)
 {
     struct rebase *b = arg;
-    bool old_zero, new_zero;
+    enum image_kind was, is;
     int r = b->fresh ? 0 : rebase_own(b, off, len, skip, e);
 
     if (r || *skip)
         return r;
-    if ((r = rebase_is_zero(b->old, off, len, &old_zero, e)) ||
-        (r = rebase_is_zero(b->to, off, len, &new_zero, e)))
+    if ((r = image_reach(b->old, &b->in_old, off, len, &was, e)) ||
+        (r = image_reach(b->to, &b->in_to, off, len, &is, e)))
         return r;
-    *skip = (old_zero && new_zero) || rebase_is_same(b->old, b->to, off, len);
+    *skip = (was == IMAGE_ZERO && is == IMAGE_ZERO) ||
+            (b->shared && rebase_is_same(b->old, b->to, off, len));
     return 0;
 }
 
@@ -109,6 +110,7 @@ static int rebase_run(struct rebase *b, const struct image_work *w, struct err *
     };
 
     b->cluster = max_u64(b->im->cluster, 512);
+    b->shared = rebase_shares(b->old, b->to);
     return image_walk(&how, w, e);
 }
 

@@ -100,6 +100,23 @@ int image_read_padded(struct image *im, u64 off, u8 *to, u32 n)
     return there ? image_read(im, off, &v, 1, there) : 0;
 }
 
+int image_reach(struct image *im, struct image_reach *c, u64 off, u64 *len, enum image_kind *kind,
+                struct err *e)
+{
+    u64 n = *len;
+    int r;
+
+    if (off >= c->end) {
+        c->kind = IMAGE_ZERO;
+        if (im && off < im->size && (r = image_map(im, off, &n, &c->kind, e)))
+            return r;
+        c->end = off + n;
+    }
+    *len = min_u64(*len, c->end - off);
+    *kind = c->kind;
+    return 0;
+}
+
 static int walk_is_stored(void *arg, u64 off, u64 *len, bool *skip, struct err *e)
 {
     enum image_kind kind;

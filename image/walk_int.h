@@ -19,6 +19,19 @@ int image_walk(const struct image_walk *how, const struct image_work *w, struct 
 /* n bytes of the disk; zeroes behind its end, and for no disk. */
 int image_read_padded(struct image *im, u64 off, u8 *to, u32 n);
 
+/*
+ * What image_map says of a place, asked once for each stretch, since finding its end may cost
+ * its length; zero behind the end of the disk, and for no disk.  Begins as { 0 }.
+ */
+struct image_reach {
+    u64 end;
+    enum image_kind kind;
+};
+int image_reach(struct image *im, struct image_reach *c, u64 off, u64 *len, enum image_kind *kind,
+                struct err *e);
+/* image/place.c: image_place, for as far as one answer of the drivers reaches */
+int image_place_some(struct image *im, u64 off, struct image_place *p);
+
 /* image/rebase.c: a new image over `parent`, empty so far, is to show what `from` does */
 int image_differ(struct image *im, struct image *from, struct image *parent,
                  const struct image_work *w, struct err *e);
