@@ -32,6 +32,7 @@ struct image_file {
     bool unpacked;      /* fd is a nameless copy of what is compressed under path */
     dev_t dev;
     ino_t ino;
+    u64 solid_at, solid_end; /* no hole of the host file is there; the lock: image/hole.c */
     struct image_more *more; /* or NULL; with any, only image_file_read knows where a byte is */
     u32 nmore;
 };
@@ -157,6 +158,8 @@ int image_file_cut(struct image *im, u32 file, u64 length); /* exactly this long
 /* Zeroes from now on, and given back to the file system where it can. */
 int image_file_zero(struct image *im, u32 file, u64 at, u64 len);
 int image_file_sync(struct image *im);
+/* image/hole.c: is `at` stored, or a hole of the host file?  *len: cut to where that ends. */
+bool image_file_stored(struct image *im, u32 file, u64 at, u64 *len);
 
 /* image/option.c: every name and value is one that the format knows */
 int image_options_check(const struct image_format *f, const char *text, struct err *e);

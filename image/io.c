@@ -375,32 +375,6 @@ int image_flush(struct image *im)
     return im->writable ? meta_commit(im) : 0;
 }
 
-/* Data that lies in a hole of its host file is as good as zero. */
-static void image_map_hole(struct image *im, struct extent *x, enum image_kind *kind)
-{
-    const struct image_file *f = &im->files[x->file];
-    u64 end = image_file_length(im, x->file);
-    off_t data, hole;
-
-    if (x->at >= end) {
-        *kind = IMAGE_ZERO;
-        return;
-    }
-    if (f->nmore)
-        return;
-    data = lseek(f->fd, (off_t)(f->offset + x->at), SEEK_DATA);
-    if (data < 0 && errno == ENXIO) {
-        *kind = IMAGE_ZERO;
-    } else if (data > 0 && (u64)data > f->offset + x->at) {
-        x->len = min_u64(x->len, (u64)data - f->offset - x->at);
-        *kind = IMAGE_ZERO;
-    } else if (data >= 0) {
-        hole = lseek(f->fd, data, SEEK_HOLE);
-        if (hole > data)
-            x->len = min_u64(x->len, (u64)hole - f->offset - x->at);
-    }
-}
-
 static int image_map_at(struct image *im, u64 off, u64 *len, enum image_kind *kind)
 {
     struct extent x;
@@ -411,8 +385,8 @@ static int image_map_at(struct image *im, u64 off, u64 *len, enum image_kind *ki
     *kind = IMAGE_DATA;
     if (x.kind == EXT_ZERO)
         *kind = IMAGE_ZERO;
-    if (x.kind == EXT_DATA)
-        image_map_hole(im, &x, kind);
+    if (x.kind == EXT_DATA && !image_file_stored(im, x.file, x.at, &x.len))
+        *kind = IMAGE_ZERO; /* in a hole of the host file */
     *len = x.len;
     if (x.kind != EXT_PARENT)
         return 0;

@@ -3,32 +3,6 @@
 #include "image/walk_int.h"
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
-
-/* A hole of the host file is as good as zero; at the end of the file one begins. */
-static void place_in_file(struct image *im, const struct extent *x, struct image_place *p)
-{
-    const struct image_file *f = &im->files[x->file];
-    u64 end = image_file_length(im, x->file), at = f->offset + x->at;
-    off_t data, hole;
-
-    p->file = f->path;
-    p->at = at;
-    if (x->at >= end) {
-        p->kind = IMAGE_ZERO;
-        return;
-    }
-    p->len = min_u64(p->len, end - x->at);
-    data = lseek(f->fd, (off_t)at, SEEK_DATA);
-    if (data < 0)
-        p->kind = errno == ENXIO ? IMAGE_ZERO : IMAGE_DATA;
-    if (data < 0)
-        return;
-    p->kind = (u64)data > at ? IMAGE_ZERO : IMAGE_DATA;
-    hole = (u64)data > at ? data : lseek(f->fd, data, SEEK_HOLE);
-    if (hole > (off_t)at)
-        p->len = min_u64(p->len, (u64)hole - at);
-}
 
 static int place_at(struct image *im, u64 off, struct image_place *p)
 {
@@ -40,7 +14,9 @@ static int place_at(struct image *im, u64 off, struct image_place *p)
     p->len = min_u64(p->len, x.len);
     switch (x.kind) {
     case EXT_DATA:
-        place_in_file(im, &x, p);
+        p->kind = image_file_stored(im, x.file, x.at, &p->len) ? IMAGE_DATA : IMAGE_ZERO;
+        p->file = im->files[x.file].path;
+        p->at = im->files[x.file].offset + x.at;
         return 0;
     case EXT_PACKED:
     case EXT_SEALED:
