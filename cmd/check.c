@@ -9,6 +9,7 @@
 
 struct check_options {
     struct disk_from from;
+    const char *authority;
     bool repair, read, json;
 };
 #define CHECK_AT(m) offsetof(struct check_options, m)
@@ -134,8 +135,13 @@ static int check_run(int argc, char **argv)
     struct check_options o = { 0 };
     struct opt_list files = { 0 };
     int r = disk_parse(&command_check, argc, argv, &o, &files, 1, 1);
+    struct check_package how;
 
-    return r ? r - 1 : check_disk(&command_check, &o, files.v[0]);
+    if (r)
+        return r - 1;
+    how = (struct check_package){ .read = o.read, .json = o.json, .authority = o.authority };
+    r = o.from.format ? -ENOENT : check_package(&how, files.v[0]);
+    return r == -ENOENT ? check_disk(&command_check, &o, files.v[0]) : r;
 }
 
 static const struct opt check_disk_opts[] = {
@@ -150,7 +156,9 @@ static const struct opt check_disk_opts[] = {
 };
 
 static const struct opt check_opts[] = {
-    { "read", OPT_FLAG, CHECK_AT(read), NULL, NULL, "read all of a disk too" },
+    { "read", OPT_FLAG, CHECK_AT(read), NULL, NULL, "read all of the disks too" },
+    { "authority", OPT_TEXT, CHECK_AT(authority), "FILE", NULL,
+      "PEM certificates of those who may sign, instead of the system's" },
     { "json", OPT_FLAG, CHECK_AT(json), NULL, NULL, "print one JSON object" },
     DISK_FORMAT_ROW("format"),
     DISK_FROM_ROWS,
@@ -172,11 +180,13 @@ const struct command command_disk_check = {
 const struct command command_check = {
     .name = "check",
     .args = "FILE",
-    .about = "Check a disk image: structure, digests, chain of parents",
-    .text = "What is wrong is told with its place.  The exit code is 0 when nothing is, 65 when\n"
-            "something is damaged.",
+    .about = "Check a VM package or a disk image: structure, digests, signature, chains",
+    .text = "Of a package the description, the manifest's digests, the signature, whether its\n"
+            "signer is trusted and still valid, and every disk are told apart.  What is wrong is\n"
+            "told with its place.  The exit code is 0 when nothing is, 65 when something is\n"
+            "damaged or not what was signed.",
     .opts = check_opts,
     .nopts = LEN(check_opts),
     .run = check_run,
-    .examples = "  mimic check disk.vmdk\n",
+    .examples = "  mimic check appliance.ova\n  mimic check disk.vmdk\n",
 };

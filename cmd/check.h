@@ -17,4 +17,11 @@ struct check_image {
     u32 said; /* result: lines */
 };
 int check_image(const struct image_open *what, struct check_image *how, struct err *e);
+
+/* A package: the exit code, all is said; -ENOENT: it is none. */
+struct check_package {
+    bool read, json;
+    const char *authority; /* PEM file of those who are trusted; NULL: the system's */
+};
+int check_package(const struct check_package *how, const char *path);
 #endif

@@ -49,6 +49,8 @@ struct package_options {
  */
 int package_open(const char *path, const struct package_options *o, struct desc *d, struct notes *n,
                  struct err *e);
+/* The descriptor of a package that is a directory, else path itself; the caller frees; or NULL. */
+char *package_main(const char *path, struct err *e);
 /* By its name, or by the suffix of a target's path; only those that write; or NULL. */
 const struct package_format *package_writer(const char *path, const char *format);
 /* Could path be written, as far as its name and the options tell? */
