@@ -19,6 +19,8 @@ static const struct opt compare_opts[] = {
     { "threads", OPT_NUMBER, COMPARE_AT(threads), "N", NULL,
       "1 to 8; else one for each processor" },
     DISK_FORMAT_ROW("format"),
+    { "parent", OPT_TEXT, COMPARE_AT(from.parent), "FILE", NULL,
+      "the parent of the first image, instead of the one that it names" },
     { "format2", OPT_TEXT, COMPARE_AT(second), "NAME", NULL, "the same for the second image" },
     DISK_FROM_ROWS,
 };
@@ -89,6 +91,7 @@ static int compare_run(int argc, char **argv)
         return r - 1;
     second = o.from;
     second.format = o.second;
+    second.parent = NULL;
     r = disk_open(&a, files.v[0], &o.from, 0, &e);
     if (r)
         return disk_fail(&command_disk_compare, r, &e);

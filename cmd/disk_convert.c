@@ -196,6 +196,8 @@ static int convert_from_pipe(struct conversion *c, struct err *e)
                                : convert_pull(c, c->to, c->target.format,
                                               c->target.options[0] ? c->target.options : NULL, e);
     disk_work_end(&c->work);
+    if (r)
+        disk_hint(r, f, e);
     return r;
 }
 

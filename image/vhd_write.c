@@ -181,11 +181,11 @@ static int vhd_grow_fixed(struct image *im, u64 size)
     return r ? r : image_file_sync(im);
 }
 
-/* A longer block table, at the end; the header leads to it when it is whole. */
+/* A longer block table, behind the footer; the header leads to it when it is whole. */
 static int vhd_move_table(struct image *im, u64 need)
 {
     struct vhd *v = im->priv;
-    u64 at = round_up(v->next, ALIGN), len = round_up(need * 4, 512);
+    u64 at = round_up(v->next + VHD_FOOTER, ALIGN), len = round_up(need * 4, 512);
     u8 b[512];
     int r = 0;
 
