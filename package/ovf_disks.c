@@ -174,11 +174,15 @@ static int disk_fill_file(struct ovf *o, struct desc_disk *k, const char *id, co
 {
     const struct xml_node *refs = xml_child(o->root, "References");
     const struct xml_node *file = ovf_by_id(refs, "File", "id", id);
-    const char *href = xml_attr(file, "href"), *chunk = xml_attr(file, "chunkSize");
-    const char *packed = xml_attr(file, "compression");
+    const char *href, *chunk, *packed;
     const struct source_file *f;
     int r;
 
+    if (!file) /* oVirt's disks name the file itself */
+        file = ovf_by_id(refs, "File", "href", id);
+    href = xml_attr(file, "href");
+    chunk = xml_attr(file, "chunkSize");
+    packed = xml_attr(file, "compression");
     if (!file || !href)
         return err_set(o->e, -EBADMSG, "%s: References: has no File with the id \"%.100s\"",
                        o->file, id);
