@@ -61,6 +61,9 @@ int package_target(const char *path, const struct package_options *o, struct err
  */
 int package_write(const char *path, const struct package_options *o, const struct desc *d,
                   struct notes *n, struct err *e);
+/* What package_write of this format would note; nothing is written. */
+int package_try(const struct package_options *o, const struct desc *d, struct notes *n,
+                struct err *e);
 /* A package into another; n tells of the reading and of the writing. */
 int package_convert(const char *from, const char *to, const struct package_options *o,
                     struct notes *n, struct err *e);

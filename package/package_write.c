@@ -79,6 +79,12 @@ static int write_into(const char *path, const struct package_format *f,
     return r;
 }
 
+int package_try(const struct package_options *o, const struct desc *d, struct notes *n,
+                struct err *e)
+{
+    return package_write("", o, d, n, e);
+}
+
 int package_write(const char *path, const struct package_options *o, const struct desc *d,
                   struct notes *n, struct err *e)
 {

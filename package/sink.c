@@ -163,7 +163,10 @@ static int sink_plan(struct sink *s, struct err *e)
     const char *base = source_base(s->path), *suffix = s->f->suffix;
     size_t n = strlen(s->path), cut = 0;
 
-    if (!strcmp(s->path, "-")) {
+    if (!*s->path) {
+        s->kind = SINK_NOWHERE;
+        base = "vm";
+    } else if (!strcmp(s->path, "-")) {
         s->kind = s->f->archive && !s->o->no_disks ? SINK_PIPE : SINK_PRINT;
         base = "vm";
         if (s->kind == SINK_PRINT && !s->o->no_disks)
@@ -198,9 +201,9 @@ static int sink_make(struct sink *s, struct err *e)
 {
     char path[PATH_MAX];
 
-    if (s->kind == SINK_PRINT) {
+    if (s->kind == SINK_PRINT || s->kind == SINK_NOWHERE) {
         s->temp = NULL;
-        s->fd = STDOUT_FILENO;
+        s->fd = s->kind == SINK_PRINT ? STDOUT_FILENO : -1;
         return 0;
     }
     if (s->kind != SINK_PIPE && !faccessat(AT_FDCWD, s->path, F_OK, AT_SYMLINK_NOFOLLOW)) {
@@ -312,6 +315,8 @@ int sink_text(struct sink *s, const char *name, const void *p, size_t n, struct 
     if (!f)
         return e->code;
     f->size = n;
+    if (s->kind == SINK_NOWHERE)
+        return sink_hex(s, f, p, n, e);
     if (s->kind == SINK_PRINT)
         return strcmp(name, s->main) ? 0 : sink_write(s, s->fd, UINT64_MAX, p, n, e);
     r = sink_store(s, name, p, n, e);
@@ -391,6 +396,8 @@ int sink_copy(struct sink *s, const char *name, const char *path, u64 offset, u6
 
     if (s->kind == SINK_PRINT)
         return 0;
+    if (s->kind == SINK_NOWHERE)
+        return sink_text(s, name, "", 0, e);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) {
         r = err_set(e, -errno, "%s: %s", path, strerror(errno));

@@ -11,6 +11,7 @@
  */
 struct sink;
 
+/* path "": nowhere, to hear what a writer would say. */
 int sink_open(struct sink **s, const char *path, const struct package_format *f,
               const struct package_options *o, struct err *e);
 int sink_commit(struct sink *s, struct err *e); /* everything is on the disk; s is gone */

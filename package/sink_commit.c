@@ -108,6 +108,7 @@ static int commit_all(struct sink *s, struct err *e)
     if (!parent)
         return err_set(e, -ENOMEM, "no memory");
     switch (s->kind) {
+    case SINK_NOWHERE:
     case SINK_PRINT:
         return 0;
     case SINK_PIPE:

@@ -266,6 +266,10 @@ int sink_disk(struct sink *s, const struct desc_disk *k, const char *name, const
     if (s->o->no_disks)
         return disk_describe(s, k, out, e);
     r = disk_choose(s, k, name, format, options, out, e);
+    if (!r && s->kind == SINK_NOWHERE) { /* also without the file */
+        out->capacity = k->capacity;
+        return sink_text(s, out->name, "", 0, e);
+    }
     r = r ? r : k->source ? package_disk(k, 0, &w.im, e) : disk_empty(k, &w.im, e);
     if (r)
         return r;

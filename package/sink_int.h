@@ -19,8 +19,9 @@ enum sink_kind {
     SINK_FOLDER, /* a directory of its own */
     SINK_BESIDE, /* the descriptor's name was given: the rest stands beside it */
     SINK_TAR,
-    SINK_PIPE, /* a tar down standard output */
-    SINK_PRINT /* the descriptor alone, on standard output */
+    SINK_PIPE,   /* a tar down standard output */
+    SINK_PRINT,  /* the descriptor alone, on standard output */
+    SINK_NOWHERE /* to hear what would be lost */
 };
 
 struct sink {
