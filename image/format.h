@@ -92,6 +92,7 @@ void fact_say(const struct image_teller *to, enum image_fact what, const char *f
 
 struct image_format {
     const char *name, *suffix, *about;
+    const char *inside; /* a directory with a file of this name is an image too; or NULL */
     u32 can;
     bool parts;                          /* a file may have several disks: image_open's `part` */
     const struct image_option *options;  /* ends with a NULL name; or NULL.  "variant" is first */

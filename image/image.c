@@ -106,9 +106,10 @@ static int image_probe(struct image *im, struct err *e)
 }
 
 /* The file, its format, the driver's open; parents come later. */
-static int image_open_self(struct image *im, const struct image_open *how, struct err *e)
+static int image_open_path(struct image *im, const struct image_open *how, const char *path,
+                           struct err *e)
 {
-    struct image_file_spec s = { .path = how->path,
+    struct image_file_spec s = { .path = path,
                                  .offset = how->offset,
                                  .length = how->length,
                                  .pieces = how->pieces,
@@ -144,6 +145,34 @@ static int image_open_self(struct image *im, const struct image_open *how, struc
                        s.write ? "a snapshot inside an image can only be read"
                                : "an image of this format has no snapshots inside");
     return im->format->snapshot(im, how->snapshot, e);
+}
+
+/* The file that makes a directory an image; NULL: it is none. */
+static char *image_inside(const char *path)
+{
+    struct stat st;
+    char *file;
+
+    if (stat(path, &st) || !S_ISDIR(st.st_mode))
+        return NULL;
+    for (int i = 0; image_catalog[i]; i++) {
+        if (!image_catalog[i]->inside ||
+            asprintf(&file, "%s/%s", path, image_catalog[i]->inside) < 0)
+            continue;
+        if (!access(file, F_OK))
+            return file;
+        free(file);
+    }
+    return NULL;
+}
+
+static int image_open_self(struct image *im, const struct image_open *how, struct err *e)
+{
+    char *inside = image_inside(how->path);
+    int r = image_open_path(im, how, inside ? inside : how->path, e);
+
+    free(inside);
+    return r;
 }
 
 static int image_open_at(struct image **out, const struct image_open *how,

@@ -12,41 +12,50 @@
 
 /* Everything written between two barriers may be on the disk or not, in any combination. */
 struct event {
+    u32 file;
     enum { WROTE, ZEROED, SIZED, BARRIER } kind;
     u64 at; /* SIZED: the new length */
     u8 *p;
     size_t n;
 };
+/* What is opened, which of its files is written and torn, and where both stand again. */
+static const struct cut {
+    const char *image, *file, *again, *torn;
+    u32 number;
+} cut_plain = { "p", "p", "cut", "cut", 0 },
+  cut_bundle = { "p.hdd", "p.hdd/new.hds", "cut.hdd", "cut.hdd/new.hds", 1 };
+static const struct cut *cut = &cut_plain;
+
 static struct event events[20000];
 static unsigned nevents;
 
-static struct event *saw(int kind, u64 at, size_t n)
+static struct event *saw(u32 file, int kind, u64 at, size_t n)
 {
     CHECK(nevents < LEN(events));
     if (nevents == LEN(events))
         exit(check_end());
-    events[nevents] = (struct event){ kind, at, calloc(1, n + 1), n };
+    events[nevents] = (struct event){ file, kind, at, calloc(1, n + 1), n };
     return &events[nevents++];
 }
 static void saw_write(void *arg, u32 file, u64 at, const struct iovec *v, int n)
 {
     for (int i = 0; i < n; i++) {
         if (v[i].iov_len)
-            memcpy(saw(WROTE, at, v[i].iov_len)->p, v[i].iov_base, v[i].iov_len);
+            memcpy(saw(file, WROTE, at, v[i].iov_len)->p, v[i].iov_base, v[i].iov_len);
         at += v[i].iov_len;
     }
 }
 static void saw_zero(void *arg, u32 file, u64 at, u64 len)
 {
-    saw(ZEROED, at, len);
+    saw(file, ZEROED, at, len);
 }
 static void saw_size(void *arg, u32 file, u64 length)
 {
-    saw(SIZED, length, 0);
+    saw(file, SIZED, length, 0);
 }
 static void saw_sync(void *arg)
 {
-    saw(BARRIER, 0, 0);
+    saw(0, BARRIER, 0, 0);
 }
 
 enum { SMALL = 512 << 10, SECTORS = SMALL / 512 };
@@ -145,7 +154,7 @@ static void replay(const u8 *start, size_t nstart, unsigned upto, bool lossy)
 {
     unsigned barrier = 0;
     static const u8 zero[4096];
-    int fd = open(in_dir("cut"), O_RDWR | O_CREAT | O_TRUNC, 0666);
+    int fd = open(in_dir(cut->torn), O_RDWR | O_CREAT | O_TRUNC, 0666);
 
     CHECK_EQ(ftruncate(fd, (off_t)nstart), 0);
     for (size_t i = 0, n; i < nstart; i += n) {
@@ -157,14 +166,14 @@ static void replay(const u8 *start, size_t nstart, unsigned upto, bool lossy)
         if (events[i].kind == BARRIER)
             barrier = i;
     for (unsigned i = 0; i < upto; i++)
-        if (!(lossy && i > barrier && some(2)))
+        if (events[i].file == cut->number && !(lossy && i > barrier && some(2)))
             replay_one(fd, &events[i]);
     close(fd);
 }
 
 static bool survived(unsigned upto)
 {
-    struct image_open how = { .path = in_dir("cut"), .flags = IMAGE_WRITE };
+    struct image_open how = { .path = in_dir(cut->again), .flags = IMAGE_WRITE };
     const struct promise *p = NULL;
     static u8 b[SMALL];
     struct iovec v = { b, SMALL };
@@ -197,17 +206,17 @@ static bool survived(unsigned upto)
 }
 
 /* The image stands in "p" and may be written: a storm, and then every moment of it again. */
-static void power_cut(void)
+static void power_cut(unsigned writes)
 {
     static const struct image_tap tap = {
         .wrote = saw_write, .synced = saw_sync, .sized = saw_size, .zeroed = saw_zero
     };
     static u8 start[8 << 20];
-    struct image_open how = { .path = in_dir("p"), .flags = IMAGE_WRITE };
+    struct image_open how = { .path = in_dir(cut->image), .flags = IMAGE_WRITE };
     struct image *im = NULL;
     struct err e = { 0 };
     ssize_t nstart;
-    int fd = open(in_dir("p"), O_RDONLY);
+    int fd = open(in_dir(cut->file), O_RDONLY);
 
     nevents = npromises = ntrims = 0;
     memset(latest, 0, sizeof(latest));
@@ -219,9 +228,9 @@ static void power_cut(void)
     if (!im)
         return;
     im->tap = &tap;
-    stamped_storm(im, 120);
+    stamped_storm(im, writes);
     CHECK_EQ(image_close(im, NULL), 0);
-    CHECK(nevents > 100);
+    CHECK(nevents > writes);
     for (unsigned i = 0; i <= nevents && !check_failed_now; i++) {
         replay(start, (size_t)nstart, i, false);
         CHECK(survived(i));
@@ -240,7 +249,7 @@ static void qcow2_of(u32 cluster)
 
     unlink(how.path);
     CHECK_EQ(image_create(&how, NULL), 0);
-    power_cut();
+    power_cut(120);
 }
 static void qcow2(void)
 {
@@ -254,7 +263,7 @@ static void vmdk(void)
     if (!have_qemu())
         return;
     CHECK_EQ(run("rm -f p; qemu-img create -f vmdk p %d", SMALL), 0);
-    power_cut();
+    power_cut(120);
 }
 
 /* Of a format, over a parent full of zeroes when it has one (VDI looks for ".vdi"). */
@@ -262,7 +271,7 @@ static void cut_of(const char *format, const char *options, u32 block, bool chil
 {
     CHECK_EQ(make_it("base.vdi", format, SMALL, NULL, NULL, block), 0);
     CHECK_EQ(make_it("p", format, SMALL, options, child ? "base.vdi" : NULL, block), 0);
-    power_cut();
+    power_cut(50);
     if (check_failed_now)
         printf("# %s, %s, blocks of %u\n", format, options ? options : "", block);
 }
@@ -290,6 +299,36 @@ static void vhdx(void)
     cut_of("vhdx", "sector=4096", 0, true);
 }
 
+/* New clusters are copies of old ones, and of another size. */
+static void parallels_stack(void)
+{
+    char text[2000];
+    int n = snprintf(text, sizeof(text),
+                     "<Parallels_disk_image Version=\"1.0\"><Disk_Parameters><Disk_size>%d"
+                     "</Disk_size></Disk_Parameters><StorageData><Storage><Start>0</Start><End>%d"
+                     "</End><Image><GUID>{5fbaabe3-6958-40ff-92a7-860e329aab41}</GUID><Type>"
+                     "Compressed</Type><File>new.hds</File></Image><Image><GUID>{1}</GUID><Type>"
+                     "Compressed</Type><File>old.hds</File></Image></Storage></StorageData>"
+                     "<Snapshots><Shot><GUID>{5fbaabe3-6958-40ff-92a7-860e329aab41}</GUID>"
+                     "<ParentGUID>{1}</ParentGUID></Shot></Snapshots></Parallels_disk_image>",
+                     SECTORS, SECTORS);
+
+    CHECK_EQ(run("mkdir p.hdd cut.hdd"), 0);
+    store("p.hdd/DiskDescriptor.xml", (u8 *)text, (size_t)n);
+    CHECK_EQ(make_it("p.hdd/old.hds", "parallels", SMALL, NULL, NULL, 4096), 0);
+    CHECK_EQ(make_it("p.hdd/new.hds", "parallels", SMALL, NULL, NULL, 63 * 512), 0);
+    CHECK_EQ(run("cp p.hdd/DiskDescriptor.xml p.hdd/old.hds cut.hdd/"), 0);
+    cut = &cut_bundle;
+    power_cut(50);
+    cut = &cut_plain;
+}
+static void parallels(void)
+{
+    cut_of("parallels", NULL, 4096, false);
+    cut_of("parallels", "variant=expanding-v1", 63 * 512, false);
+    parallels_stack();
+}
+
 int main(void)
 {
     if (scratch_begin())
@@ -300,5 +339,6 @@ int main(void)
     CASE(vhd);
     CASE(vdi);
     CASE(vhdx);
+    CASE(parallels);
     return scratch_end();
 }
