@@ -79,6 +79,41 @@ bool place_boot(const struct desc *d, u32 place, const struct desc_disk **k,
     return false;
 }
 
+void place_boot_order(struct desc *d, const char *letters)
+{
+    u32 place = 1;
+
+    for (; *letters; letters++) {
+        enum desc_media media = *letters == 'd'   ? DESC_CDROM
+                                : *letters == 'a' ? DESC_FLOPPY
+                                                  : DESC_DISK;
+        struct desc_disk *k = d->disks;
+
+        if (*letters == 'n' && d->nics && !d->nics->boot)
+            d->nics->boot = place++;
+        if (!strchr("acd", *letters))
+            continue;
+        while (k && k->media != media)
+            k = k->next;
+        if (k && !k->boot)
+            k->boot = place++;
+    }
+}
+
+void place_boot_letters(const struct desc *d, char letters[8])
+{
+    const struct desc_disk *k;
+    const struct desc_nic *c;
+
+    memset(letters, 0, 8);
+    for (u32 place = 1; place < 64 && place_boot(d, place, &k, &c); place++) {
+        char letter = c ? 'n' : k->media == DESC_CDROM ? 'd' : 'c';
+
+        if (!strchr(letters, letter) && strlen(letters) < 4)
+            letters[strlen(letters)] = letter;
+    }
+}
+
 const char *place_mac_text(const struct desc_nic *c, char text[18])
 {
     text[0] = 0;

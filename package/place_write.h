@@ -20,5 +20,11 @@ long place_number(const char *name);
 /* The disk of the n-th place in the boot order, or the card (in *c); false: none of them. */
 bool place_boot(const struct desc *d, u32 place, const struct desc_disk **k,
                 const struct desc_nic **c);
+/*
+ * The boot order by letters, as Xen has it: the first disk (c), CD (d), network card (n), floppy
+ * (a) of the description.
+ */
+void place_boot_order(struct desc *d, const char *letters);
+void place_boot_letters(const struct desc *d, char letters[8]);
 const char *place_mac_text(const struct desc_nic *c, char text[18]); /* "" when it has none */
 #endif

@@ -234,7 +234,7 @@ int sink_open(struct sink **to, const char *path, const struct package_format *f
     if (!s)
         return err_set(e, -ENOMEM, "no memory");
     *s = (struct sink){ .o = o, .f = f, .path = path, .fd = -1, .last = &s->files };
-    if (o->digest && strcmp(o->digest, "none") && !sink_digest_is(o->digest))
+    if (f->digests && o->digest && strcmp(o->digest, "none") && !sink_digest_is(o->digest))
         r = err_set(e, -EINVAL, "\"%s\" is no digest: sha1, sha256 and sha512 are", o->digest);
     else if (!(r = sink_plan(s, e)) && o->no_disks && s->kind == SINK_TAR)
         r = err_set(e, -EINVAL, "%s: an archive cannot leave its disks where they are", path);

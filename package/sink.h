@@ -31,6 +31,8 @@ int sink_text(struct sink *s, const char *name, const void *p, size_t n, struct 
  * end, so room is the longest that the text can be.  Elsewhere nothing happens.
  */
 int sink_reserve(struct sink *s, const char *name, size_t room, struct err *e);
+/* An archive's member that nobody will ask for again: nothing is remembered of it. */
+int sink_chunk(struct sink *s, const char *name, const void *p, size_t n, struct err *e);
 /* A file as it is; length 0: to its end. */
 int sink_copy(struct sink *s, const char *name, const char *path, u64 offset, u64 length,
               struct err *e);

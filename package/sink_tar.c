@@ -121,6 +121,16 @@ int sink_tar_end(struct sink *s, struct sink_file *f, struct err *e)
     return r ? r : tar_pad(s, e);
 }
 
+int sink_chunk(struct sink *s, const char *name, const void *p, size_t n, struct err *e)
+{
+    u8 h[BLOCK];
+    int r = tar_header(h, name, n, e);
+
+    r = r ? r : sink_tar_put(s, h, BLOCK, e);
+    r = r ? r : sink_tar_put(s, p, n, e);
+    return r ? r : tar_pad(s, e);
+}
+
 int sink_tar_reserve(struct sink *s, const char *name, size_t room, struct err *e)
 {
     struct sink_file *f;

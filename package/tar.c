@@ -61,7 +61,9 @@ static bool tar_sum_ok(const u8 *b)
 
 bool tar_is(const u8 *b)
 {
-    return !memcmp(b + 257, "ustar", 5) && tar_sum_ok(b);
+    bool old = b[0] && !b[257] && !b[262]; /* of Unix V7: no magic, but a sum all the same */
+
+    return (!memcmp(b + 257, "ustar", 5) || old) && tar_sum_ok(b);
 }
 
 static int tar_read(const struct source *s, int fd, u64 at, void *p, size_t n, struct err *e)
@@ -133,6 +135,18 @@ static int tar_long(struct source *s, int fd, u8 type, u64 at, u64 size, struct 
     return r;
 }
 
+/*
+ * A disk in an XVA is a member for each of its megabytes: of those only the first is listed,
+ * the image layer finds the others.
+ */
+static bool tar_is_chunk(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return slash && !strncmp(name, "Ref:", 4) && strspn(slash + 1, "0123456789") >= 8 &&
+           strcmp(slash, "/00000000");
+}
+
 static int tar_member(struct source *s, const u8 *b, u64 at, u64 size, const struct tar_next *next,
                       struct err *e)
 {
@@ -155,7 +169,7 @@ static int tar_member(struct source *s, const u8 *b, u64 at, u64 size, const str
     while (p[0] == '.' && p[1] == '/')
         p += 2;
     base = source_base(p);
-    if (!*p || !*base || !strncmp(base, "._", 2))
+    if (!*p || !*base || !strncmp(base, "._", 2) || tar_is_chunk(p))
         return 0;
     return source_add(s, p, strlen(p), at, size, e);
 }

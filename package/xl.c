@@ -5,6 +5,7 @@
  */
 #include "package/format.h"
 #include "package/place.h"
+#include "package/place_write.h"
 #include "package/source.h"
 #include "package/xl_int.h"
 #include <ctype.h>
@@ -317,30 +318,6 @@ static int xl_parallel(struct xl *x, const char *text, u32 index)
     return xl_port(x, text, index, DESC_PARALLEL);
 }
 
-/* "cdn": the first disk, CD, network card in this order */
-static void xl_boot(struct xl *x)
-{
-    const char *order = xl_take(x, "boot");
-    u32 place = 1;
-
-    for (; *order; order++) {
-        enum desc_media media = *order == 'd'   ? DESC_CDROM
-                                : *order == 'a' ? DESC_FLOPPY
-                                                : DESC_DISK;
-        struct desc_disk *k = x->d->disks;
-
-        if (*order == 'n') {
-            if (x->d->nics && !x->d->nics->boot)
-                x->d->nics->boot = place++;
-            continue;
-        }
-        while (k && k->media != media)
-            k = k->next;
-        if (k && !k->boot && strchr("acd", *order))
-            k->boot = place++;
-    }
-}
-
 static int xl_left(struct xl *x)
 {
     int r = 0;
@@ -371,7 +348,7 @@ static int xl_fill(struct xl *x)
     r = r ? r : xl_each(x, "parallel", xl_parallel);
     if (r)
         return r;
-    xl_boot(x);
+    place_boot_order(x->d, xl_take(x, "boot"));
     return xl_left(x);
 }
 

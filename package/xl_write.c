@@ -270,16 +270,9 @@ static void xlw_ports(struct xlw *w, enum desc_port_kind kind, const char *key)
 
 static void xlw_boot(struct xlw *w)
 {
-    const struct desc_disk *k;
-    const struct desc_nic *c;
-    char order[8] = "";
+    char order[8];
 
-    for (u32 place = 1; place < 64 && place_boot(w->d, place, &k, &c); place++) {
-        char letter = c ? 'n' : k->media == DESC_CDROM ? 'd' : 'c';
-
-        if (!strchr(order, letter) && strlen(order) < 4)
-            order[strlen(order)] = letter;
-    }
+    place_boot_letters(w->d, order);
     xlw_text(w, "boot", order);
 }
 
