@@ -113,6 +113,10 @@ struct image_format {
     int (*room)(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan);
     int (*trim)(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 *done);
     int (*release)(struct image *im, u64 at, u64 len);
+    /* Any thread: this is about to be written or trimmed. */
+    void (*wrote)(struct image *im, u64 off, u64 len);
+    /* After the last write, everything is on the disk; what it changes is committed then. */
+    int (*finish)(struct image *im);
     /* Any thread: n bytes of the file at x->at, x->unpacked bytes out. */
     int (*unpack)(struct image *im, const struct extent *x, const u8 *in, size_t n, u8 *out);
     /*

@@ -298,6 +298,10 @@ int image_close(struct image *im, struct err *e)
 {
     int r = im->writable ? meta_settle(im) : 0;
 
+    if (!r && im->writable && im->format->finish && atomic_load(&im->touched)) {
+        r = im->format->finish(im);
+        r = r ? r : meta_settle(im);
+    }
     if (r)
         err_set(e, r, "%s: the last writes: %s", image_path(im), strerror(-r));
     image_free(im);

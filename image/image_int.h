@@ -100,6 +100,7 @@ struct image {
     u64 size;
     u32 sealed;  /* bytes of an encrypted sector; 0: nothing is encrypted */
     u32 cluster; /* room and trim are asked for in these; a power of two or 0 */
+    u32 lump;    /* a power of two: one writer at a time makes room in one; 0: as cluster */
     struct image_file *files;
     u32 nfiles;
     bool writable;

@@ -143,6 +143,11 @@ static void image_busy_add(struct image *im, struct image_busy *mine)
 {
     struct image_busy *b;
 
+    if (im->lump) {
+        mine->first &= ~(u64)(im->lump - 1);
+        mine->end = round_up(mine->end, im->lump);
+    }
+
     for (;;) {
         for (b = im->busy; b; b = b->next)
             if (b->first < mine->end && mine->first < b->end)
@@ -317,6 +322,8 @@ int image_write(struct image *im, u64 off, const struct iovec *v, int n, u64 len
     r = atomic_load(&im->broken);
     if (!r)
         r = image_touch(im);
+    if (!r && im->format->wrote)
+        im->format->wrote(im, off, len);
     while (!r && done < len) {
         u64 some = len - done;
 
@@ -343,6 +350,8 @@ int image_trim(struct image *im, u64 off, u64 len)
     end = off + len == im->size ? round_up(im->size, im->cluster) : off + len;
     end &= ~(u64)(im->cluster - 1);
     r = image_touch(im);
+    if (!r && im->format->wrote)
+        im->format->wrote(im, off, len);
     while (!r && first < end) {
         struct image_busy busy = { .first = first, .end = end };
         struct image_plan *plan = malloc(sizeof(*plan));

@@ -231,6 +231,31 @@ int qcow2_alloc(struct image *im, u64 want, u64 *first, u64 *got)
     return 0;
 }
 
+/* For tables: behind everything else, where nothing needs to be looked for. */
+int qcow2_alloc_row(struct image *im, u64 n, u64 *first)
+{
+    struct qcow2 *q = im->priv;
+    u64 end = (image_file_length(im, 0) + q->cluster - 1) >> q->bits, count, k;
+    int r = 0;
+
+    if (n + 1 >= q->per_block)
+        return -EFBIG; /* each block of counts lies in its own range */
+    for (*first = end, k = 0; !r && k < n;) {
+        r = qcow2_need_block(im, *first + k);
+        if (!r)
+            r = qcow2_count_get(im, *first + k, &count);
+        if (!r && count) {
+            *first += k + 1;
+            k = 0;
+        } else {
+            k++;
+        }
+    }
+    for (k = 0; !r && k < n; k++)
+        r = qcow2_count_set(im, *first + k, 1);
+    return r;
+}
+
 int qcow2_release(struct image *im, u64 at, u64 len)
 {
     struct qcow2 *q = im->priv;

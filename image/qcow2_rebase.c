@@ -12,6 +12,7 @@
 
 #define BACKING 0xe2792aca
 #define NAME_MAX_BYTES 1023
+#define REBASE_SECTOR 512
 
 /* One extension behind what is in `to`; false: no room. */
 static bool rebase_extension(u8 *to, size_t room, size_t *at, u32 type, const void *p, u32 n)
@@ -76,6 +77,9 @@ static int rebase_write(struct image *im, u8 *head, u8 *to, size_t cluster,
     int r = rebase_extensions(head, cluster, q->header_len, how->parent ? how->parent_format : NULL,
                               to, &end);
 
+    if (!r && end > REBASE_SECTOR &&
+        memcmp(to + REBASE_SECTOR, head + REBASE_SECTOR, end - REBASE_SECTOR))
+        return qcow2_move_names(im, how); /* more than a sector would change: not at once */
     if (!r && name)
         r = rebase_place(head, cluster, end, name, &at);
     if (r)
@@ -96,6 +100,8 @@ int qcow2_rebase(struct image *im, const struct image_make *how, struct err *e)
 
     if (!r && how->parent && strlen(how->parent) > NAME_MAX_BYTES)
         r = -ENAMETOOLONG;
+    if (!r && how->parent && qcow2_is_raw_data(q))
+        r = -EINVAL; /* who reads the data file by itself knows no parent */
     if (!r)
         r = rebase_write(im, head, to, cluster, how);
     free(head);

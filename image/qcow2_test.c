@@ -113,9 +113,7 @@ static void disks_that_others_made(void)
 
 static void subclusters_are_read(void)
 {
-    struct image_open how = { .path = in_dir("x.qcow2"), .flags = IMAGE_WRITE };
-    struct image *im, *none = NULL;
-    struct err e = { 0 };
+    struct image *im;
 
     if (!have_qemu())
         return;
@@ -134,7 +132,6 @@ static void subclusters_are_read(void)
     CHECK(im && same(im, model, DISK));
     if (im)
         image_close(im, NULL);
-    CHECK_EQ(image_open(&none, &how, &e), (u64)-EROFS);
 }
 
 enum { SMALL = 512 << 10, SECTORS = SMALL / 512 };
@@ -259,8 +256,8 @@ static void damage_is_refused(void)
         int code;
     } bad[] = {
         { 23, 5, -EBADMSG },    { 23, 40, -EBADMSG },   { 7, 9, -EOPNOTSUPP },
-        { 35, 2, -EOPNOTSUPP }, { 36, 0xff, -EBADMSG }, { 47, 7, -EBADMSG },
-        { 79, 2, -EROFS },      { 79, 1, -EROFS },      { 72, 0x40, -EOPNOTSUPP },
+        { 35, 3, -EOPNOTSUPP }, { 36, 0xff, -EBADMSG }, { 47, 7, -EBADMSG },
+        { 79, 2, -EROFS },      { 35, 2, -EBADMSG },    { 72, 0x40, -EOPNOTSUPP },
         { 99, 9, -EBADMSG },    { 59, 0, -EBADMSG },
     };
     static u8 b[512] = { 1 };

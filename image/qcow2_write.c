@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Writing a qcow2: places for new data, and giving places back. */
-#include "base/bytes.h"
 #include "image/qcow2_int.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -8,21 +7,22 @@
 
 #define WRITE_RUN (PLAN_BYTES / 8)
 
-/* What others keep about the content (dirty bitmaps) is not true any more. */
+/* What we do not know and do not keep (autoclear features) is not true any more. */
 int qcow2_touch(struct image *im)
 {
     struct qcow2 *q = im->priv;
-    static const u8 none[8];
+    u64 keep = q->data ? QCOW2_RAW_DATA : 0;
     int r;
 
-    if (q->version < 3 || !q->autoclear)
+    if (q->version < 3 || !(q->autoclear & ~keep))
         return 0;
-    r = image_file_write(im, 0, 88, none, sizeof(none));
-    if (!r)
-        r = image_file_sync(im);
-    if (!r)
-        q->autoclear = 0;
-    return r;
+    if (q->autoclear & QCOW2_BITMAPS && !qcow2_bitmaps_begin(im))
+        keep |= QCOW2_BITMAPS;
+    if (!(q->autoclear & ~keep))
+        return 0;
+    q->autoclear &= keep;
+    r = qcow2_put_features(im);
+    return r ? r : image_file_sync(im);
 }
 
 /* An L2 table of our own: new, or a copy of one that a snapshot has too. */
@@ -66,20 +66,20 @@ int qcow2_table(struct image *im, u64 off, u64 *table, struct image_plan *plan)
 }
 
 /* Does this entry have a place that only it uses? */
-static bool qcow2_is_own(u64 e)
+bool qcow2_is_own(const struct qcow2 *q, u64 e)
 {
-    return !(e & QCOW2_PACKED) && e & QCOW2_OFFSET && e & QCOW2_COPIED;
+    return !(e & QCOW2_PACKED) && (q->data || e & QCOW2_OFFSET) && e & QCOW2_COPIED;
 }
 
 /* The entry's place is given up: freed, or counted one lower. */
-static void qcow2_give_up(const struct qcow2 *q, u64 e, struct image_plan *plan)
+void qcow2_give_up(const struct qcow2 *q, u64 e, struct image_plan *plan)
 {
     u64 at, len = q->cluster;
 
     if (e & QCOW2_PACKED)
         at = qcow2_packed_at(q, e, &len);
     else
-        at = e & QCOW2_OFFSET;
+        at = q->data ? 0 : e & QCOW2_OFFSET;
     if (at)
         plan_free(plan, at, len);
 }
@@ -91,8 +91,11 @@ int qcow2_room(struct image *im, u64 off, u64 len, struct extent *x, struct imag
     u64 want = min_u64(min_u64(len / q->cluster, q->slots - slot), WRITE_RUN - 2);
     u64 table, first, got, n;
     u8 old[PLAN_BYTES], entries[PLAN_BYTES];
-    int r = qcow2_table(im, off, &table, plan);
+    int r;
 
+    if (q->entry == 16)
+        return qcow2_room_parts(im, off, len, x, plan);
+    r = qcow2_table(im, off, &table, plan);
     if (!r)
         r = meta_get(im, 0, table + slot * 8, old, want * 8);
     if (r)
@@ -100,22 +103,23 @@ int qcow2_room(struct image *im, u64 off, u64 len, struct extent *x, struct imag
     for (n = 0; n < want; n++) {
         u64 e = be64(old + n * 8);
 
-        if (qcow2_is_own(e) && !(q->version >= 3 && e & QCOW2_ZERO))
+        if (qcow2_is_own(q, e) && !(q->version >= 3 && e & QCOW2_ZERO))
             break;
     }
     if (!n)
         return -EIO;
-    r = qcow2_alloc(im, n, &first, &got);
-    if (r)
+    first = off >> q->bits;
+    got = n;
+    if (!q->data && (r = qcow2_alloc(im, n, &first, &got)))
         return r;
     for (u64 i = 0; i < got; i++) {
         qcow2_give_up(q, be64(old + i * 8), plan);
         put_be64(entries + i * 8, (first + i) << q->bits | QCOW2_COPIED);
     }
     plan_write(plan, PLAN_TABLE, 0, table + slot * 8, entries, got * 8);
-    x->kind = EXT_DATA;
-    x->file = 0;
-    x->at = first << q->bits;
+    x->kind = q->crypt ? EXT_SEALED : EXT_DATA;
+    x->file = q->data;
+    x->at = x->seal = first << q->bits;
     x->len = got << q->bits;
     return 0;
 }
@@ -129,10 +133,14 @@ int qcow2_trim(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 
     u64 zero = im->parent_name || im->parent ? QCOW2_ZERO : 0;
     u8 b[PLAN_BYTES];
     bool changed = false;
-    int r = qcow2_l1(im, off, &l1);
+    int r;
 
+    if (q->entry == 16)
+        return qcow2_trim_parts(im, off, len, plan, done);
+    r = qcow2_l1(im, off, &l1);
     *done = reach - off % reach;
-    if (r || !(l1 & QCOW2_OFFSET) || !(l1 & QCOW2_COPIED) || (zero && q->version < 3))
+    if (r || !(l1 & QCOW2_OFFSET) || !(l1 & QCOW2_COPIED) || (zero && q->version < 3) ||
+        qcow2_is_raw_data(q)) /* who reads that without us sees no flags */
         return r;
     n = min_u64(min_u64(len / q->cluster, q->slots - slot), WRITE_RUN - 2);
     *done = n * q->cluster;
@@ -140,7 +148,7 @@ int qcow2_trim(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 
     for (u64 i = 0; !r && i < n; i++) {
         u64 e = be64(b + i * 8);
 
-        if (!(e & (QCOW2_PACKED | QCOW2_OFFSET)))
+        if (!(e & (QCOW2_PACKED | QCOW2_OFFSET)) && !(q->data && e & QCOW2_COPIED))
             continue;
         qcow2_give_up(q, e, plan);
         put_be64(b + i * 8, zero);
