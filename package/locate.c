@@ -17,17 +17,21 @@ static bool locate_foreign(const char *p)
     return *p == '/' || (isalpha((u8)*p) && p[1] == ':');
 }
 
+/* An export keeps its disks in a directory of their own (Hyper-V). */
+static const char *const locate_below[] = { "", "Virtual Hard Disks/", "Snapshots/" };
+
 static int locate_try(struct source *s, const char *name, const struct source_file **f,
                       struct err *e)
 {
-    char path[LOCATE_NAME + 32];
-    int r = -ENOENT;
+    char path[LOCATE_NAME + 64];
 
     *f = NULL;
-    for (size_t i = 0; i < LEN(locate_inside) && !*f; i++) {
+    for (size_t i = 0; i < LEN(locate_below) * LEN(locate_inside) && !*f; i++) {
+        const char *below = locate_below[i / LEN(locate_inside)];
         struct err ignored = { 0 };
+        int r;
 
-        snprintf(path, sizeof(path), "%s%s", name, locate_inside[i]);
+        snprintf(path, sizeof(path), "%s%s%s", below, name, locate_inside[i % LEN(locate_inside)]);
         r = source_find(s, path, f, &ignored);
         if (r == -ENOMEM || r == -E2BIG)
             return err_set(e, r, "%s", ignored.text);
