@@ -480,6 +480,29 @@ static const u8 *vcpu_native_fault(struct vcpu *v)
     return vcpu_step(v, b, i);
 }
 
+/*
+ * A jump, call or return to where no code can be faults as it stands, with its stack as it
+ * was.  RET with an operand and conditional jumps are left to fault at their targets.
+ */
+static const u8 *vcpu_indirect(struct vcpu *v, const struct site *s)
+{
+    const struct block *b = v->engine->blocks[s->block];
+    u32 len = b->at[s->insn + 1] - b->at[s->insn], op = b->op[s->insn] & OP_NAME;
+
+    v->count_look++;
+    v->c.s.rip = v->arg[0];
+    if (!x86_code64(&v->c.s) || x86_canonical(&v->c, v->arg[0]) ||
+        (op != ZYDIS_MNEMONIC_CALL && op != ZYDIS_MNEMONIC_JMP &&
+         (op != ZYDIS_MNEMONIC_RET || len > 2)))
+        return vcpu_next(v);
+    v->c.s.rip = block_rip(v, b, b->pc + b->at[s->insn]);
+    if (op == ZYDIS_MNEMONIC_CALL)
+        v->c.s.gpr[RSP] += 8;
+    else if (op == ZYDIS_MNEMONIC_RET)
+        v->c.s.gpr[RSP] -= 8;
+    return vcpu_interpret(v, op) == STEP_SHUTDOWN ? vcpu_leave(v, STOP_SHUTDOWN) : vcpu_next(v);
+}
+
 const u8 *vcpu_main(struct vcpu *v)
 {
     struct site s;
@@ -490,11 +513,8 @@ const u8 *vcpu_main(struct vcpu *v)
     if (!v->site)
         return vcpu_next(v);
     __builtin_memcpy(&s, v->site, sizeof(s));
-    if (s.why == WHY_INDIRECT) {
-        v->c.s.rip = v->arg[0];
-        v->count_look++;
-        return vcpu_next(v);
-    }
+    if (s.why == WHY_INDIRECT)
+        return vcpu_indirect(v, &s);
     b = v->engine->blocks[s.block];
     switch ((enum why)s.why) {
     case WHY_EXIT:

@@ -8,25 +8,40 @@
 
 #define JUMP_NOWHERE 0x8000000000000001ull
 
+static void used_add(u64 *used, u32 at)
+{
+    used[at / USED_GROUP / 64] |= 1ull << at / USED_GROUP % 64;
+}
+
+/* The first entry of the next used group from *word on, which is then used no more; -1: none. */
+static i32 used_next(u64 *used, u32 words, u32 *word)
+{
+    while (*word < words && !used[*word])
+        ++*word;
+    if (*word == words)
+        return -1;
+    u32 bit = (u32)__builtin_ctzll(used[*word]);
+
+    used[*word] &= used[*word] - 1;
+    return (i32)((*word * 64 + bit) * USED_GROUP);
+}
+
 static void tlb_clear_set(struct vcpu *v, u32 set)
 {
-    struct fill_log *l = &v->tlb_log[set];
+    struct tlb_entry *t = v->tlb[set];
+    u32 word = 0;
+    i32 at;
 
-    if (set != 1 && l->n <= LOG_SIZE) {
-        for (u32 i = 0; i < l->n; i++)
-            v->tlb[set][l->at[i]].read = v->tlb[set][l->at[i]].write = TLB_NONE;
-    } else {
-        for (u32 i = 0; i < TLB_SIZE; i++)
-            v->tlb[set][i].read = v->tlb[set][i].write = TLB_NONE;
-    }
-    l->n = 0;
+    while ((at = used_next(v->tlb_used[set], USED_TLB, &word)) >= 0)
+        for (u32 i = 0; i < USED_GROUP; i++)
+            t[at + (i32)i].read = t[at + (i32)i].write = TLB_NONE;
     v->stack[set].page = TLB_NONE;
 }
 
 /* The supervisor's own set: only what is not global; its log holds just those. */
 static void tlb_clear_local(struct vcpu *v)
 {
-    struct fill_log *l = &v->tlb_log[1];
+    struct fill_log *l = &v->tlb_log;
     struct tlb_entry *t = v->tlb[1];
 
     v->stack[1].page = TLB_NONE;
@@ -63,8 +78,13 @@ static void jump_clear(struct vcpu *v, u32 slot, bool all)
         for (u32 i = 0; i < l->n; i++)
             jump_forget(v, &v->jumps[jump_first(slot) + l->at[i]]);
     } else {
-        for (u32 i = 0; i <= jump_mask(slot); i++)
-            jump_forget(v, &v->jumps[jump_first(slot) + i]);
+        struct jump *j = &v->jumps[jump_first(slot)];
+        u32 word = 0;
+        i32 at;
+
+        while ((at = used_next(v->jump_used[slot], USED_JUMP, &word)) >= 0)
+            for (u32 i = 0; i < USED_GROUP; i++)
+                jump_forget(v, &j[at + (i32)i]);
         for (u32 i = 0; i < LEN(v->jump_pages[slot]); i++)
             v->jump_pages[slot][i] = 0;
     }
@@ -98,6 +118,7 @@ static void large_add(struct vcpu *v, u64 lin, u64 size)
     bool huge = size > 1ull << 22;
     u32 a = lin >> (huge ? 30 : 21) & 0xffff;
 
+    v->large_used = true;
     v->large[huge][a / 64] |= 1ull << a % 64;
     if (size == 1u << 22) {
         a ^= 1; /* 4 MiB: two of 2 MiB */
@@ -153,16 +174,22 @@ void tlb_flush(struct vcpu *v, enum x86_flush how, u64 lin)
         return;
     }
     tlb_clear_set(v, 1);
+    v->tlb_log.n = 0;
     jump_clear(v, 1, true);
     jump_clear(v, 2, true);
-    for (u32 i = 0; i < LEN(v->large[0]); i++)
+    for (u32 i = 0; v->large_used && i < LEN(v->large[0]); i++)
         v->large[0][i] = v->large[1][i] = 0;
+    v->large_used = false;
 }
 
 void tlb_init(struct vcpu *v)
 {
     for (u32 s = 0; s < TLB_SETS; s++)
-        v->tlb_log[s].n = LOG_SIZE + 1;
+        for (u32 i = 0; i < USED_TLB; i++)
+            v->tlb_used[s][i] = ~0ull;
+    for (u32 s = 0; s < JUMP_SLOTS; s++)
+        for (u32 i = 0; i < (jump_mask(s) + 1) / USED_GROUP / 64; i++)
+            v->jump_used[s][i] = ~0ull;
     tlb_flush(v, FLUSH_ALL, 0);
 }
 
@@ -203,6 +230,8 @@ bool tlb_fill(struct vcpu *v, u64 lin, bool write)
     bool writable;
 
     v->count_miss++;
+    if (!x86_canonical(&v->c, lin)) /* the walk looks at the low bits only */
+        return false;
     if (x86_walk(&v->c, page, write, false, ACCESS_CPL, &m))
         return false;
     gpa = m.gpa & -(u64)PAGE;
@@ -223,8 +252,9 @@ bool tlb_fill(struct vcpu *v, u64 lin, bool write)
             t->write = TLB_NONE;
     }
     t->read = page;
-    if (set != 1 || !m.global)
-        log_add(&v->tlb_log[set], at);
+    used_add(v->tlb_used[set], at);
+    if (set == 1 && !m.global)
+        log_add(&v->tlb_log, at);
     if (m.size > PAGE)
         large_add(v, page, m.size);
     return !write || t->write == page;
@@ -258,7 +288,7 @@ const u8 *tlb_code(struct vcpu *v, u64 lin, u64 *gpa)
     u8 *host;
 
     if (t->page != tag) {
-        if (x86_walk(&v->c, page, false, true, ACCESS_CPL, &m))
+        if (!x86_canonical(&v->c, lin) || x86_walk(&v->c, page, false, true, ACCESS_CPL, &m))
             return NULL;
         m.gpa &= -(u64)PAGE;
         host = x86_ram(&v->engine->mem, m.gpa, PAGE, false);
@@ -295,6 +325,7 @@ void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool glob
     __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_RELAXED);
     __atomic_store_n(&j->host, b->entry, __ATOMIC_RELEASE);
     __atomic_store_n(&j->pc, pc, __ATOMIC_SEQ_CST);
+    used_add(v->jump_used[slot], at);
     if (!(global && (slot == 1 || slot == 2)))
         log_add(&v->jump_log[slot], at);
     v->jump_pages[slot][page / 64] |= 1ull << page % 64;

@@ -30,6 +30,11 @@ enum {
     PAGE = 4096,
 };
 #define TLB_NONE (~0ull) /* a tag that no address has */
+enum {
+    USED_GROUP = 16, /* entries for each bit of vcpu.tlb_used and jump_used */
+    USED_TLB = TLB_SIZE / USED_GROUP / 64,
+    USED_JUMP = (1 << JUMP_KERNEL_BITS) / USED_GROUP / 64,
+};
 
 struct tlb_entry {
     u64 read, write; /* linear page that the entry is good for, or TLB_NONE */
@@ -96,15 +101,19 @@ struct vcpu {
     /* the rest */
     u32 mode; /* of the state, when mode_known */
     bool mode_known, flushed;
-    u8 memo_known; /* of memo: bits */
-    u32 memo[4];   /* mode in 64-bit code: at CPL 0 and 3, each with AC clear and set */
+    u8 memo_known;  /* of memo: bits */
+    u32 memo[4];    /* mode in 64-bit code: at CPL 0 and 3, each with AC clear and set */
     u8 check_phase; /* enum check_phase */
     u32 slot_mode[JUMP_SLOTS];
     u64 slot_base[JUMP_SLOTS];
-    struct fill_log tlb_log[TLB_SETS], jump_log[JUMP_SLOTS];
+    /* what is not global: of the supervisor's set, of each slot */
+    struct fill_log tlb_log, jump_log[JUMP_SLOTS];
+    u64 tlb_used[TLB_SETS][USED_TLB]; /* bits: groups of entries filled since all were cleared */
+    u64 jump_used[JUMP_SLOTS][USED_JUMP];
     u64 jump_pages[JUMP_SLOTS][64]; /* hashed pages that the jump cache has entries of */
     struct code_tlb code[CODE_TLB];
     u64 large[2][1024]; /* hashed 2 MiB and 1 GiB regions that large pages filled from */
+    bool large_used;    /* one of them is not 0 */
     enum stop stop;
     bool inside;             /* it may hold addresses of code and memory; under engine.cpus */
     atomic_uint asked, done; /* requests to flush everything: numbers */
@@ -152,10 +161,10 @@ enum { OP_WIDE = 1 << 15, OP_NAME = OP_WIDE - 1 };
 struct code_page {
     struct code_page *next;
     u64 gpa;
-    u32 quiet;                    /* stores since the last block there died and none was made */
-    u32 hits;                     /* stores seen since `since` */
-    u64 since;                    /* host time stamp */
-    bool verify;                  /* stores go unseen: its blocks compare their bytes first */
+    u32 quiet;   /* stores since the last block there died and none was made */
+    u32 hits;    /* stores seen since `since` */
+    u64 since;   /* host time stamp */
+    bool verify; /* stores go unseen: its blocks compare their bytes first */
     struct code_page *verify_next;
     u64 lines;                    /* 64-byte pieces that hold translated bytes */
     struct block *first, *second; /* that start here; that reach in from the page before */
@@ -179,7 +188,7 @@ struct engine {
     struct code_page *page_hash[PAGE_HASH];
     struct code_page *verify; /* pages that are in this mode */
     u64 verify_tried;         /* host time stamp: when they were last taken out of it */
-    struct block **blocks; /* by id, in order of host address */
+    struct block **blocks;    /* by id, in order of host address */
     u32 nblock, room;
     struct chunk *chunks;
     struct build *build; /* the translator's work space */
