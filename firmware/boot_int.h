@@ -51,6 +51,9 @@ struct boot {
     u32 line_at;  /* next free byte for command lines */
 };
 
+/* Real-mode vectors, interrupt controllers and timer as a BIOS leaves them. */
+int legacy_interrupts(struct boot *b, struct err *e);
+
 /* What a kernel file says of itself; the bytes are the file's. */
 struct linux_image {
     u32 version;    /* 0x20c: 2.12 */

@@ -321,6 +321,11 @@ static void multiboot_elf(void)
     ram_text(ram(list + 16, 4), "second");
     CHECK_EQ(ram(info + 44, 4), 4 * 24);
     CHECK_EQ(ram(ram(info + 48, 4), 4), 20);
+    /* real mode works: the timer's vector ends its interrupt and returns */
+    CHECK_EQ(ram(8 * 4, 4), 0xf000ff10);
+    CHECK_EQ(ram(0xfff10, 4), 0xe620b050);
+    CHECK_EQ(ram(0x21 * 4, 4), 0xf000ff00);
+    CHECK_EQ(ram(0xfff00, 1), 0xcf);
     rig_stop(&r);
     unlink(k.path);
     unlink(one.path);

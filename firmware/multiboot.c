@@ -208,6 +208,7 @@ int multiboot_boot(struct boot *b, struct span file, struct firmware_start *out,
 
     for (u32 i = 0; i < im.n && !r; i++)
         r = place_piece(b, &im.piece[i], "kernel", e);
+    r = r ? r : legacy_interrupts(b, e);
     r = r ? r : multiboot_info(b, &im, e);
     r = r ? r : start_flat32(b, im.entry, &out->state, e);
     out->state.gpr[RAX] = MB_LOADED;
