@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define CHUNK (1u << 20)
+#define LISTED_MAX 3 /* once for each kind of digest */
 #define DIGEST_TEXT (2 * EVP_MAX_MD_SIZE + 1)
 
 struct manifest_line {
@@ -42,10 +43,14 @@ static int manifest_parse(const char *p, size_t n, struct manifest_line *l)
         return -EBADMSG;
     memcpy(l->method, p, m);
     l->method[m] = 0;
-    m = (size_t)(close - open - 1);
+    for (open++; open < close && isspace((u8)*open); open++)
+        ;
+    m = (size_t)(close - open);
+    while (m && isspace((u8)open[m - 1]))
+        m--;
     if (!m || m >= sizeof(l->name))
         return -EBADMSG;
-    memcpy(l->name, open + 1, m);
+    memcpy(l->name, open, m);
     l->name[m] = 0;
     is = memchr(close, '=', (size_t)(end - close));
     if (!is)
@@ -135,7 +140,12 @@ static int manifest_compare(struct source *s, const struct manifest_line *l,
     }
     if (r == -ENOENT)
         return err_set(e, r, "%s: manifest: lists \"%.80s\", which is missing", base, l->name);
-    if (r || (r = manifest_digest(f, md, w, found, e)))
+    if (!r && f->listed == LISTED_MAX) /* each time is a reading of it all */
+        r = err_set(e, -E2BIG, "%s: manifest: lists \"%.80s\" again and again", base, l->name);
+    if (r)
+        return r;
+    ((struct source_file *)f)->listed++;
+    if ((r = manifest_digest(f, md, w, found, e)))
         return r;
     if (!strcmp(found, l->digest))
         return 0;
@@ -183,18 +193,10 @@ static int manifest_count(struct source *s, const struct manifest_line *l, struc
 }
 
 /* Which members does no line name? */
-static void manifest_unlisted(struct source *s, const struct source_file *manifest,
-                              const struct buf *b, struct notes *n)
+static void manifest_unlisted(struct source *s, const struct source_file *manifest, struct notes *n)
 {
-    const char *text = (const char *)b->p;
-
     for (const struct source_file *f = s->files; f; f = f->next) {
-        char key[1100];
-
-        if (f == manifest || source_has_suffix(f->name, ".cert"))
-            continue;
-        snprintf(key, sizeof(key), "(%.1024s)", f->name);
-        if (!strstr(text, key))
+        if (f != manifest && !f->listed && !source_has_suffix(f->name, ".cert"))
             note(n, NOTE_KEPT, f->name, "the manifest has no digest of it: not verified");
     }
 }
@@ -211,7 +213,7 @@ int manifest_verify(struct source *s, const struct source_file *manifest,
         if (!r)
             r = manifest_each(s, &b, &w, manifest_compare, e);
         if (!r)
-            manifest_unlisted(s, manifest, &b, n);
+            manifest_unlisted(s, manifest, n);
         buf_fini(&b);
     }
     free(w.chunk);

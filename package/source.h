@@ -18,6 +18,7 @@ struct source_file {
     const char *name; /* as the package says, without "./" in front */
     const char *path; /* the host file that holds it */
     u64 offset, size;
+    u32 listed; /* lines of the manifest that were right for it */
     struct source_file *next;
 };
 
