@@ -60,9 +60,13 @@ void image_facts(struct image *im, image_fact_fn *say, void *arg)
         fact_say(&to, FACT_FILE, "%s", im->files[i].path);
 }
 
-/* Facts that a copy should have too. */
-static const char *const fact_copied[] = { "sector", "physical-sector", "adapter", "geometry",
-                                           "comment" };
+/* Facts that a copy should have too, and the options that ask for them. */
+static const struct {
+    const char *fact, *option;
+} fact_copied[] = {
+    { "sector", "sector" },     { "physical-sector", "physical" }, { "adapter", "adapter" },
+    { "geometry", "geometry" }, { "comment", "comment" },
+};
 
 struct fact_copy {
     const struct image_format *format;
@@ -74,15 +78,16 @@ struct fact_copy {
 static void fact_copy(void *arg, const char *name, const char *value)
 {
     struct fact_copy *c = arg;
-    bool copied = false;
+    const char *option = NULL;
 
     for (size_t i = 0; i < LEN(fact_copied); i++)
-        copied |= !strcmp(name, fact_copied[i]);
-    if (!copied || image_option_said(c->options, name) ||
-        !image_option_takes(c->format, name, value) || c->at >= c->n)
+        if (!strcmp(name, fact_copied[i].fact))
+            option = fact_copied[i].option;
+    if (!option || image_option_said(c->options, option) ||
+        !image_option_takes(c->format, option, value) || c->at >= c->n)
         return;
     c->at +=
-        (size_t)snprintf(c->room + c->at, c->n - c->at, "%s%s=%s", c->at ? "," : "", name, value);
+        (size_t)snprintf(c->room + c->at, c->n - c->at, "%s%s=%s", c->at ? "," : "", option, value);
 }
 
 int image_copy_options(struct image *from, const char *format, const char *options, char *room,

@@ -60,7 +60,8 @@ enum {
     CAN_TRIM = 8,
     CAN_STREAM = 16,
     CAN_GROW = 32,
-    CAN_SHRINK = 64
+    CAN_SHRINK = 64,
+    KEEPS_PARENT = 128 /* what was made over a parent cannot do without one */
 };
 
 /* What an image says beside the guest's bytes: a driver tells each with fact_say. */

@@ -105,7 +105,8 @@ int parent_find(const struct image *im, struct image_open *up, char **path, char
 bool parent_offer(struct image *im, char *take_name)
 {
     char *path = NULL;
-    bool found = take_name && !image_file_find(im, take_name, &path, NULL);
+    bool given = im->how && im->how->parent; /* then nobody looks for it */
+    bool found = take_name && (given || !image_file_find(im, take_name, &path, NULL));
 
     free(path);
     if (!take_name || (im->parent_name && !found)) {

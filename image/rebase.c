@@ -149,6 +149,11 @@ int image_rebase(struct image *im, const struct image_open *parent, bool name_on
     if (!im->writable || !im->format->rebase)
         return err_set(e, -EOPNOTSUPP, "%s: the parent of a %s image cannot be changed",
                        image_path(im), im->format->name);
+    if (!parent && im->format->can & KEEPS_PARENT)
+        return err_set(
+            e, -EOPNOTSUPP,
+            "%s: a %s image over a parent stays one; a conversion makes a whole disk of it",
+            image_path(im), im->format->name);
     if (parent && (r = image_open(&b.to, parent, e)))
         return r;
     r = 0;

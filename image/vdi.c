@@ -267,5 +267,6 @@ const struct image_format image_vdi = {
     .check = vdi_check,
     .create = vdi_create,
     .grow = vdi_grow,
+    .rebase = vdi_rebase,
     .facts = vdi_facts,
 };

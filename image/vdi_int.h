@@ -44,6 +44,8 @@ int vdi_may_write(struct image *im, struct err *e); /* at open */
 int vdi_touch(struct image *im);
 int vdi_room(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan);
 int vdi_check(struct image *im, void (*say)(void *arg, const char *text), void *arg);
+/* image/vdi_rebase.c */
+int vdi_rebase(struct image *im, const struct image_make *how, struct err *e);
 /* image/vdi_grow.c */
 int vdi_grow(struct image *im, u64 size, struct err *e);
 #endif

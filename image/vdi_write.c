@@ -73,7 +73,7 @@ int vdi_touch(struct image *im)
 {
     struct vdi *v = im->priv;
     u8 *id = v->head + v->f->modified;
-    int r = guid_make(id);
+    int r = im->flags & IMAGE_KEEP_ID ? 0 : guid_make(id);
 
     return r ? r : meta_put(im, PLAN_HEADER, 0, v->f->modified, id, 16);
 }

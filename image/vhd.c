@@ -384,5 +384,6 @@ const struct image_format image_vhd = {
     .check = vhd_check,
     .create = vhd_create,
     .grow = vhd_grow,
+    .rebase = vhd_rebase,
     .facts = vhd_facts,
 };

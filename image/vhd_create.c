@@ -148,8 +148,7 @@ static int vhd_put_locators(struct image *im, const char *name, const char *whol
 }
 
 /* What a differencing disk says of its parent. */
-static int vhd_put_parent(struct image *im, const struct image_make *how, u8 *h, u64 *at,
-                          struct err *e)
+int vhd_put_parent(struct image *im, const struct image_make *how, u8 *h, u64 *at, struct err *e)
 {
     const struct vhd *up = how->base->priv;
     char *whole = realpath(image_path(how->base), NULL);

@@ -35,9 +35,14 @@ bool vhd_is_full(const struct vhd *v, u64 block);
 /* image/vhd_create.c */
 extern const struct image_option vhd_options[];
 int vhd_create(struct image *im, const struct image_make *how, struct err *e);
+/* Into a header: the id, time and name of the parent; its locators go to the file from *at on. */
+int vhd_put_parent(struct image *im, const struct image_make *how, u8 *h, u64 *at, struct err *e);
+/* image/vhd_rebase.c */
+int vhd_rebase(struct image *im, const struct image_make *how, struct err *e);
 /* image/vhd_write.c */
 int vhd_may_write(struct image *im, struct err *e); /* at open: the places of all blocks */
 int vhd_touch(struct image *im);
+int vhd_move_footer(struct image *im, u32 phase);
 int vhd_room(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan);
 int vhd_grow(struct image *im, u64 size, struct err *e);
 int vhd_check(struct image *im, void (*say)(void *arg, const char *text), void *arg);

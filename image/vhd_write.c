@@ -99,7 +99,7 @@ int vhd_touch(struct image *im)
 }
 
 /* The footer at the end goes where the blocks end now; where it was there are zeroes. */
-static int vhd_move_footer(struct image *im, u32 phase)
+int vhd_move_footer(struct image *im, u32 phase)
 {
     static const u8 none[VHD_FOOTER];
     struct vhd *v = im->priv;

@@ -349,7 +349,7 @@ const struct image_format image_vhdx = {
     .name = "vhdx",
     .suffix = ".vhdx",
     .about = "Hyper-V: fixed, dynamic, differencing, with a log",
-    .can = CAN_WRITE | CAN_CREATE | CAN_PARENT | CAN_TRIM | CAN_GROW,
+    .can = CAN_WRITE | CAN_CREATE | CAN_PARENT | CAN_TRIM | CAN_GROW | KEEPS_PARENT,
     .options = vhdx_options,
     .probe = vhdx_probe,
     .open = vhdx_open,
@@ -362,5 +362,6 @@ const struct image_format image_vhdx = {
     .check = vhdx_scan,
     .create = vhdx_create,
     .grow = vhdx_grow,
+    .rebase = vhdx_rebase,
     .facts = vhdx_facts,
 };

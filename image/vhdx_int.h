@@ -81,6 +81,8 @@ int vhdx_put_headers(struct image *im);              /* both, from v->header, on
 int vhdx_touch(struct image *im);
 int vhdx_room(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan);
 int vhdx_grow(struct image *im, u64 size, struct err *e);
+/* image/vhdx_rebase.c */
+int vhdx_rebase(struct image *im, const struct image_make *how, struct err *e);
 /* image/vhdx_check.c */
 int vhdx_scan(struct image *im, void (*say)(void *arg, const char *text), void *arg);
 #endif

@@ -37,7 +37,8 @@ int vhdx_touch(struct image *im)
     struct vhdx *v = im->priv;
     int r = guid_make(v->header + 16);
 
-    r = r ? r : guid_make(v->header + 32);
+    if (!r && !(im->flags & IMAGE_KEEP_ID))
+        r = guid_make(v->header + 32);
     r = r ? r : vhdx_put_headers(im);
     guid_text(v->header + 32, true, v->data_guid);
     return r;

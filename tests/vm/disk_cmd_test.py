@@ -229,10 +229,14 @@ def chains():
             mimic("disk", "compare", want, over)
             mimic("disk", "rebase", over, up)
             mimic("disk", "compare", want, over)
-            shutil.copy(over, at("flat." + name))
-            mimic("disk", "rebase", "--flatten", at("flat." + name))
-            mimic("disk", "compare", want, at("flat." + name))
-            check("parent" not in tells("info", at("flat." + name)), "it has a parent still")
+            flat = at("flat." + name)
+            shutil.copy(over, flat)
+            if name == "vhdx":
+                refused("disk", "rebase", "--flatten", flat, words=["conversion"])
+            else:
+                mimic("disk", "rebase", "--flatten", flat)
+                check("parent" not in tells("info", flat), "it has a parent still")
+            mimic("disk", "compare", want, flat)
         mimic("disk", "commit", over, *parent)
         mimic("disk", "compare", want, up)
         mimic("disk", "check", up)
