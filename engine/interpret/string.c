@@ -290,14 +290,17 @@ void op_ins(struct x86_cpu *c, const struct x86_insn *in)
     if (n && string_port(c, &s, false))
         return;
     x86_check_io(c, port, s.size);
-    if (n) {
+    while (n) {
         lin = string_target(&s, true);
         x86_probe_write(c, lin, s.size, ACCESS_CPL); /* a port must not be read in vain */
         v = c->io->in(c->io->arg, port, s.size);
         x86_write(c, lin, s.size, v, ACCESS_CPL);
         string_advance(&s, false, true, 1);
+        n--;
+        if (!string_goes_on(&s))
+            break;
     }
-    string_end(&s, n <= 1);
+    string_end(&s, !n);
 }
 
 void op_outs(struct x86_cpu *c, const struct x86_insn *in)
@@ -309,10 +312,13 @@ void op_outs(struct x86_cpu *c, const struct x86_insn *in)
     if (n && string_port(c, &s, true))
         return;
     x86_check_io(c, port, s.size);
-    if (n) {
+    while (n) {
         v = x86_read(c, string_source(&s), s.size, ACCESS_CPL);
         c->io->out(c->io->arg, port, s.size, v);
         string_advance(&s, true, false, 1);
+        n--;
+        if (!string_goes_on(&s))
+            break;
     }
-    string_end(&s, n <= 1);
+    string_end(&s, !n);
 }
