@@ -73,7 +73,8 @@ void late_emit(struct build *t)
     for (u32 i = 0; i < t->nlate && !e->full; i++) { /* edges add to the list */
         struct late l = t->late[i];
 
-        x_here(e, l.from);
+        if (l.from)
+            x_here(e, l.from);
         t->flags = (enum flags_at)l.flags;
         t->i = l.insn;
         switch ((enum late_kind)l.kind) {
@@ -101,6 +102,9 @@ void late_emit(struct build *t)
             break;
         case LATE_STEP:
             site_emit(t, WHY_STEP, l.insn, 0, 0, NULL);
+            break;
+        case LATE_GROUP:
+            stack_late(t, &l);
             break;
         case LATE_STALE:
             site_emit(t, WHY_STALE, 0, 0, 0, NULL);

@@ -12,10 +12,11 @@ enum flags_at { FLAGS_HOST, FLAGS_MEMORY, FLAGS_BOTH };
 
 /* Code that stands behind the block's own: where it was left is `from`. */
 struct late {
-    u8 *from; /* displacement of the jump to it */
+    u8 *from; /* displacement of the jump to it; NULL: nothing here jumps to it */
     u8 kind;  /* enum late_kind */
     u8 insn, flags, a, b;
-    u64 value; /* LATE_MISS_AT: page; LATE_EDGE: pc; LATE_STACK: displacement */
+    /* LATE_MISS_AT: page; LATE_EDGE: pc; LATE_STACK: displacement; LATE_GROUP: how many */
+    u64 value;
     u8 *retry, *back;
 };
 enum late_kind {
@@ -27,7 +28,8 @@ enum late_kind {
     LATE_POLL,
     LATE_INDIRECT,
     LATE_STEP,
-    LATE_STALE
+    LATE_STALE,
+    LATE_GROUP
 };
 enum { LATES = 4 * BLOCK_INSNS };
 
@@ -111,6 +113,7 @@ void flow_jump_if(struct build *t, u32 jcc, u64 pc);
 void flow_indirect(struct build *t);
 bool flow_insn(struct build *t, const struct x86_insn *in);
 bool stack_insn(struct build *t, const struct x86_insn *in);
+void stack_late(struct build *t, const struct late *l);
 void stack_push_const(struct build *t, u64 val, u32 size, bool pc); /* pc: of this block */
 void stack_move(struct build *t, i32 by);
 bool system_insn(struct build *t, const struct x86_insn *in);

@@ -246,9 +246,11 @@ static bool flow_ret(struct build *t, const struct x86_insn *in)
     flags_free(t, FLAGS_ARITH);
     m = operand_check(t, &a);
     x_mem(&t->e, in->osize == 8 ? 0x8b | X_W : in->osize == 4 ? 0x8b : 0x0fb7, R10, &m);
-    x_store(&t->e, AT(keep[1]), R10);
+    if (!is_code64(t)) /* a 16-bit stack takes r10 to move */
+        x_store(&t->e, AT(keep[1]), R10);
     stack_move(t, (i32)(in->osize + (in->at_imm != 0xff ? (u16)in->imm : 0)));
-    x_load(&t->e, R10, AT(keep[1]));
+    if (!is_code64(t))
+        x_load(&t->e, R10, AT(keep[1]));
     t->ended = true;
     flow_indirect(t);
     return true;

@@ -96,12 +96,102 @@ static void stack_push_mem(struct build *t, const struct x86_insn *in, u32 size)
     stack_move(t, -(i32)size);
 }
 
+/* ---- groups: one check for registers that are pushed or popped in a row ---- */
+
+enum { GROUP_MAX = 16 };
+
+/* How many of PUSH or POP begin here. */
+static u32 stack_group(const struct build *t, u16 op)
+{
+    u32 n = 0;
+
+    while (is_code64(t) && t->i + n < t->n && n < GROUP_MAX) {
+        const struct x86_insn *in = &t->in[t->i + n];
+
+        if (in->op != op || in->osize != 8 || in->opd[0].kind != OPD_GPR || in->opd[0].reg == RSP)
+            break;
+        n++;
+    }
+    return n;
+}
+
+/*
+ * Where an instruction inside the group is gone on from, after the first one was interpreted:
+ * each by itself, behind the block, then back.
+ */
+static void stack_alone_later(struct build *t, u32 first, u32 n)
+{
+    struct late *l = late_add(t, LATE_GROUP, NULL);
+
+    l->insn = (u8)first;
+    l->value = n;
+    l->back = t->e.p;
+}
+
+static void stack_pushes(struct build *t, u32 n)
+{
+    struct access a = stack_access(t, RSP, -8 * (i32)n, 8 * n, true);
+    struct xmem m = operand_check(t, &a);
+
+    m.disp += 8 * (i32)n;
+    for (u32 i = 0; i < n; i++) {
+        u32 reg = t->in[t->i + i].opd[0].reg;
+
+        m.disp -= 8;
+        if (is_evicted(reg))
+            x_load(&t->e, R10, gpr_at(reg));
+        x_mem(&t->e, stack_store(8), is_evicted(reg) ? R10 : host_of(reg), &m);
+    }
+    stack_move(t, -8 * (i32)n);
+    stack_alone_later(t, t->i + 1, n - 1);
+    t->i += n - 1;
+}
+
+static void stack_load(struct build *t, u32 reg, const struct xmem *m)
+{
+    x_mem(&t->e, 0x8b | X_W, is_evicted(reg) ? R10 : host_of(reg), m);
+    if (is_evicted(reg))
+        x_store(&t->e, gpr_at(reg), R10);
+}
+
+/* A return that ends a group of n. */
+static bool stack_then_ret(const struct build *t, u32 n)
+{
+    const struct x86_insn *in = &t->in[t->i + n];
+
+    return t->i + n < t->n && in->op == ZYDIS_MNEMONIC_RET && in->osize == 8 && in->at_imm == 0xff;
+}
+
+static void stack_pops(struct build *t, u32 n)
+{
+    bool ret = stack_then_ret(t, n);
+    u32 all = n + (ret ? 1 : 0);
+    struct access a = stack_access(t, RSP, 0, 8 * all, false);
+    struct xmem m = operand_check(t, &a);
+
+    for (u32 i = 0; i < n; i++) {
+        stack_load(t, t->in[t->i + i].opd[0].reg, &m);
+        m.disp += 8;
+    }
+    if (ret)
+        x_mem(&t->e, 0x8b | X_W, R10, &m);
+    stack_move(t, 8 * (i32)all);
+    stack_alone_later(t, t->i + 1, all - 1);
+    t->i += all - 1;
+    if (ret) {
+        t->ended = true;
+        flow_indirect(t);
+    }
+}
+
 static bool stack_push(struct build *t, const struct x86_insn *in)
 {
-    u32 size = in->osize;
+    u32 size = in->osize, n = stack_group(t, ZYDIS_MNEMONIC_PUSH);
 
     flags_free(t, t->live[t->i]);
-    if (in->mem != X86_NOREG)
+    if (n > 1)
+        stack_pushes(t, n);
+    else if (in->mem != X86_NOREG)
         stack_push_mem(t, in, size);
     else if (in->opd[0].kind == OPD_GPR)
         stack_push_reg(t, in->opd[0].reg, size);
@@ -115,6 +205,7 @@ static bool stack_push(struct build *t, const struct x86_insn *in)
 static bool stack_pop(struct build *t, const struct x86_insn *in)
 {
     u32 size = in->osize, reg = in->opd[0].reg, op = size == 2 ? 0x8b | X_66 : 0x8b;
+    u32 n = stack_group(t, ZYDIS_MNEMONIC_POP);
     struct access a = stack_access(t, RSP, 0, size, false);
     struct emit *e = &t->e;
     struct xmem m;
@@ -123,18 +214,50 @@ static bool stack_pop(struct build *t, const struct x86_insn *in)
         (is_evicted(reg) && size != 8))
         return false;
     flags_free(t, t->live[t->i]);
+    if (n > 1 || (n && stack_then_ret(t, n))) {
+        stack_pops(t, n);
+        return true;
+    }
     m = operand_check(t, &a);
     if (size == 8)
         op |= X_W;
-    if (is_evicted(reg)) {
-        x_mem(e, op, R10, &m);
-        x_store(e, gpr_at(reg), R10);
-    } else {
+    if (is_evicted(reg))
+        stack_load(t, reg, &m);
+    else
         x_mem(e, op, host_of(reg), &m);
-    }
     if (reg != RSP)
         stack_move(t, (i32)size);
     return true;
+}
+
+static void stack_alone(struct build *t)
+{
+    const struct x86_insn *in = &t->in[t->i];
+    struct access a = stack_access(t, RSP, 0, 8, false);
+    struct xmem m;
+
+    if (in->op == ZYDIS_MNEMONIC_PUSH) {
+        stack_push_reg(t, in->opd[0].reg, 8);
+        return;
+    }
+    m = operand_check(t, &a);
+    stack_load(t, in->opd[0].reg, &m);
+    stack_move(t, 8);
+}
+
+void stack_late(struct build *t, const struct late *l)
+{
+    for (u32 i = 0; i < l->value; i++) {
+        t->i = l->insn + i;
+        t->flags = FLAGS_MEMORY;
+        t->b->host[t->i] = (u32)(t->e.p - t->g->rw);
+        if (t->in[t->i].op == ZYDIS_MNEMONIC_RET) {
+            flow_insn(t, &t->in[t->i]);
+            return;
+        }
+        stack_alone(t);
+    }
+    x_jump_to(&t->e, X_JMP, l->back);
 }
 
 static bool stack_leave(struct build *t, const struct x86_insn *in)
