@@ -54,4 +54,26 @@ static int fuzz_package(const uint8_t *data, size_t n, const char *suffix)
     desc_fini(&d);
     return 0;
 }
+
+/* The same as the only member of a tar. */
+static inline int fuzz_in_tar(const char *name, const uint8_t *data, size_t n, const char *suffix)
+{
+    u8 *tar = calloc(1, n + 3 * 512);
+    unsigned sum = 0;
+
+    if (!tar)
+        return 0;
+    memcpy(tar, name, strlen(name));
+    snprintf((char *)tar + 124, 24, "%011zo%c%011o", n, 0, 0);
+    memset(tar + 148, ' ', 8);
+    tar[156] = '0';
+    memcpy(tar + 257, "ustar\00000", 8);
+    for (unsigned i = 0; i < 512; i++)
+        sum += tar[i];
+    snprintf((char *)tar + 148, 8, "%06o", sum);
+    memcpy(tar + 512, data, n);
+    fuzz_package(tar, 512 + (n + 1535) / 512 * 512, suffix);
+    free(tar);
+    return 0;
+}
 #endif

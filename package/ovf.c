@@ -516,7 +516,9 @@ static int ovf_probe(struct source *s)
 
     if (!f)
         return 0;
-    if (s->kind == SOURCE_TAR || source_has_suffix(f->name, ".ovf"))
+    if (s->kind == SOURCE_TAR)
+        return 95; /* a Vagrant box may hold one too */
+    if (source_has_suffix(f->name, ".ovf"))
         return 100;
     if (source_read(f, 0, head, min_u64(f->size, sizeof(head) - 1), NULL))
         return 0;

@@ -159,6 +159,8 @@ static int disk_to_archive(struct disk_work *w, struct image_convert *how, struc
 
     if (r != -ESPIPE)
         return r;
+    if (e)
+        *e = (struct err){ 0 };
     snprintf(path, sizeof(path), "%s/disk", w->s->temp);
     how->path = path;
     how->append = NULL;

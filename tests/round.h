@@ -79,6 +79,11 @@ static inline void round_clean(json_t *j)
         for (size_t m = 0; m < LEN(moves); m++)
             json_object_del(one, moves[m]);
     }
+    json_array_foreach(json_object_get(j, "files"), i, one)
+    {
+        json_object_del(one, "path");
+        json_object_del(one, "offset");
+    }
     json_array_foreach(json_object_get(j, "extras"), i, one)
     {
         if (n < LEN(texts))
