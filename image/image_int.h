@@ -175,6 +175,9 @@ int unwrap_target(struct err *e); /* a new nameless file for that */
 /* image/key.c: bytes of the passphrase, or -errno */
 int image_key_get(const struct image_key *k, const char *path, u8 *room, size_t n, struct err *e);
 #define IMAGE_KEY_MAX 8193
+/* image/aes.c: the cipher of images with QEMU's encryption of old */
+struct cipher;
+int image_old_aes(struct image *im, struct cipher **c, struct err *e);
 
 /* image/parent.c; the caller frees path and format */
 int parent_name(const struct image *base, const char *child, char **name);

@@ -5,7 +5,6 @@
  */
 #include "image/qcow2_int.h"
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,22 +240,6 @@ static int qcow2_data_file(struct image *im, const char *name, struct err *e)
     return 0;
 }
 
-/* AES of old: the passphrase's first 16 bytes are the key, and nothing says if they are right. */
-static int qcow2_aes(struct image *im, struct err *e)
-{
-    struct qcow2 *q = im->priv;
-    u8 pass[IMAGE_KEY_MAX] = { 0 };
-    int n = image_key_get(im->how->key, image_path(im), pass, sizeof(pass), e);
-
-    if (n < 0)
-        return n;
-    if (n && n <= 17 && pass[n - 1] == '\n')
-        pass[n - 1] = 0;
-    q->cipher = cipher_new("aes-cbc-plain64", pass, 16, image_path(im), e);
-    OPENSSL_cleanse(pass, sizeof(pass));
-    return q->cipher ? 0 : -ENOMEM;
-}
-
 static int qcow2_unlock(struct image *im, struct err *e)
 {
     struct qcow2 *q = im->priv;
@@ -264,9 +247,9 @@ static int qcow2_unlock(struct image *im, struct err *e)
 
     if (!q->crypt)
         return 0;
-    im->sealed = 512;
     if (q->crypt == QCOW2_AES)
-        return qcow2_aes(im, e);
+        return image_old_aes(im, &q->cipher, e);
+    im->sealed = 512;
     if (!q->luks_at || q->luks_at % q->cluster ||
         !range_ok(q->luks_at, q->luks_size, image_file_length(im, 0)))
         return err_set(

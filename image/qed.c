@@ -11,7 +11,7 @@
 enum { QED_BACKING = 1, QED_NEEDS_CHECK = 2, QED_BACKING_RAW = 4 };
 
 struct qed {
-    u64 cluster, l1_at, slots; /* slots: entries of a table of either level */
+    u64 features, cluster, l1_at, slots; /* slots: entries of a table of either level */
 };
 
 static int qed_probe(const struct probe *p)
@@ -47,7 +47,7 @@ static int qed_open(struct image *im, struct err *e)
     q->cluster = get_le32(&c);
     tables = get_le32(&c);
     header = get_le32(&c);
-    features = get_le64(&c);
+    features = q->features = get_le64(&c);
     cursor_take(&c, 16);
     q->l1_at = get_le64(&c);
     im->size = get_le64(&c);
@@ -103,6 +103,15 @@ static int qed_map(struct image *im, u64 off, struct extent *x)
     return 0;
 }
 
+/* Whatever was written is there; clusters that nobody uses may be. */
+static void qed_facts(struct image *im, const struct image_teller *to)
+{
+    const struct qed *q = im->priv;
+
+    if (q->features & QED_NEEDS_CHECK)
+        fact_say(to, FACT_DIRTY, "was not closed: there may be space that is lost");
+}
+
 const struct image_format image_qed = {
     .name = "qed",
     .suffix = ".qed",
@@ -111,4 +120,5 @@ const struct image_format image_qed = {
     .open = qed_open,
     .close = qed_close,
     .map = qed_map,
+    .facts = qed_facts,
 };
