@@ -66,19 +66,18 @@ int vmdk_make_of(struct vmdk_make *m, const struct image_format *f, const struct
     return 0;
 }
 
-/* The geometry that a BIOS of that adapter would say. */
-static void vmdk_geometry(const struct vmdk_make *m, unsigned *c, unsigned *h, unsigned *s)
+void vmdk_geometry(const char *adapter, u64 size, unsigned *c, unsigned *h, unsigned *s)
 {
-    u64 sectors = m->size / SECTOR, most = 65535;
+    u64 sectors = size / SECTOR, most = 65535;
 
-    if (!strcasecmp(m->adapter, "ide")) {
+    if (!strcasecmp(adapter, "ide")) {
         *h = 16;
         *s = 63;
         most = 16383;
-    } else if (m->size < 1ull << 30) {
+    } else if (size < 1ull << 30) {
         *h = 64;
         *s = 32;
-    } else if (m->size < 2ull << 30) {
+    } else if (size < 2ull << 30) {
         *h = 128;
         *s = 32;
     } else {
@@ -96,7 +95,7 @@ int vmdk_make_text(char *to, size_t room, const struct vmdk_make *m, const char 
     u8 id[12];
     int n;
 
-    vmdk_geometry(m, &c, &h, &s);
+    vmdk_geometry(m->adapter, m->size, &c, &h, &s);
     if (getrandom(id, sizeof(id), 0) < 0)
         return -errno;
     if (m->parent && (strlen(m->parent) >= VMDK_NAME_MAX || strpbrk(m->parent, "\"\r\n")))

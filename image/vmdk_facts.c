@@ -13,13 +13,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-/* The descriptor: a file of its own, or a place inside file 0. */
-struct vmdk_words {
-    char *text;
-    u64 at, room; /* room 0: the file is the text */
-};
-
-static int words_read(struct image *im, struct vmdk_words *w)
+int vmdk_words_read(struct image *im, struct vmdk_words *w)
 {
     struct vmdk_header h;
     u8 head[512];
@@ -40,7 +34,7 @@ static int words_read(struct image *im, struct vmdk_words *w)
     if (n > VMDK_TEXT_MAX || !range_ok(w->at, n, image_file_length(im, 0)))
         return -EFBIG;
     w->text = calloc(1, n + 1);
-    return w->text ? image_file_read(im, 0, w->at, w->text, n) : -ENOMEM;
+    return w->text ? meta_get(im, 0, w->at, w->text, n) : -ENOMEM; /* as written last */
 }
 
 /* The next "key = value" of a text: its line is [*line, *end). */
@@ -118,7 +112,7 @@ void vmdk_facts(struct image *im, const struct image_teller *to)
     const char *p, *line, *end;
     char key[128], value[512];
 
-    if (!words_read(im, &w))
+    if (!vmdk_words_read(im, &w))
         for (p = w.text; words_next(&p, &line, &end, key, sizeof(key), value, sizeof(value));)
             words_fact(to, key, value, &g);
     free(w.text);
@@ -158,28 +152,38 @@ static int rebase_text(struct buf *b, const char *text, const struct image_make 
     return r ? r : buf_add(b, done, strlen(done));
 }
 
+int vmdk_words_put(struct image *im, const struct vmdk_words *w, struct buf *text)
+{
+    struct vmdk *k = im->priv;
+    const char *cid;
+    int r = 0;
+
+    if (w->room && text->len > w->room)
+        return -ENOSPC;
+    while (!r && text->len < max_u64(w->room, strlen(w->text))) /* over all of the old text */
+        r = buf_add(text, w->room ? "" : "\n", 1);
+    if (r)
+        return r;
+    cid = k->cid_at ? memmem(text->p, text->len, "\nCID=", 5) : NULL;
+    k->cid_at = cid ? w->at + (u64)(cid + 5 - (const char *)text->p) : 0;
+    return meta_put(im, PLAN_HEADER, 0, w->at, text->p, text->len);
+}
+
 int vmdk_rebase(struct image *im, const struct image_make *how, struct err *e)
 {
     const struct vmdk *up = how->base ? how->base->priv : NULL;
     struct buf b = { 0 };
     struct vmdk_words w;
-    size_t n;
     int r;
 
     if (how->base && how->base->format != im->format)
         return err_set(e, -EOPNOTSUPP, "%s: the parent of a VMDK is a VMDK", image_path(im));
     if (how->parent && strpbrk(how->parent, "\"\n\r"))
         return err_set(e, -EINVAL, "%s: cannot be named in a VMDK", how->parent);
-    r = words_read(im, &w);
+    r = vmdk_words_read(im, &w);
     if (!r)
         r = rebase_text(&b, w.text, how, up ? up->cid : VMDK_NO_PARENT);
-    n = b.len;
-    if (!r && w.room && n > w.room)
-        r = -ENOSPC;
-    while (!r && b.len < max_u64(w.room, strlen(w.text))) /* over all of the old text */
-        r = buf_add(&b, w.room ? "" : "\n", 1);
-    if (!r)
-        r = meta_put(im, PLAN_HEADER, 0, w.at, b.p, b.len);
+    r = r ? r : vmdk_words_put(im, &w, &b);
     free(w.text);
     buf_fini(&b);
     return r ? err_set(e, r, "%s: descriptor: the parent: %s", image_path(im), strerror(-r)) : 0;

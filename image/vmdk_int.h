@@ -111,7 +111,20 @@ int vmdk_make_text(char *to, size_t room, const struct vmdk_make *m, const char 
 int vmdk_create(struct image *im, const struct image_make *how, struct err *e);
 void vmdk_put_header(u8 *b, const struct vmdk_header *h); /* 512 bytes */
 
-/* image/vmdk_facts.c */
+/* The geometry that a BIOS of that adapter would say. */
+void vmdk_geometry(const char *adapter, u64 size, unsigned *c, unsigned *h, unsigned *s);
+
+/* image/vmdk_grow.c */
+int vmdk_grow(struct image *im, u64 size, struct err *e);
+
+/* image/vmdk_facts.c: the descriptor, a file of its own (room 0) or a place inside file 0 */
+struct vmdk_words {
+    char *text; /* the caller frees it */
+    u64 at, room;
+};
+struct buf;
+int vmdk_words_read(struct image *im, struct vmdk_words *w); /* -ENOENT: there is none */
+int vmdk_words_put(struct image *im, const struct vmdk_words *w, struct buf *text);
 void vmdk_facts(struct image *im, const struct image_teller *to);
 int vmdk_rebase(struct image *im, const struct image_make *how, struct err *e);
 
