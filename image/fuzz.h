@@ -46,21 +46,20 @@ static void fuzz_use(struct image *im)
     image_check(im, fuzz_say, &said, NULL);
 }
 
-static int fuzz_image(const char *format, const uint8_t *data, size_t n)
+/* The image in a file without a name: read, then read and written. */
+static void fuzz_file(const char *format, int fd, u32 flags)
 {
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
     struct image_open how = { .format = format };
     char path[64];
 
     log_level_set(LOG_ERROR);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     how.path = path;
-    if (fd < 0 || write(fd, data, n) != (ssize_t)n)
-        abort();
-    for (how.flags = 0; how.flags <= IMAGE_WRITE; how.flags += IMAGE_WRITE) {
+    for (u32 write = 0; write <= IMAGE_WRITE; write += IMAGE_WRITE) {
         struct err e = { 0 };
         struct image *im;
 
+        how.flags = flags | write;
         if (!image_open(&im, &how, &e)) {
             fuzz_use(im);
             image_close(im, &e);
@@ -68,6 +67,15 @@ static int fuzz_image(const char *format, const uint8_t *data, size_t n)
             abort(); /* every refusal says why */
         }
     }
+}
+
+static inline int fuzz_image(const char *format, const uint8_t *data, size_t n)
+{
+    int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+    if (fd < 0 || write(fd, data, n) != (ssize_t)n)
+        abort();
+    fuzz_file(format, fd, 0);
     close(fd);
     return 0;
 }
