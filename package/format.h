@@ -16,6 +16,8 @@ struct sink;
 struct package_format {
     const char *name, *suffix; /* ".vmx": of the descriptor */
     const char *archive;       /* ".ova": of its form as one tar file; or NULL */
+    const char *folder, *main; /* ".pvm": of a directory of its own, "config.pvs": the descriptor
+                                * in one; or NULL: any directory, named as the package */
     bool digests;              /* its writer asks for the digest of each file */
     const char *about;
     int (*probe)(struct source *s); /* 0 ... 100 */

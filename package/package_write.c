@@ -18,6 +18,7 @@ const struct package_format *package_writer(const char *path, const char *format
             continue;
         if (format ? !strcmp(f->name, format)
                    : (f->archive && source_has_suffix(path, f->archive)) ||
+                         (f->folder && source_has_suffix(path, f->folder)) ||
                          (f->suffix && source_has_suffix(path, f->suffix)))
             best = best ? best : f;
     }

@@ -184,6 +184,8 @@ static int sink_plan(struct sink *s, struct err *e)
             n--;
         s->path = arena_text(&s->arena, s->path, n);
         base = s->path ? source_base(s->path) : "";
+        if (s->f->folder && source_has_suffix(base, s->f->folder))
+            cut = strlen(s->f->folder);
     }
     s->name = arena_text(&s->arena, base, strlen(base) - cut);
     s->main = arena_print(&s->arena, "%s%s", s->name ? s->name : "", suffix ? suffix : "");
@@ -192,6 +194,8 @@ static int sink_plan(struct sink *s, struct err *e)
                   : arena_print(&s->arena, "%s.part%d", s->path ? s->path : "", (int)getpid());
     if (!s->path || !s->name || !s->main || !s->temp)
         return err_set(e, -ENOMEM, "no memory");
+    if (s->kind == SINK_FOLDER && s->f->main)
+        s->main = s->f->main;
     if (s->kind == SINK_BESIDE)
         s->main = base; /* the suffix in the case that the user wrote */
     return *s->name ? 0 : err_set(e, -EINVAL, "%s: has no name before its suffix", s->path);
