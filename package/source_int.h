@@ -3,6 +3,17 @@
 #define PACKAGE_SOURCE_INT_H
 #include "package/source.h"
 
+struct tar_next { /* what pax and GNU headers say about the next member */
+    char name[1024];
+    bool has_name, has_size;
+    u64 size;
+};
+#define TAR_ABOUT_MAX (1u << 20) /* bytes of such a header */
+/* package/tar.c: a header block.  1: the end; about: its data is for tar_about */
+int tar_header(const u8 *block, const struct tar_next *next, u64 *size, bool *about);
+int tar_about(u8 type, const char *text, u64 size, struct tar_next *next);
+/* Its name; false when it is no file that counts. */
+bool tar_name(const u8 *block, const struct tar_next *next, char name[1024]);
 /* package/tar.c: all members of the archive; -EMEDIUMTYPE when it is none. */
 int tar_list(struct source *s, int fd, u64 size, struct err *e);
 bool tar_is(const u8 *block); /* 512 bytes */

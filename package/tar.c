@@ -10,14 +10,7 @@
 #include <unistd.h>
 
 #define BLOCK 512u
-#define LONG_MAX_BYTES 65536u
 #define HEADERS_MAX (16u << 20) /* an XVA of 8 TiB; each takes 512 bytes of the file */
-
-struct tar_next { /* what pax and GNU headers say about the next member */
-    char name[1024];
-    bool has_name, has_size;
-    u64 size;
-};
 
 /* Octal text, or big-endian binary when the first bit is set. */
 static bool tar_number(const u8 *p, size_t n, u64 *v)
@@ -108,6 +101,20 @@ static int tar_pax(struct tar_next *next, const char *p, size_t n)
     return 0;
 }
 
+int tar_about(u8 type, const char *text, u64 size, struct tar_next *next)
+{
+    if (type == 'x')
+        return tar_pax(next, text, size);
+    if (type != 'L')
+        return 0;
+    if (strnlen(text, size) >= sizeof(next->name))
+        return -ENAMETOOLONG;
+    memcpy(next->name, text, strnlen(text, size));
+    next->name[strnlen(text, size)] = 0;
+    next->has_name = true;
+    return 0;
+}
+
 /* A header about the next member: its data is read and understood. */
 static int tar_long(struct source *s, int fd, u8 type, u64 at, u64 size, struct tar_next *next,
                     struct err *e)
@@ -115,22 +122,14 @@ static int tar_long(struct source *s, int fd, u8 type, u64 at, u64 size, struct 
     char *text;
     int r;
 
-    if (size > LONG_MAX_BYTES)
+    if (size > TAR_ABOUT_MAX)
         return err_set(e, -E2BIG, "%s: a header of %llu bytes", s->path, (unsigned long long)size);
     text = calloc(1, size + 1);
     if (!text)
         return err_set(e, -ENOMEM, "%s: no memory", s->path);
     r = tar_read(s, fd, at, text, size, e);
-    if (!r && type == 'x' && (r = tar_pax(next, text, size)))
-        err_set(e, r, "%s: a pax header at %llu is damaged", s->path, (unsigned long long)at);
-    if (!r && type == 'L') {
-        if (strlen(text) >= sizeof(next->name)) {
-            r = err_set(e, -ENAMETOOLONG, "%s: a member's name is too long", s->path);
-        } else {
-            memcpy(next->name, text, strlen(text) + 1);
-            next->has_name = true;
-        }
-    }
+    if (!r && (r = tar_about(type, text, size, next)))
+        err_set(e, r, "%s: a header at byte %llu is damaged", s->path, (unsigned long long)at);
     free(text);
     return r;
 }
@@ -147,14 +146,12 @@ static bool tar_is_chunk(const char *name)
            strcmp(slash, "/00000000");
 }
 
-static int tar_member(struct source *s, const u8 *b, u64 at, u64 size, const struct tar_next *next,
-                      struct err *e)
+bool tar_name(const u8 *b, const struct tar_next *next, char name[1024])
 {
-    char name[1024];
     const char *p = name, *base;
 
     if (next->has_name) {
-        memcpy(name, next->name, sizeof(name));
+        memcpy(name, next->name, sizeof(next->name));
     } else {
         size_t n = 0, prefix = strnlen((const char *)b + 345, 155);
 
@@ -168,10 +165,10 @@ static int tar_member(struct source *s, const u8 *b, u64 at, u64 size, const str
     }
     while (p[0] == '.' && p[1] == '/')
         p += 2;
-    base = source_base(p);
-    if (!*p || !*base || !strncmp(base, "._", 2) || tar_is_chunk(p))
-        return 0;
-    return source_add(s, p, strlen(p), at, size, e);
+    memmove(name, p, strlen(p) + 1);
+    base = source_base(name);
+    return *base && strncmp(base, "._", 2) && !tar_is_chunk(name) &&
+           (b[156] == '0' || b[156] == 0 || b[156] == '7');
 }
 
 static bool tar_is_zero(const u8 *b)
@@ -182,29 +179,41 @@ static bool tar_is_zero(const u8 *b)
     return true;
 }
 
+/* 1: the end of the archive */
+int tar_header(const u8 *b, const struct tar_next *next, u64 *size, bool *about)
+{
+    u8 type = b[156];
+
+    if (tar_is_zero(b))
+        return 1;
+    if (!tar_sum_ok(b) || !tar_number(b + 124, 12, size))
+        return -EBADMSG;
+    *about = type == 'x' || type == 'L' || type == 'g' || type == 'K';
+    if (!*about && next->has_size)
+        *size = next->size;
+    return 0;
+}
+
 int tar_list(struct source *s, int fd, u64 total, struct err *e)
 {
     struct tar_next next = { 0 };
     u64 at = 0, size;
+    char name[1024];
     u8 b[BLOCK];
     int r;
 
     for (u32 n = 0; total - at >= BLOCK; n++) {
-        u8 type;
+        bool about;
 
-        if ((r = tar_read(s, fd, at, b, BLOCK, e)))
-            return r;
-        if (tar_is_zero(b))
-            return 0;
-        if (!tar_sum_ok(b) || !tar_number(b + 124, 12, &size))
-            return err_set(e, -EBADMSG, "%s: the archive's header at byte %llu is damaged", s->path,
+        r = tar_read(s, fd, at, b, BLOCK, e);
+        if (r || (r = tar_header(b, &next, &size, &about)) > 0)
+            return r > 0 ? 0 : r;
+        if (r < 0)
+            return err_set(e, r, "%s: the archive's header at byte %llu is damaged", s->path,
                            (unsigned long long)at);
         if (n > HEADERS_MAX)
             return err_set(e, -E2BIG, "%s: more than %u headers", s->path, HEADERS_MAX);
-        type = b[156];
         at += BLOCK;
-        if (type != 'x' && type != 'L' && type != 'g' && next.has_size)
-            size = next.size;
         if (size > total - at)
             return err_set(
                 e, -EBADMSG,
@@ -212,13 +221,13 @@ int tar_list(struct source *s, int fd, u64 total, struct err *e)
                 "it is cut short",
                 s->path, (const char *)b, (unsigned long long)size,
                 (unsigned long long)(total - at));
-        if (type == 'x' || type == 'L')
-            r = tar_long(s, fd, type, at, size, &next, e);
-        else if (type == '0' || type == 0 || type == '7')
-            r = tar_member(s, b, at, size, &next, e);
+        if (about)
+            r = tar_long(s, fd, b[156], at, size, &next, e);
+        else if (tar_name(b, &next, name))
+            r = source_add(s, name, strlen(name), at, size, e);
         if (r)
             return r;
-        if (type != 'x' && type != 'L' && type != 'g')
+        if (!about)
             next = (struct tar_next){ 0 };
         at += size;
         at += min_u64(-at & (BLOCK - 1), total - at);
