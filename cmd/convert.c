@@ -120,7 +120,9 @@ static int convert_do(const struct convert_options *o, const char *from, const c
                       struct desc *d, struct notes *n, struct err *e)
 {
     struct progress bar = { 0 };
-    struct open_how how = { .path = from, .verify = !o->no_verify, .format = o->image_format };
+    struct open_how how = {
+        .path = from, .verify = !o->no_verify, .format = o->image_format, .pull = !o->no_disks
+    };
     struct package_options p = {
         .verify = !o->no_verify,
         .strict = o->strict,

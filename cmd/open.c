@@ -109,7 +109,9 @@ static int open_image(const struct open_how *how, struct desc *d, struct err *e)
 int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct err *e)
 {
     struct progress p = { 0 };
-    struct package_options o = { .verify = how->verify, .progress = open_progress, .arg = &p };
+    struct package_options o = {
+        .verify = how->verify, .pull = how->pull, .progress = open_progress, .arg = &p
+    };
     FILE *f = strcmp(how->path, "-") ? fopen(how->path, "re") : NULL;
     int r;
 

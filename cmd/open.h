@@ -11,6 +11,7 @@
 struct open_how {
     const char *path;
     bool verify;
+    bool pull;            /* package/format.h */
     const char *format;   /* of a bare image, "raw" above all; or NULL: probe */
     const char *disk_bus; /* "ide", "pvscsi", "virtio_blk": for bare images; NULL: ide */
 };

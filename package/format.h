@@ -29,6 +29,7 @@ extern const struct package_format *const package_catalog[]; /* generated; ends 
 struct package_options {
     bool verify; /* check the manifest's digests */
     bool strict; /* what would be lost is an error */
+    bool pull;   /* from a pipe: disks stay in it until package_write takes them out */
     /* progress of long work: done and total bytes; may be NULL */
     void (*progress)(void *arg, const char *what, u64 done, u64 total);
     void *arg;

@@ -112,6 +112,8 @@ static void disk_size_note(struct ovf *o, const struct desc_disk *k, const struc
 {
     const char *said = xml_attr(file, "size");
 
+    if (o->s->pipe) /* not known yet */
+        return;
     if (said && *said && strtoull(said, NULL, 10) != have)
         note(o->n, NOTE_CHANGED, k->name, "\"%.100s\" should have %.30s bytes and has %llu",
              xml_attr(file, "href"), said, (unsigned long long)have);

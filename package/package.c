@@ -3,7 +3,8 @@
 #include "package/format.h"
 #include "package/manifest.h"
 #include "package/signature.h"
-#include "package/source.h"
+#include "package/source_int.h"
+#include "package/stream.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,15 +59,13 @@ static int package_verify_signature(struct source *s, const struct source_file *
     return 0;
 }
 
-static int package_verify(const struct package_format *f, struct source *s,
-                          const struct package_options *o, struct notes *n, struct err *e)
+int package_verify(struct source *s, const struct package_options *o, struct notes *n,
+                   struct err *e)
 {
-    const struct source_file *manifest = f->digests ? source_companion(s, ".mf") : NULL;
+    const struct source_file *manifest = source_companion(s, ".mf");
     const char *base = source_base(s->path);
     int r;
 
-    if (!f->digests)
-        return 0;
     if (!manifest) {
         note(n, NOTE_KEPT, base, "has no manifest: nothing to verify it by");
         return 0;
@@ -88,7 +87,8 @@ static int package_read(const struct package_format *f, struct source *s,
 {
     int r = f->read(d, s, n, e);
 
-    r = r ? r : package_verify(f, s, o, n, e);
+    if (!r && f->digests && !s->pipe) /* a pipe's when all of it was read */
+        r = package_verify(s, o, n, e);
     if (r)
         return r;
     for (; !r && d; d = d->next)
@@ -103,11 +103,10 @@ static int package_open_file(const char *path, const struct package_options *o, 
 {
     const struct package_format *f;
     struct source s;
-    int r = source_open(&s, path, e);
+    int r = source_open_as(&s, path, o, e);
 
     if (r)
         return r;
-    s.how = o;
     f = package_probe(&s);
     if (!f)
         r = err_set(e, -ENOENT, "%s: is no package of a known format", path);
@@ -115,6 +114,10 @@ static int package_open_file(const char *path, const struct package_options *o, 
         r = -EBADMSG; /* it is a package, but something in it is missing */
     if (r && e)
         e->code = r;
+    if (s.pipe && r)
+        stream_end();
+    else if (s.pipe)
+        stream_adopt(&s);
     if (!r && s.held >= 0) { /* its disks lie there */
         d->held = 1 + s.held;
         s.held = -1;

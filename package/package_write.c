@@ -2,6 +2,7 @@
 /* A description into a package, and a package into another. */
 #include "package/sink.h"
 #include "package/source.h"
+#include "package/stream.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -72,7 +73,10 @@ static int write_into(const char *path, const struct package_format *f,
     if (r)
         return r;
     r = f->write(d, s, n, e);
+    if (!r && stream_is_open())
+        r = stream_verify(o, n, e);
     r = r ? r : write_strict(o, n, e);
+    stream_end();
     if (r)
         sink_drop(s);
     else

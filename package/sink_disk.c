@@ -5,6 +5,7 @@
 #include "image/image.h"
 #include "package/sink_int.h"
 #include "package/source.h"
+#include "package/stream.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -258,10 +259,120 @@ static int disk_describe(struct sink *s, const struct desc_disk *k, struct sink_
     return 0;
 }
 
+/* ---- from a pipe ---- */
+
+/* A copy of k whose files are all there: what was still to come is put aside. */
+static int disk_fetch(const struct desc_disk *k, struct desc_disk *to, struct arena *a,
+                      struct err *e)
+{
+    const struct source_file *f;
+    struct desc_piece **last = &to->pieces;
+    char name[1100];
+    u32 number = 0;
+    int r = 0;
+
+    *to = *k;
+    if (k->path && !strcmp(k->path, STREAM_PATH)) {
+        r = stream_fetch(k->source, &f, e);
+        if (r)
+            return r;
+        to->path = to->container = f->path;
+        to->offset = f->offset;
+        to->length = f->size;
+    }
+    *last = NULL;
+    for (const struct desc_piece *p = k->pieces; !r && p; p = p->next) {
+        struct desc_piece *q = arena_new(a, sizeof(*q));
+
+        if (!q)
+            return err_set(e, -ENOMEM, "no memory");
+        *q = *p;
+        q->next = NULL;
+        *last = q;
+        last = &q->next;
+        number++;
+        if (strcmp(p->path, STREAM_PATH))
+            continue;
+        snprintf(name, sizeof(name), "%.*s%09u", (int)(strlen(k->source) - 9), k->source, number);
+        r = stream_fetch(name, &f, e);
+        if (r)
+            return r;
+        q->path = f->path;
+        q->offset = f->offset;
+        q->length = f->size;
+    }
+    if (!r && k->base) {
+        struct desc_disk *base = arena_new(a, sizeof(*base));
+
+        to->base = base;
+        r = base ? disk_fetch(k->base, base, a, e) : err_set(e, -ENOMEM, "no memory");
+    }
+    return r;
+}
+
+static void disk_pulled(void *arg, u64 done, u64 total)
+{
+    disk_progress(arg, done, total);
+}
+
+/* Out of the pipe into its file, never stored in between. */
+static int disk_pull(struct disk_work *w, struct err *e)
+{
+    struct image_converted result = { 0 };
+    struct err pipe = { 0 };
+    char path[PATH_MAX];
+    struct image_pull how = { .path = path,
+                              .format = w->out->format,
+                              .options = w->out->options,
+                              .progress = disk_pulled,
+                              .arg = w,
+                              .read = stream_read,
+                              .read_arg = &pipe,
+                              .name = w->k->source,
+                              .from = w->k->format,
+                              .result = &result };
+    const struct source_file *f;
+    struct sink_file *to;
+    int r = stream_seek(w->k->source, &f, &how.length, e);
+
+    if (r)
+        return r;
+    to = sink_add(w->s, w->out->name, e);
+    if (!to)
+        return e->code;
+    snprintf(path, sizeof(path), "%s/%s", w->s->temp, w->out->name);
+    r = image_pull(&how, e);
+    if (r && pipe.code)
+        *e = pipe;
+    w->out->size = to->size = result.stored;
+    w->out->capacity = result.size;
+    w->out->populated = result.populated;
+    return r ? r : sink_digest_file(w->s, to, path, e);
+}
+
+/* Compressed, cut into pieces, a difference, or for an archive: only from a file. */
+static bool disk_can_pull(const struct sink *s, const struct desc_disk *k)
+{
+    const struct source_file *f;
+
+    return !sink_is_archive(s) && !k->pieces && !k->base && !source_has_suffix(k->source, ".gz") &&
+           !source_has_suffix(k->source, ".bz2") && !source_has_suffix(k->source, ".xz") &&
+           !stream_came(k->source, &f);
+}
+
+static bool disk_is_to_come(const struct desc_disk *k)
+{
+    for (const struct desc_piece *p = k->pieces; p; p = p->next)
+        if (!strcmp(p->path, STREAM_PATH))
+            return true;
+    return (k->path && !strcmp(k->path, STREAM_PATH)) || (k->base && disk_is_to_come(k->base));
+}
+
 int sink_disk(struct sink *s, const struct desc_disk *k, const char *name, const char *format,
               const char *options, struct sink_disk *out, struct err *e)
 {
     struct disk_work w = { .s = s, .k = k, .out = out };
+    struct desc_disk here;
     int r;
 
     *out = (struct sink_disk){ 0 };
@@ -271,6 +382,12 @@ int sink_disk(struct sink *s, const struct desc_disk *k, const char *name, const
     if (!r && s->kind == SINK_NOWHERE) { /* also without the file */
         out->capacity = k->capacity;
         return sink_text(s, out->name, "", 0, e);
+    }
+    if (!r && k->source && disk_is_to_come(k)) {
+        if (disk_can_pull(s, k))
+            return disk_pull(&w, e);
+        r = disk_fetch(k, &here, &s->arena, e);
+        k = &here;
     }
     r = r ? r : k->source ? package_disk(k, 0, &w.im, e) : disk_empty(k, &w.im, e);
     if (r)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Files of a package: beside its descriptor, or inside an archive. */
 #include "package/source_int.h"
+#include "package/stream.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -60,7 +61,7 @@ int source_temp(struct err *e)
 }
 
 /* What comes down a pipe is put into a file first: readers look at any place. */
-static int source_slurp(struct source *s, int in, struct err *e)
+static int source_slurp(struct source *s, int in, const struct buf *head, struct err *e)
 {
     size_t room = 1u << 20;
     u8 *p = malloc(room);
@@ -69,6 +70,8 @@ static int source_slurp(struct source *s, int in, struct err *e)
 
     s->held = r ? -1 : source_temp(e);
     r = s->held < 0 ? -ENOMEM : 0;
+    if (!r && head->len && write(s->held, head->p, head->len) != (ssize_t)head->len)
+        r = err_set(e, -errno, "a temporary file: %s", strerror(errno));
     while (!r && n) {
         n = read(in, p, room);
         if (n < 0 && errno == EINTR)
@@ -123,9 +126,15 @@ static int source_open_fd(struct source *s, int fd, struct err *e)
 
     if (fstat(fd, &st))
         return err_set(e, -errno, "%s: %s", s->path, strerror(errno));
-    if (!strcmp(s->path, "-") && !S_ISREG(st.st_mode))
-        r = source_slurp(s, fd, e);
-    else if (!S_ISREG(st.st_mode))
+    if (!strcmp(s->path, "-") && !S_ISREG(st.st_mode)) {
+        struct buf head = { 0 };
+
+        r = s->how && s->how->pull ? stream_begin(s, &head, e) : -EMEDIUMTYPE;
+        if (!r)
+            return 0;
+        r = r == -EMEDIUMTYPE ? source_slurp(s, fd, &head, e) : r;
+        buf_fini(&head);
+    } else if (!S_ISREG(st.st_mode))
         return err_set(e, -ENOENT, "%s: is no file", s->path);
     else if (!strcmp(s->path, "-"))
         s->data = "/proc/self/fd/0";
@@ -149,10 +158,16 @@ static const char *source_dir(struct arena *a, const char *path)
 
 int source_open(struct source *s, const char *path, struct err *e)
 {
+    return source_open_as(s, path, NULL, e);
+}
+
+int source_open_as(struct source *s, const char *path, const struct package_options *how,
+                   struct err *e)
+{
     bool pipe = !strcmp(path, "-");
     int fd = pipe ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
 
-    *s = (struct source){ .arena = { .limit = SOURCE_MEMORY }, .held = -1 };
+    *s = (struct source){ .arena = { .limit = SOURCE_MEMORY }, .held = -1, .how = how };
     if (fd < 0)
         return err_set(e, -errno, "%s: %s", path, strerror(errno));
     s->path = s->data = arena_text(&s->arena, path, strlen(path));
@@ -205,6 +220,22 @@ static int source_look(struct source *s, const char *name, struct err *e)
     return f->path ? 0 : err_set(e, -ENOMEM, "%s: no memory", s->path);
 }
 
+/* It may still come down the pipe: whoever needs its bytes will see. */
+static int source_promise(struct source *s, const char *name, const struct source_file **found,
+                          struct err *e)
+{
+    struct source_file *f;
+    int r = source_add(s, name, strlen(name), 0, 0, e);
+
+    if (r)
+        return r;
+    for (f = s->files; f->next; f = f->next)
+        ;
+    f->path = STREAM_PATH;
+    *found = f;
+    return 0;
+}
+
 int source_find(struct source *s, const char *name, const struct source_file **found, struct err *e)
 {
     int r;
@@ -221,6 +252,8 @@ int source_find(struct source *s, const char *name, const struct source_file **f
                 *found = f;
                 return 0;
             }
+        if (s->pipe)
+            return source_promise(s, name, found, e);
         if (s->kind == SOURCE_TAR)
             break;
         if ((r = source_look(s, name, e)))

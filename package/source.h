@@ -14,11 +14,13 @@
 struct package_options;
 enum source_kind { SOURCE_FILES, SOURCE_TAR /* or zip; also compressed */ };
 
+#define SOURCE_SUMS 3
 struct source_file {
     const char *name; /* as the package says, without "./" in front */
-    const char *path; /* the host file that holds it */
+    const char *path; /* the host file that holds it; package/stream.h: STREAM_PATH */
     u64 offset, size;
-    u32 listed; /* lines of the manifest that were right for it */
+    u32 listed;                    /* lines of the manifest that were right for it */
+    const char *sums[SOURCE_SUMS]; /* SHA1, SHA256, SHA512 when they are known already */
     struct source_file *next;
 };
 
@@ -30,12 +32,15 @@ struct source {
     int held;                  /* the descriptor of a nameless file with them; or -1 */
     struct source_file *files; /* tar: the members in order; files: those looked up so far */
     u32 nfiles;
+    bool pipe;                         /* more files may come: package/stream.h */
     struct source_file *main;          /* files: the one that was named */
     const struct package_options *how; /* package/format.h; or NULL */
 };
 
 /* path "-": standard input, whole, by way of a nameless file. */
 int source_open(struct source *s, const char *path, struct err *e);
+int source_open_as(struct source *s, const char *path, const struct package_options *how,
+                   struct err *e);
 void source_close(struct source *s);
 /* NULL and -ENOENT when there is none; other errors when it may not be used. */
 int source_find(struct source *s, const char *name, const struct source_file **f, struct err *e);

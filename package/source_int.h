@@ -10,7 +10,7 @@ struct tar_next { /* what pax and GNU headers say about the next member */
 };
 #define TAR_ABOUT_MAX (1u << 20) /* bytes of such a header */
 /* package/tar.c: a header block.  1: the end; about: its data is for tar_about */
-int tar_header(const u8 *block, const struct tar_next *next, u64 *size, bool *about);
+int tar_block(const u8 *block, const struct tar_next *next, u64 *size, bool *about);
 int tar_about(u8 type, const char *text, u64 size, struct tar_next *next);
 /* Its name; false when it is no file that counts. */
 bool tar_name(const u8 *block, const struct tar_next *next, char name[1024]);
@@ -20,6 +20,11 @@ bool tar_is(const u8 *block); /* 512 bytes */
 /* Appends; -EEXIST when the name is there already. */
 int source_add(struct source *s, const char *name, size_t n, u64 offset, u64 size, struct err *e);
 int source_temp(struct err *e); /* a nameless file: its descriptor */
+struct notes;
+void stream_adopt(struct source *s); /* package/stream.c: s is empty then */
+/* package/package.c: digests and signature */
+int package_verify(struct source *s, const struct package_options *o, struct notes *n,
+                   struct err *e);
 /* package/zip.c, package/packed.c */
 bool zip_is(const u8 *head);
 int zip_list(struct source *s, int fd, u64 size, struct err *e);

@@ -180,7 +180,7 @@ static bool tar_is_zero(const u8 *b)
 }
 
 /* 1: the end of the archive */
-int tar_header(const u8 *b, const struct tar_next *next, u64 *size, bool *about)
+int tar_block(const u8 *b, const struct tar_next *next, u64 *size, bool *about)
 {
     u8 type = b[156];
 
@@ -206,7 +206,7 @@ int tar_list(struct source *s, int fd, u64 total, struct err *e)
         bool about;
 
         r = tar_read(s, fd, at, b, BLOCK, e);
-        if (r || (r = tar_header(b, &next, &size, &about)) > 0)
+        if (r || (r = tar_block(b, &next, &size, &about)) > 0)
             return r > 0 ? 0 : r;
         if (r < 0)
             return err_set(e, r, "%s: the archive's header at byte %llu is damaged", s->path,
