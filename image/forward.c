@@ -91,7 +91,7 @@ static int forward_fill(struct forward *f, struct forward_slot *s, struct packer
             memset(in + n, 0, pack->unit - n);
             n = s->units[i].len = pack->unit;
         }
-        got = packer_run(packer, in, n, s->out + at, room);
+        got = packer_run(packer, (s->off + done) / pack->unit, in, n, s->out + at, room);
         if (!got && !pack->shorter)
             return -EIO;
         if (got)

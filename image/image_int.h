@@ -225,8 +225,8 @@ struct packer;
 struct packer *packer_new(const struct image_pack *how);
 void packer_free(struct packer *p);
 size_t packer_room(const struct image_pack *how); /* the most that a unit may need */
-/* Bytes at `to`; 0: does not fit in `room`. */
-size_t packer_run(struct packer *p, const u8 *in, size_t n, u8 *to, size_t room);
+/* Bytes at `to`; 0: does not fit in `room`.  turn: the number of the unit. */
+size_t packer_run(struct packer *p, u64 turn, const u8 *in, size_t n, u8 *to, size_t room);
 
 /* image/stage.c: a new image's files, out of sight until they are whole */
 struct image_stage {
