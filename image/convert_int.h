@@ -7,7 +7,7 @@
  * A conversion under way.  Threads take pieces of the source in rising order; a piece begins
  * and ends at a whole step.
  */
-#define CONVERT_PIECE (1u << 20)
+#define CONVERT_PIECE (512u << 10)
 
 struct convert {
     struct image *from;

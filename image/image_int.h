@@ -30,6 +30,7 @@ struct image_file {
     _Atomic u64 length; /* grows when we write; with the further pieces */
     bool window;        /* part of a bigger file, one of several pieces, or unpacked */
     bool unpacked;      /* fd is a nameless copy of what is compressed under path */
+    _Atomic u64 filled; /* of a fresh image: room was made up to here */
     dev_t dev;
     ino_t ino;
     u64 solid_at, solid_end; /* no hole of the host file is there; the lock: image/hole.c */

@@ -180,6 +180,26 @@ static int image_read_old(struct image *im, u64 off, u64 len, u8 *to)
 }
 
 /*
+ * The same in an image that is just being made: what surrounds the request is zero, and so is
+ * a file behind its end, so only old bytes of it (a footer that moved) have to go.
+ */
+static int image_fill_fresh(struct image *im, const struct extent *x, u64 head,
+                            const struct iovec *v, int n, u64 skip, u64 len)
+{
+    struct image_file *f = &im->files[x->file];
+    u64 end = x->at + x->len, filled = atomic_load(&f->filled);
+    struct pieces p;
+    int r = image_file_zero(im, x->file, x->at, head);
+
+    if (!r)
+        r = image_file_zero(im, x->file, x->at + head + len, x->len - head - len);
+    p.n = iov_part(v, n, skip, len, p.v, LEN(p.v), &len);
+    while (filled < end && !atomic_compare_exchange_weak(&f->filled, &filled, end))
+        ;
+    return r ? r : image_file_writev(im, x->file, x->at + head, p.v, p.n);
+}
+
+/*
  * Data for the clusters [first, first + x->len) with the request's bytes from `off` on:
  * what lacks of the first and of the last cluster comes from the disk as it was.
  */
@@ -191,6 +211,8 @@ static int image_fill(struct image *im, const struct extent *x, u64 first, u64 o
     u8 *around = NULL;
     int r = 0, k = 1;
 
+    if (im->fresh && !im->parent && x->kind == EXT_DATA)
+        return image_fill_fresh(im, x, head, v, n, skip, len);
     if (head + tail && !(around = malloc(head + tail)))
         return -ENOMEM;
     if (head)

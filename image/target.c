@@ -78,8 +78,12 @@ static u64 target_stored(const struct image *im)
 
 int target_commit(struct image_target *t, struct image_converted *result, struct err *e)
 {
-    int r = image_flush(t->im);
+    int r = 0;
 
+    for (u32 i = 0; !r && i < t->im->nfiles; i++)
+        r = image_file_extend(t->im, i, t->im->files[i].filled);
+    if (!r)
+        r = image_flush(t->im);
     if (r)
         err_set(e, r, "%s: %s", t->stage.target, strerror(-r));
     if (!r && result)
