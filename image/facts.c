@@ -109,9 +109,11 @@ u64 image_stored(const struct image *im)
     u64 n = 0;
 
     for (u32 i = 0; i < im->nfiles; i++) {
-        if (im->files[i].window)
+        const struct image_file *f = &im->files[i];
+
+        if (f->window && !f->unpacked)
             n += image_file_length(im, i);
-        else if (!fstat(im->files[i].fd, &st))
+        else if (f->unpacked ? !stat(f->path, &st) : !fstat(f->fd, &st))
             n += (u64)st.st_blocks * 512;
     }
     return n;
