@@ -13,6 +13,8 @@
 
 struct convert_options {
     const char *format, *image_format, *vm, *name, *disk_format, *digest, *key, *cert;
+    const char *option, *language, *version, *trust;
+    struct opt_list properties;
     bool no_disks, no_verify, strict, json, quiet;
 };
 
@@ -31,6 +33,13 @@ static const struct opt convert_opts[] = {
     { "image-format", OPT_TEXT, AT(image_format), "FORMAT", NULL,
       "of FROM when it is a bare disk image, above all raw" },
     { "no-verify", OPT_FLAG, AT(no_verify), NULL, NULL, "do not check FROM's digests" },
+    { "authority", OPT_TEXT, AT(trust), "FILE", NULL,
+      "PEM certificates that FROM's signature is trusted by, instead of the system's" },
+    { "option", OPT_TEXT, AT(option), "ID", NULL, "which deployment option of an OVF" },
+    { "language", OPT_TEXT, AT(language), "TAG", NULL, "of FROM's texts, such as de-AT" },
+    { "property", OPT_LIST, AT(properties), "KEY=VALUE", NULL,
+      "a property of the appliance; again for more" },
+    { "format-version", OPT_TEXT, AT(version), "V", NULL, "of the new package's format: 2.0" },
     { "strict", OPT_FLAG, AT(strict), NULL, NULL, "fail when anything would be lost" },
     { "json", OPT_FLAG, AT(json), NULL, NULL, "report as one JSON object" },
     { "quiet", OPT_FLAG, AT(quiet), NULL, NULL, "report only what is changed or lost", 'q' },
@@ -120,15 +129,22 @@ static int convert_do(const struct convert_options *o, const char *from, const c
                       struct desc *d, struct notes *n, struct err *e)
 {
     struct progress bar = { 0 };
-    struct open_how how = {
-        .path = from, .verify = !o->no_verify, .format = o->image_format, .pull = !o->no_disks
-    };
+    struct open_how how = { .path = from,
+                            .verify = !o->no_verify,
+                            .format = o->image_format,
+                            .pull = !o->no_disks,
+                            .strict = o->strict,
+                            .option = o->option,
+                            .language = o->language,
+                            .trust = o->trust,
+                            .properties = &o->properties };
     struct package_options p = {
         .verify = !o->no_verify,
         .strict = o->strict,
         .progress = convert_progress,
         .arg = &bar,
         .format = o->format,
+        .version = o->version,
         .vm = o->vm,
         .disk_format = o->disk_format,
         .digest = o->digest,

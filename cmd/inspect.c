@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct inspect_options {
-    const char *to;
+    const char *to, *option, *language, *trust;
     bool json, no_verify, lost;
 };
 
@@ -22,6 +22,12 @@ static const struct opt inspect_opts[] = {
       "tell what a conversion into --to would change and lose" },
     { "to", OPT_TEXT, offsetof(struct inspect_options, to), "FORMAT", NULL,
       "a format of packages, for --lost" },
+    { "option", OPT_TEXT, offsetof(struct inspect_options, option), "ID", NULL,
+      "which deployment option of an OVF" },
+    { "language", OPT_TEXT, offsetof(struct inspect_options, language), "TAG", NULL,
+      "of the package's texts, such as de-AT" },
+    { "authority", OPT_TEXT, offsetof(struct inspect_options, trust), "FILE", NULL,
+      "PEM certificates that signatures are trusted by, instead of the system's" },
 };
 
 static void inspect_text(const char *key, const char *text)
@@ -191,6 +197,10 @@ static int inspect_run(int argc, char **argv)
     }
     how.path = files.v[0];
     how.verify = !o.no_verify;
+    how.describe = true;
+    how.option = o.option;
+    how.language = o.language;
+    how.trust = o.trust;
     desc_init(&d);
     r = open_vm(&how, &d, &notes, &e);
     if (!r && (o.lost || o.to)) {

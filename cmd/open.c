@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "image/image.h"
 #include "package/format.h"
+#include "package/ovf_env.h"
 #include <errno.h>
 #include <libgen.h>
 #include <stdlib.h>
@@ -109,9 +110,15 @@ static int open_image(const struct open_how *how, struct desc *d, struct err *e)
 int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct err *e)
 {
     struct progress p = { 0 };
-    struct package_options o = {
-        .verify = how->verify, .pull = how->pull, .progress = open_progress, .arg = &p
-    };
+    struct package_options o = { .verify = how->verify,
+                                 .describe = how->describe,
+                                 .pull = how->pull,
+                                 .strict = how->strict,
+                                 .option = how->option,
+                                 .language = how->language,
+                                 .trust = how->trust,
+                                 .progress = open_progress,
+                                 .arg = &p };
     FILE *f = strcmp(how->path, "-") ? fopen(how->path, "re") : NULL;
     int r;
 
@@ -121,6 +128,9 @@ int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct 
         fclose(f);
     r = how->format ? -ENOENT : package_open(how->path, &o, d, n, e);
     progress_end(&p);
+    for (u32 i = 0; !r && how->properties && i < how->properties->n; i++)
+        if ((r = ovf_env_set(d, how->properties->v[i], e)))
+            return r;
     if (r != -ENOENT)
         return r;
     r = open_image(how, d, e);

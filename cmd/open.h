@@ -11,9 +11,12 @@
 struct open_how {
     const char *path;
     bool verify;
-    bool pull;            /* package/format.h */
-    const char *format;   /* of a bare image, "raw" above all; or NULL: probe */
-    const char *disk_bus; /* "ide", "pvscsi", "virtio_blk": for bare images; NULL: ide */
+    bool pull;             /* package/format.h */
+    const char *format;    /* of a bare image, "raw" above all; or NULL: probe */
+    const char *disk_bus;  /* "ide", "pvscsi", "virtio_blk": for bare images; NULL: ide */
+    bool describe, strict; /* these and the next as in package_options */
+    const char *option, *language, *trust;
+    const struct opt_list *properties; /* "key=value" for the guest; or NULL */
 };
 int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct err *e);
 /* One more image: on the bus that how names. */

@@ -3,6 +3,7 @@
 #include "backend/tty.h"
 #include "cmd/commands.h"
 #include "cmd/open.h"
+#include "package/ovf_env.h"
 #include "vm/vm.h"
 #include <ctype.h>
 #include <errno.h>
@@ -19,8 +20,8 @@ enum { RUN_PORTS_MAX = 32 };
 struct run_options {
     u64 memory, cpus;
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
-    const char *engine, *persona, *console, *net, *state;
-    struct opt_list disks, cdroms, publish;
+    const char *engine, *persona, *console, *net, *state, *option;
+    struct opt_list disks, cdroms, publish, properties;
     bool throwaway, no_verify, no_reboot, testdev, check, stats, json, quiet;
 };
 
@@ -55,6 +56,9 @@ static const struct opt run_opts[] = {
       "what this terminal shows; Ctrl-] leaves" },
     { "state", OPT_TEXT, RUN_AT(state), "DIR", NULL,
       "where the guest's writes are kept, instead of ~/.local/state/mimic/NAME" },
+    { "option", OPT_TEXT, RUN_AT(option), "ID", NULL, "which deployment option of an OVF" },
+    { "property", OPT_LIST, RUN_AT(properties), "KEY=VALUE", NULL,
+      "a property of the appliance, which the guest is told; again for more" },
     { "throwaway", OPT_FLAG, RUN_AT(throwaway), NULL, NULL, "drop what the guest writes" },
     { "no-verify", OPT_FLAG, RUN_AT(no_verify), NULL, NULL, "do not check the manifest" },
     { "no-reboot", OPT_FLAG, RUN_AT(no_reboot), NULL, NULL, "end when the guest resets" },
@@ -141,7 +145,11 @@ static int run_add_nic(const struct run_options *o, struct desc *d, bool from_pa
 static int run_describe(const struct run_options *o, const struct opt_list *files, struct desc *d,
                         struct notes *notes, struct err *e)
 {
-    struct open_how how = { .verify = !o->no_verify, .format = o->format, .disk_bus = o->disk_bus };
+    struct open_how how = { .verify = !o->no_verify,
+                            .format = o->format,
+                            .disk_bus = o->disk_bus,
+                            .option = o->option,
+                            .properties = &o->properties };
     bool package = false;
     int r;
 
@@ -249,6 +257,18 @@ static int run_result(const struct vm_result *r)
     return EXIT_CRASH;
 }
 
+/* The OVF environment on a CD, when the package wants it told so; path: "" without one */
+static int run_environment(struct desc *d, char path[300], struct err *e)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    path[0] = 0;
+    if (!(ovf_env_ways(d) & OVF_ENV_ISO))
+        return 0;
+    snprintf(path, 300, "%.200s/mimic-%d-ovf-env.iso", tmp ? tmp : "/var/tmp", (int)getpid());
+    return ovf_env_attach(d, d, path, e);
+}
+
 static int run_boot(const struct run_options *o, const struct vm_how *how, struct notes *notes)
 {
     struct sigaction act = { .sa_handler = run_signal };
@@ -301,6 +321,7 @@ static int run_run(int argc, char **argv)
     struct notes notes = { 0 };
     struct err e = { 0 };
     struct vm_how how;
+    char cd[300] = "";
     struct desc d;
     int r = opt_parse(&command_run, argc, argv, &o, &files, &e);
 
@@ -315,6 +336,7 @@ static int run_run(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     desc_init(&d);
     r = run_describe(&o, &files, &d, &notes, &e);
+    r = r ? r : run_environment(&d, cd, &e);
     if (r) {
         fprintf(stderr, "mimic run: %s\n", e.text);
         r = files.n || o.kernel || o.disks.n || o.cdroms.n ? exit_code(r) : EXIT_USE;
@@ -337,6 +359,8 @@ static int run_run(int argc, char **argv)
                                .restricted = o.net && !strcmp(o.net, "restricted") };
         r = run_boot(&o, &how, &notes);
     }
+    if (*cd)
+        unlink(cd);
     notes_fini(&notes);
     desc_fini(&d);
     return r;
