@@ -322,8 +322,9 @@ int sink_text(struct sink *s, const char *name, const void *p, size_t n, struct 
     if (s->kind == SINK_NOWHERE)
         return sink_hex(s, f, p, n, e);
     if (s->kind == SINK_PRINT)
-        return strcmp(name, s->main) ? 0 : sink_write(s, s->fd, UINT64_MAX, p, n, e);
-    r = sink_store(s, name, p, n, e);
+        r = strcmp(name, s->main) ? 0 : sink_write(s, s->fd, UINT64_MAX, p, n, e);
+    else
+        r = sink_store(s, name, p, n, e);
     return r ? r : sink_hex(s, f, p, n, e);
 }
 
