@@ -31,7 +31,7 @@ static const struct opt run_opts[] = {
     { "cpus", OPT_NUMBER, RUN_AT(cpus), "N", NULL, "vCPUs, 1 to 64" },
     { "disk", OPT_LIST, RUN_AT(disks), "FILE", NULL, "one more disk image; again for more" },
     { "cdrom", OPT_LIST, RUN_AT(cdroms), "FILE", NULL, "a CD image in an IDE drive" },
-    { "disk-bus", OPT_TEXT, RUN_AT(disk_bus), "BUS", "ide pvscsi virtio_blk",
+    { "disk-bus", OPT_TEXT, RUN_AT(disk_bus), "BUS", "ide ahci pvscsi virtio_blk",
       "where bare images are attached" },
     { "format", OPT_TEXT, RUN_AT(format), "NAME", NULL,
       "format of a bare image whose name does not say it, such as raw" },

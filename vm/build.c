@@ -176,6 +176,8 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
     for (const struct desc_device *v = d->devices; v && !r; v = v->next) {
         if (!strcmp(v->class, "pvscsi")) {
             r = build_controller(vm, v->name, "pvscsi", "scsi", 16, e);
+        } else if (!strcmp(v->class, "ahci")) {
+            r = build_controller(vm, v->name, "ahci", "sata", 30, e);
         } else if (!strcmp(v->class, "ide") && !ide) {
             r = pci_place(vm->machine, v->name, 1, 1, e);
             if (!r)

@@ -1,36 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The commands of ATA disks, ATA/ATAPI-6 with LBA48, and TRIM of ACS-2. */
 #include "base/bytes.h"
+#include "device/storage/ata.h"
 #include "device/storage/ide_int.h"
 #include <errno.h>
 
 enum { MULTIPLE_MAX = 16, HEADS = 16, SECTORS = 63 };
 
-static void put_word(u8 *p, u32 word, u32 v)
-{
-    put_le16(p + word * 2, (u16)v);
-}
-
-/* Text in IDENTIFY has its bytes swapped in each word and blanks at its end. */
-void ide_identify_text(u8 *words, const char *text, u32 n)
-{
-    u32 len = (u32)strlen(text);
-
-    for (u32 i = 0; i < n; i++)
-        words[i ^ 1] = i < len ? (u8)text[i] : ' ';
-}
-
 static void identify_modes(u8 *p, u8 mode)
 {
     bool udma = mode >> 3 == 8, mwdma = mode >> 3 == 4;
 
-    put_word(p, 53, 7);
-    put_word(p, 63, 7u | (mwdma ? 0x100u << (mode & 7) : 0));
-    put_word(p, 64, 3);
+    ata_word(p, 53, 7);
+    ata_word(p, 63, 7u | (mwdma ? 0x100u << (mode & 7) : 0));
+    ata_word(p, 64, 3);
     for (u32 i = 65; i <= 68; i++)
-        put_word(p, i, 120); /* ns */
-    put_word(p, 88, 7u | (udma ? 0x100u << (mode & 7) : 0));
-    put_word(p, 93, 0x6001);
+        ata_word(p, i, 120); /* ns */
+    ata_word(p, 88, 7u | (udma ? 0x100u << (mode & 7) : 0));
+    ata_word(p, 93, 0x6001);
 }
 
 static void identify_geometry(u8 *p, const struct ide_drive *drive, const struct ide_drive_state *d)
@@ -41,12 +28,12 @@ static void identify_geometry(u8 *p, const struct ide_drive *drive, const struct
     if (cylinders > 16383)
         cylinders = 16383;
     now = min_u64(all / (d->heads * d->sectors), 65535);
-    put_word(p, 1, (u32)cylinders);
-    put_word(p, 3, HEADS);
-    put_word(p, 6, SECTORS);
-    put_word(p, 54, (u32)now);
-    put_word(p, 55, d->heads);
-    put_word(p, 56, d->sectors);
+    ata_word(p, 1, (u32)cylinders);
+    ata_word(p, 3, HEADS);
+    ata_word(p, 6, SECTORS);
+    ata_word(p, 54, (u32)now);
+    ata_word(p, 55, d->heads);
+    ata_word(p, 56, d->sectors);
     put_le32(p + 57 * 2, (u32)now * d->heads * d->sectors);
     put_le32(p + 60 * 2, lba28);
     put_le64(p + 100 * 2, all);
@@ -62,31 +49,31 @@ static void ata_identify(struct ide_channel *c)
     char serial[21];
 
     memset(p, 0, IDE_SECTOR);
-    put_word(p, 0, 0x0040);
+    ata_word(p, 0, 0x0040);
     memcpy(serial, conf->serial, sizeof(conf->serial));
     serial[strlen(serial) + 1] = 0;
     serial[strlen(serial)] = (char)('0' + ide_index(c));
-    ide_identify_text(p + 10 * 2, serial, 20);
-    ide_identify_text(p + 23 * 2, conf->revision, 8);
-    ide_identify_text(p + 27 * 2, conf->model, 40);
-    put_word(p, 47, 0x8000 | MULTIPLE_MAX);
-    put_word(p, 48, 1);
-    put_word(p, 49, 0x0f00); /* LBA, DMA, IORDY */
-    put_word(p, 51, 0x0200);
-    put_word(p, 52, 0x0200);
-    put_word(p, 59, d->multiple ? 0x100u | d->multiple : 0);
+    ata_text(p + 10 * 2, serial, 20);
+    ata_text(p + 23 * 2, conf->revision, 8);
+    ata_text(p + 27 * 2, conf->model, 40);
+    ata_word(p, 47, 0x8000 | MULTIPLE_MAX);
+    ata_word(p, 48, 1);
+    ata_word(p, 49, 0x0f00); /* LBA, DMA, IORDY */
+    ata_word(p, 51, 0x0200);
+    ata_word(p, 52, 0x0200);
+    ata_word(p, 59, d->multiple ? 0x100u | d->multiple : 0);
     identify_geometry(p, drive, d);
     identify_modes(p, d->mode);
-    put_word(p, 80, 0x00f0); /* ATA-4 to ATA-7 */
-    put_word(p, 82, 0x4020); /* NOP, write cache */
-    put_word(p, 83, 0x7400); /* FLUSH (EXT), LBA48 */
-    put_word(p, 84, 0x4040); /* FUA */
-    put_word(p, 85, 0x4000u | cache);
-    put_word(p, 86, 0x3400);
-    put_word(p, 87, 0x4040);
-    put_word(p, 105, IDE_TRIM_BLOCKS);
-    put_word(p, 169, blk_readonly(drive->blk) ? 0 : 1);
-    put_word(p, 217, 1); /* does not rotate */
+    ata_word(p, 80, 0x00f0); /* ATA-4 to ATA-7 */
+    ata_word(p, 82, 0x4020); /* NOP, write cache */
+    ata_word(p, 83, 0x7400); /* FLUSH (EXT), LBA48 */
+    ata_word(p, 84, 0x4040); /* FUA */
+    ata_word(p, 85, 0x4000u | cache);
+    ata_word(p, 86, 0x3400);
+    ata_word(p, 87, 0x4040);
+    ata_word(p, 105, IDE_TRIM_BLOCKS);
+    ata_word(p, 169, blk_readonly(drive->blk) ? 0 : 1);
+    ata_word(p, 217, 1); /* does not rotate */
     s->filled = IDE_SECTOR;
     s->drq = IDE_SECTOR;
     ide_move(c);

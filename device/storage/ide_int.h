@@ -128,5 +128,4 @@ void ide_packet_command(struct ide_channel *c);
 void ide_packet_come(struct ide_channel *c); /* twelve bytes are in buf */
 void ide_packet_data(struct ide_channel *c);
 void ide_packet_end(struct ide_channel *c, int result);
-void ide_identify_text(u8 *words, const char *text, u32 n);
 #endif

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* CD-ROM drives: the PACKET command carries SCSI commands (bus/scsi.h).  ATA-6 9.8, 8.23. */
 #include "base/bytes.h"
+#include "device/storage/ata.h"
 #include "device/storage/ide_int.h"
 #include <errno.h>
 
 enum { PACKET = 12, MAX_BYTES = IDE_BUF };
-
-static void packet_put_word(u8 *p, u32 word, u32 v)
-{
-    put_le16(p + word * 2, (u16)v);
-}
 
 static void packet_identify(struct ide_channel *c)
 {
@@ -18,24 +14,24 @@ static void packet_identify(struct ide_channel *c)
     u8 *p = s->buf;
 
     memset(p, 0, IDE_SECTOR);
-    packet_put_word(p, 0, 0x85c0); /* CD-ROM, removable, quick DRQ, packets of 12 bytes */
-    ide_identify_text(p + 10 * 2, "", 20);
-    ide_identify_text(p + 23 * 2, conf->revision, 8);
-    ide_identify_text(p + 27 * 2, conf->cd_model, 40);
-    packet_put_word(p, 48, 1);
-    packet_put_word(p, 49, 0x0f00);
-    packet_put_word(p, 53, 7);
-    packet_put_word(p, 63, 7);
-    packet_put_word(p, 64, 3);
+    ata_word(p, 0, 0x85c0); /* CD-ROM, removable, quick DRQ, packets of 12 bytes */
+    ata_text(p + 10 * 2, "", 20);
+    ata_text(p + 23 * 2, conf->revision, 8);
+    ata_text(p + 27 * 2, conf->cd_model, 40);
+    ata_word(p, 48, 1);
+    ata_word(p, 49, 0x0f00);
+    ata_word(p, 53, 7);
+    ata_word(p, 63, 7);
+    ata_word(p, 64, 3);
     for (u32 i = 65; i <= 68; i++)
-        packet_put_word(p, i, 120);
-    packet_put_word(p, 80, 0x001e);
-    packet_put_word(p, 82, 0x4210); /* NOP, DEVICE RESET, PACKET */
-    packet_put_word(p, 83, 0x4000);
-    packet_put_word(p, 85, 0x4210);
-    packet_put_word(p, 87, 0x4000);
-    packet_put_word(p, 88, 7);
-    packet_put_word(p, 93, 0x6001);
+        ata_word(p, i, 120);
+    ata_word(p, 80, 0x001e);
+    ata_word(p, 82, 0x4210); /* NOP, DEVICE RESET, PACKET */
+    ata_word(p, 83, 0x4000);
+    ata_word(p, 85, 0x4210);
+    ata_word(p, 87, 0x4000);
+    ata_word(p, 88, 7);
+    ata_word(p, 93, 0x6001);
     s->filled = s->drq = IDE_SECTOR;
     ide_move(c);
 }
