@@ -76,4 +76,29 @@ static inline int fuzz_in_tar(const char *name, const uint8_t *data, size_t n, c
     free(tar);
     return 0;
 }
+
+/* What can be read can be written, and what was written can be read: by this format. */
+static inline int fuzz_round(const uint8_t *data, size_t n, const char *suffix, const char *format)
+{
+    struct package_options o = { .format = format, .no_disks = true };
+    char from[100], to[100];
+    struct err e = { 0 };
+    struct desc d;
+
+    fuzz_package(data, n, suffix);
+    snprintf(from, sizeof(from), "%s/fuzz%s", fuzz_dir(), suffix);
+    snprintf(to, sizeof(to), "%s/again%s", fuzz_dir(), suffix);
+    unlink(to);
+    desc_init(&d);
+    if (!package_open(from, &o, &d, NULL, &e) && !package_write(to, &o, &d, NULL, &e)) {
+        desc_fini(&d);
+        desc_init(&d);
+        if (package_open(to, &o, &d, NULL, &e)) {
+            fprintf(stderr, "cannot be read again: %s\n", e.text);
+            abort();
+        }
+    }
+    desc_fini(&d);
+    return 0;
+}
 #endif

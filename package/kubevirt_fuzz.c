@@ -4,5 +4,5 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    return fuzz_package(data, n, ".yaml");
+    return fuzz_round(data, n, ".yaml", "kubevirt");
 }

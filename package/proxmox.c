@@ -42,14 +42,17 @@ struct pve {
     struct desc_device *scsi[31], *virtio;
 };
 
+/* The last one counts. */
 static const char *pve_get(struct pve *x, const char *key)
 {
-    for (u32 i = x->nkeys; i-- > 0;)
+    const char *value = "";
+
+    for (u32 i = 0; i < x->nkeys; i++)
         if (!strcmp(x->keys[i].key, key)) {
             x->keys[i].taken = true;
-            return x->keys[i].value;
+            value = x->keys[i].value;
         }
-    return "";
+    return value;
 }
 
 static const char *pve_keep(struct pve *x, const char *key)
@@ -568,6 +571,15 @@ static void pve_boot(struct pve *x)
     }
 }
 
+/* Does the same setting stand there once more? */
+static bool pve_again(const struct pve *x, u32 i)
+{
+    for (u32 k = i + 1; k < x->nkeys; k++)
+        if (!strcmp(x->keys[k].key, x->keys[i].key))
+            return true;
+    return false;
+}
+
 static int pve_left(struct pve *x)
 {
     const char *parent = pve_get(x, "parent");
@@ -578,7 +590,7 @@ static int pve_left(struct pve *x)
     for (u32 i = 0; !r && i < x->nkeys; i++) {
         const char *key = x->keys[i].key;
 
-        if (x->keys[i].taken && strcmp(key, "parent"))
+        if ((x->keys[i].taken && strcmp(key, "parent")) || pve_again(x, i))
             continue;
         r = desc_add_extra(x->d, "proxmox", key, x->keys[i].value);
         if (!strncmp(key, "hostpci", 7) || (!strncmp(key, "usb", 3) && isdigit((u8)key[3])))

@@ -4,5 +4,5 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    return fuzz_package(data, n, ".cfg");
+    return fuzz_round(data, n, ".cfg", "xl");
 }
