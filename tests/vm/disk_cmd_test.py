@@ -126,7 +126,7 @@ def one_file(r, key):
 def walk(top):
     bad = []
     for r in unpack(top):
-        if r["path"].endswith((".txt", ".xva")) or "of another entry" in r["facts"]:
+        if r["path"].endswith(".txt") or "of another entry" in r["facts"]:
             continue
         key = ["--key-file", os.path.join(os.path.dirname(r["path"]), "passphrase.txt")]
         try:
@@ -184,9 +184,78 @@ def pairs():
     check(len(first) >= 2, "hardly a format can be made")
     check(not bad, "\n".join(bad))
 
+def options():
+    """What may be asked for when a qcow2 or a VMDK is made, alone and together."""
+    want = raw_disk("opt.raw", 6 * MIB, 9)
+    for n, o in enumerate(("compression=zlib", "compression=zstd", "compression=zlib,level=small",
+                           "extended_l2=on", "lazy_refcounts=on", "refcount_bits=1",
+                           "refcount_bits=64", "compression=zstd,extended_l2=on",
+                           "data_file=opt%d.data", "data_file=opt%d.data,data_file_raw=on")):
+        o = o.replace("%d", str(n))
+        path = at("opt%d.qcow2" % n)
+        mimic("disk", "convert", "-q", want, path, "-o", o)
+        mimic("disk", "compare", want, path)
+        mimic("disk", "check", "--read", path)
+        same_in_qemu(want, path, "qcow2")
+    for size in ("4K", "2M"):
+        mimic("disk", "convert", "-q", want, at("c%s.qcow2" % size), "--cluster", size)
+        mimic("disk", "compare", want, at("c%s.qcow2" % size))
+        same_in_qemu(want, at("c%s.qcow2" % size), "qcow2")
+    mimic("disk", "convert", "-q", want, at("opt.vmdk"), "-o", "adapter=ide", "-o", "hardware=13")
+    i = tells("info", at("opt.vmdk"))
+    check(i["adapter"] == "ide" and "ddb.virtualHWVersion: 13" in i["other"], "%r" % i)
+    refused("disk", "convert", want, at("no.qcow2"), "-o", "colour=red", words=["colour"])
+    refused("disk", "convert", want, at("no.qcow2"), "-o", "compression=arj", words=["zstd"])
+    # a disk of several files: none of them half there, and none overwritten
+    split = "vmdk:twoGbMaxExtentSparse"
+    mimic("disk", "convert", "-q", want, at("split.vmdk"), "--format", split)
+    os.unlink(at("split.vmdk"))
+    refused("disk", "convert", want, at("split.vmdk"), "--format", split, code=73)
+    check(not os.path.exists(at("split.vmdk")), "half of it is there")
+
+def reports():
+    """What a conversion keeps, changes and loses is told by name."""
+    def told(r, kind):
+        return [n["where"] for n in r[kind]]
+    snap = at("snap.qcow2")
+    want, now = raw_disk("snap.raw", 2 * MIB, 13), raw_disk("now.raw", 2 * MIB, 14)
+    qemu("convert", "-O", "qcow2", want, snap)
+    qemu("snapshot", "-c", "before", snap)
+    qemu("bitmap", "--add", snap, "dirty")
+    i = tells("info", snap)
+    check("before" in i["snapshots"][0] and "dirty" in i["bitmaps"][0], "%r" % i)
+    r = tells("convert", snap, at("snap.vhdx"), "-o", "sector=4096")
+    check(told(r, "lost") == ["snapshot", "bitmap"], "%r" % r)
+    r = tells("convert", at("snap.vhdx"), at("again.vhdx"))
+    check("sector" in told(r, "kept") and not r["lost"], "%r" % r)
+    r = tells("convert", at("snap.vhdx"), at("flat.raw"))
+    check("sector" in told(r, "lost"), "%r" % r)
+    mimic("disk", "compare", want, at("flat.raw"))
+    mimic("disk", "convert", "-q", snap, at("snap2.vhdx"), "--snapshot", "before")
+    mimic("disk", "compare", want, at("snap2.vhdx"))
+    refused("disk", "convert", snap, at("no.vhdx"), "--snapshot", "after", words=["after"], code=None)
+    mimic("disk", "convert", "-q", now, at("over.qcow2"), "--parent", snap)
+    r = tells("convert", at("over.qcow2"), at("whole.vdi"))
+    check("parent" in told(r, "changed") and "size" in told(r, "kept"), "%r" % r)
+    mimic("disk", "compare", now, at("whole.vdi"))
+
+def repair():
+    """Refcounts that QEMU left for later, and space that nobody uses."""
+    lazy = at("lazy.qcow2")
+    qemu("create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on", lazy, "16M")
+    subprocess.run(["qemu-io", "-c", "write -P 7 0 1M", "-c", "flush", "-c", "sigraise 9", lazy],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    i = tells("info", lazy)
+    check("dirty" in i, "%r" % i)
+    check(tells("check", "--repair", lazy)["result"] == "repaired", "not repaired")
+    check(tells("check", lazy)["result"] == "clean", "not clean after repair")
+    qemu("check", lazy)
+    refused("disk", "check", "--repair", "--format", "raw", raw_disk("r.raw", MIB, 3), words=["raw"])
+
 def same_in_qemu(want, path, driver):
     p = subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", driver, want, path],
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+                       cwd=os.path.dirname(path))
     check(p.returncode == 0, "qemu-img: " + p.stdout.decode("utf-8", "replace"))
 
 def pipes():
@@ -472,7 +541,8 @@ COMP_WORDS=(mimic disk compare --st); COMP_CWORD=3; _mimic; echo "${COMPREPLY[@]
 
 main([("help, manual, completion", helps), ("files of products", lambda: walk("disk/")),
       ("files of tools", lambda: walk("peer-made/")), ("every format into every other", pairs),
-      ("pipes", pipes), ("chains", chains), ("chains across formats", across), ("sizes", resize),
+      ("options", options),
+      ("reports", reports), ("repair", repair), ("pipes", pipes), ("chains", chains), ("chains across formats", across), ("sizes", resize),
       ("an 8 TiB disk", huge), ("odd files", edges), ("parents", parents),
       ("a damaged image", damaged), ("an image in use", locked), ("a full disk", full),
       ("a directory for reading only", read_only), ("SIGINT", interrupted), ("SIGKILL", killed)])
