@@ -131,6 +131,8 @@ int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct 
     for (u32 i = 0; !r && how->properties && i < how->properties->n; i++)
         if ((r = ovf_env_set(d, how->properties->v[i], e)))
             return r;
+    if (r == -ENOENT && !strcmp(how->path, "-"))
+        return err_set(e, -EBADMSG, "standard input: is no package of a known format");
     if (r != -ENOENT)
         return r;
     r = open_image(how, d, e);

@@ -287,6 +287,8 @@ static int kube_disk(struct kube *x, struct tree *t, struct desc_device *v)
     u64 boot = 0;
     int r;
 
+    if (kube_name_taken(x->d, name))
+        return kube_bad(x, t, "a disk needs a name of its own");
     target = kube_target(t, &which);
     k = place_disk(x->d, x->n,
                    which == 1   ? DESC_CDROM
@@ -295,8 +297,6 @@ static int kube_disk(struct kube *x, struct tree *t, struct desc_device *v)
                    v, -1);
     if (!k)
         return -ENOMEM;
-    if (kube_name_taken(x->d, name))
-        return kube_bad(x, t, "a disk needs a name of its own");
     k->name = desc_text(x->d, "%s", name);
     if (!k->name)
         return -ENOMEM;

@@ -6,9 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool plan_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+/* Also two of one file (an XVA), and two that are still to come down a pipe, are not the same. */
 static bool plan_same_disk(const struct desc_disk *a, const struct desc_disk *b)
 {
     return a->path && b->path && !strcmp(a->path, b->path) && a->offset == b->offset &&
+           plan_same_text(a->source, b->source) && plan_same_text(a->part, b->part) &&
            a->base == b->base && a->media == b->media;
 }
 
