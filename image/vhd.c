@@ -330,7 +330,7 @@ static void vhd_facts_chs(const struct image_teller *to, const struct image *im,
     u64 chs = (u64)be16(f + 56) * f[58] * f[59] * 512;
 
     fact_say(to, FACT_GEOMETRY, "%u/%u/%u", be16(f + 56), f[58], f[59]);
-    if (chs != be64(f + 48))
+    if (chs != be64(f + 48) && memcmp(f + 28, "win ", 4))
         fact_say(to, FACT_OTHER, "size: geometry says %llu bytes, footer says %llu; %s is used",
                  (unsigned long long)chs, (unsigned long long)be64(f + 48),
                  im->size == be64(f + 48) ? "the footer" : "the geometry");
@@ -371,7 +371,7 @@ const struct image_format image_vhd = {
     .name = "vhd",
     .suffix = ".vhd",
     .about = "Virtual PC, Hyper-V, XenServer: fixed, dynamic, differencing",
-    .can = CAN_WRITE | CAN_CREATE | CAN_PARENT | CAN_TRIM | CAN_GROW,
+    .can = CAN_WRITE | CAN_CREATE | CAN_PARENT | CAN_TRIM | CAN_GROW | CAN_STREAM,
     .options = vhd_options,
     .probe = vhd_probe,
     .open = vhd_open,
@@ -386,4 +386,7 @@ const struct image_format image_vhd = {
     .grow = vhd_grow,
     .rebase = vhd_rebase,
     .facts = vhd_facts,
+    .begin = vhd_begin,
+    .put = vhd_put,
+    .end = vhd_end,
 };

@@ -17,6 +17,7 @@
 #define LOCATORS_AT (VHD_FOOTER + VHD_HEADER)
 #define LOCATOR_SPACE 2048
 #define BLOCK_DEFAULT (2u << 20)
+#define STREAM_UNIT 65536
 
 const struct image_option vhd_options[] = {
     { "variant", "dynamic fixed differencing",
@@ -218,24 +219,32 @@ static int vhd_refuse(struct image *im, const struct image_make *how, enum vhd_k
     return 0;
 }
 
-int vhd_create(struct image *im, const struct image_make *how, struct err *e)
+/* What the options ask for: the kind, the size as it will be, "vpc " or not. */
+static enum vhd_kind vhd_choose(const struct image *im, const struct image_make *how, u64 *size,
+                                bool *vpc)
 {
     char variant[16], geometry[16];
-    bool vpc;
-    enum vhd_kind kind = how->base ? VHD_DIFFERENCING : VHD_DYNAMIC;
+
+    image_option(im->format, how, "geometry", geometry, sizeof(geometry));
+    image_option(im->format, how, "variant", variant, sizeof(variant));
+    *vpc = !strcasecmp(geometry, "vpc");
+    *size = *vpc && how->size < VHD_SIZE_MAX ? vhd_round_size(how->size)
+                                             : round_up(min_u64(how->size, INT64_MAX), 512);
+    if (!strcasecmp(variant, "fixed"))
+        return VHD_FIXED;
+    return how->base || !strcasecmp(variant, "differencing") ? VHD_DIFFERENCING : VHD_DYNAMIC;
+}
+
+int vhd_create(struct image *im, const struct image_make *how, struct err *e)
+{
     u32 block = how->block ? how->block : BLOCK_DEFAULT;
     u8 f[VHD_FOOTER] = { 0 };
+    bool vpc;
     u64 size;
-    int r;
+    enum vhd_kind kind = vhd_choose(im, how, &size, &vpc);
+    int r = vhd_refuse(im, how, kind, size, block, e);
 
-    image_option(im->format, how, "variant", variant, sizeof(variant));
-    if (!strcasecmp(variant, "fixed"))
-        kind = VHD_FIXED;
-    if (!strcasecmp(variant, "differencing"))
-        kind = VHD_DIFFERENCING;
-    vpc = !strcasecmp(image_option(im->format, how, "geometry", geometry, sizeof(geometry)), "vpc");
-    size = vpc && how->size < VHD_SIZE_MAX ? vhd_round_size(how->size) : round_up(how->size, 512);
-    if ((r = vhd_refuse(im, how, kind, size, block, e)))
+    if (r)
         return r;
     r = vhd_make_footer(f, kind, size, vpc);
     if (!r && kind == VHD_FIXED)
@@ -243,4 +252,39 @@ int vhd_create(struct image *im, const struct image_make *how, struct err *e)
     if (r)
         return err_set(e, r, "%s: %s", image_path(im), strerror(-r));
     return kind == VHD_FIXED ? 0 : vhd_put_dynamic(im, how, f, block, e);
+}
+
+/* A fixed disk goes down a pipe: its bytes, then the footer. */
+int vhd_begin(struct image *im, const struct image_make *how, struct err *e)
+{
+    struct vhd *v;
+    bool vpc;
+    u64 size;
+
+    if (vhd_choose(im, how, &size, &vpc) != VHD_FIXED || !im->append)
+        return 0;
+    if (size > VHD_SIZE_MAX)
+        return err_set(e, -EFBIG, "output: a VHD holds at most 2040 GiB");
+    im->priv = v = calloc(1, sizeof(*v));
+    if (!v || vhd_make_footer(v->footer, VHD_FIXED, size, vpc))
+        return err_set(e, -ENOMEM, "output: no memory");
+    im->pack.unit = STREAM_UNIT;
+    v->footer_at = size;
+    return 1;
+}
+
+int vhd_put(struct image *im, u64 off, const u8 *data, u32 len, bool packed)
+{
+    int r = image_append_zeroes(im, off - im->appended);
+
+    return r ? r : image_append(im, data, len);
+}
+
+int vhd_end(struct image *im, struct err *e)
+{
+    const struct vhd *v = im->priv;
+    int r = image_append_zeroes(im, v->footer_at - im->appended);
+
+    r = r ? r : image_append(im, v->footer, VHD_FOOTER);
+    return r ? err_set(e, r, "output: %s", strerror(-r)) : 0;
 }

@@ -35,6 +35,9 @@ bool vhd_is_full(const struct vhd *v, u64 block);
 /* image/vhd_create.c */
 extern const struct image_option vhd_options[];
 int vhd_create(struct image *im, const struct image_make *how, struct err *e);
+int vhd_begin(struct image *im, const struct image_make *how, struct err *e);
+int vhd_put(struct image *im, u64 off, const u8 *data, u32 len, bool packed);
+int vhd_end(struct image *im, struct err *e);
 /* Into a header: the id, time and name of the parent; its locators go to the file from *at on. */
 int vhd_put_parent(struct image *im, const struct image_make *how, u8 *h, u64 *at, struct err *e);
 /* image/vhd_rebase.c */

@@ -385,6 +385,37 @@ static void impossible_wishes(void)
     CHECK_EQ(size_of("a.vhd"), 2040ull << 30);
 }
 
+static int take_bytes(void *arg, const void *p, size_t n)
+{
+    return fwrite(p, 1, n, arg) == n ? 0 : -EIO;
+}
+
+/* A fixed disk goes down a pipe; others do not. */
+static void down_a_pipe(void)
+{
+    FILE *f = fopen(in_dir("out.vhd"), "we");
+    struct image_convert how = {
+        .format = "vhd", .options = "variant=fixed", .append = take_bytes, .append_arg = f
+    };
+    struct image *im;
+    struct err e = { 0 };
+
+    fill(6);
+    CHECK_EQ(make_it("a.vhd", "vhd", DISK, NULL, NULL, 0), 0);
+    im = open_it("a.vhd", IMAGE_WRITE);
+    CHECK(im && !write_at(im, 0, model, DISK));
+    if (!im)
+        return;
+    CHECK_EQ(image_convert(im, &how, &e), 0);
+    CHECK_TEXT(e.text, "");
+    fclose(f);
+    lives("out.vhd", model, DISK);
+    peers_agree("out.vhd", DISK);
+    how.options = NULL;
+    CHECK_EQ(image_convert(im, &how, &e), (u64)-ESPIPE);
+    image_close(im, NULL);
+}
+
 int main(void)
 {
     if (scratch_begin())
@@ -403,5 +434,6 @@ int main(void)
     CASE(parent_by_url);
     CASE(damage_is_refused);
     CASE(impossible_wishes);
+    CASE(down_a_pipe);
     return scratch_end();
 }

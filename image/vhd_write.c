@@ -287,7 +287,8 @@ int vhd_check(struct image *im, void (*say)(void *arg, const char *text), void *
         snprintf(text, sizeof(text), "%.100s: the footer at its end is missing", image_path(im));
         say(arg, text);
         r = -EBADMSG;
-    } else if (image_file_read(im, 0, 0, copy, sizeof(copy)) || memcmp(copy, v->footer, sizeof(copy))) {
+    } else if (image_file_read(im, 0, 0, copy, sizeof(copy)) ||
+               memcmp(copy, v->footer, sizeof(copy))) {
         snprintf(text, sizeof(text), "%.100s: the two footers differ", image_path(im));
         say(arg, text);
         r = -EBADMSG;
