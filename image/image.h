@@ -21,6 +21,7 @@ struct image;
  * IMAGE_WRITE_PARENT: the parent is opened for writing too (image_commit).  IMAGE_KEEP_ID:
  * writes leave the id of the content as it is, for its children still fit.  IMAGE_REPAIR: what
  * image_repair can set right is no reason to refuse writing.
+ * IMAGE_RECOVER: of a damaged image, what is left of it; read-only.
  */
 enum {
     IMAGE_WRITE = 1,
@@ -30,7 +31,8 @@ enum {
     IMAGE_ANY_PARENT = 16,
     IMAGE_WRITE_PARENT = 32,
     IMAGE_KEEP_ID = 64,
-    IMAGE_REPAIR = 128
+    IMAGE_REPAIR = 128,
+    IMAGE_RECOVER = 256
 };
 
 /* A file that was cut: where it goes on after what is before it. */

@@ -2,7 +2,7 @@
 /*
  * VMDK, after VMware's "Virtual Disk Format 5.0": sparse extents (also as a stream of
  * compressed grains), flat ones, the old COWD, disks of many extents, delta disks by content
- * id.  Left out: extents that are devices, seSparse.
+ * id.  Left out: extents that are devices.
  */
 #include "base/bytes.h"
 #include "base/log.h"
@@ -18,7 +18,7 @@ static int vmdk_probe(const struct probe *p)
 {
     if (p->nhead >= 512 && le32(p->head) == VMDK_MAGIC)
         return 100;
-    if (p->nhead >= 512 && le32(p->head) == COWD_MAGIC)
+    if (p->nhead >= 512 && (le32(p->head) == COWD_MAGIC || le64(p->head) == SESPARSE_MAGIC))
         return 100;
     return p->size <= VMDK_TEXT_MAX && vmdk_text_is(p->head, p->nhead) ? 100 : 0;
 }
@@ -105,10 +105,9 @@ static int vmdk_open_line(struct image *im, const struct vmdk_line *l, struct er
     case VMDK_SPARSE:
         return vmdk_open_sparse(im, p, e);
     case VMDK_COWD:
-        return vmdk_open_cowd(im, p, e);
+        return vmdk_open_cowd(im, p, false, e);
     default:
-        return err_set(e, -EOPNOTSUPP, "%s: seSparse extents are not supported",
-                       im->files[p->file].path);
+        return vmdk_open_se(im, p, e);
     }
 }
 
@@ -204,7 +203,7 @@ static int vmdk_open_cowd_alone(struct image *im, struct err *e)
     if (!p)
         return err_set(e, -ENOMEM, "%s: no memory", image_path(im));
     p->kind = VMDK_COWD;
-    r = vmdk_open_cowd(im, p, e);
+    r = vmdk_open_cowd(im, p, true, e);
     im->size = p->len;
     return r;
 }
@@ -240,18 +239,21 @@ static int vmdk_may_write(struct image *im, struct err *e)
 static int vmdk_open(struct image *im, struct err *e)
 {
     struct vmdk *k = im->priv = calloc(1, sizeof(*k));
-    u8 magic[4];
+    u8 magic[8];
     int r;
 
     if (!k)
         return err_set(e, -ENOMEM, "%s: no memory", image_path(im));
     k->cid = k->parent_cid = VMDK_NO_PARENT;
-    if (image_file_read(im, 0, 0, magic, 4))
+    if (image_file_read(im, 0, 0, magic, sizeof(magic)))
         return err_set(e, -EBADMSG, "%s: is too short for a VMDK", image_path(im));
     if (le32(magic) == VMDK_MAGIC)
         r = vmdk_open_single(im, e);
     else if (le32(magic) == COWD_MAGIC)
         r = vmdk_open_cowd_alone(im, e);
+    else if (le64(magic) == SESPARSE_MAGIC)
+        r = err_set(e, -EBADMSG, "%s: is the data of a seSparse disk: open its descriptor",
+                    image_path(im));
     else
         r = vmdk_open_text(im, 0, image_file_length(im, 0), e);
     if (!r && im->writable)
@@ -259,7 +261,8 @@ static int vmdk_open(struct image *im, struct err *e)
     for (u32 i = 0; !r && i < k->nparts; i++) {
         const struct vmdk_part *p = &k->parts[i];
 
-        if (p->gd_at && (im->writable || (u64)p->ngd * p->gtes * 4 <= VMDK_SCAN_MAX))
+        if (p->gd_at && p->kind != VMDK_SESPARSE &&
+            (im->writable || (u64)p->ngd * p->gtes * 4 <= VMDK_SCAN_MAX))
             r = vmdk_scan(im, p, im->writable, e);
     }
     return r;
@@ -271,6 +274,8 @@ static void vmdk_close(struct image *im)
 
     if (k) {
         vmdk_stream_free(k->stream);
+        for (u32 i = 0; i < k->nparts; i++)
+            vmdk_recover_free(&k->parts[i]);
         free(k->parts);
     }
     free(k);
@@ -314,6 +319,8 @@ static int vmdk_map(struct image *im, u64 off, struct extent *x)
 
     if (p->kind == VMDK_SPARSE || p->kind == VMDK_COWD)
         return vmdk_map_sparse(im, p, off, x);
+    if (p->kind == VMDK_SESPARSE)
+        return vmdk_map_se(im, p, off, x);
     x->kind = p->kind == VMDK_FLAT ? EXT_DATA : EXT_ZERO;
     x->file = p->file;
     x->at = p->at + (off - p->first);

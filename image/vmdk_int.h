@@ -76,7 +76,9 @@ struct vmdk_part {
     u64 gd_at, rgd_at; /* the directory and the second copy; 0 none */
     u64 data_at;       /* no grain is before this */
     bool packed, markers, zeroes;
-    u64 next; /* where room is; the image's lock */
+    u64 next;               /* where room is; the image's lock */
+    u64 tables_at, ntables; /* seSparse: all tables are there */
+    u32 **found;            /* tables made anew from markers; or NULL */
 };
 
 struct vmdk_stream; /* one that is being written */
@@ -91,8 +93,14 @@ struct vmdk {
 
 /* image/vmdk_sparse.c */
 int vmdk_open_sparse(struct image *im, struct vmdk_part *p, struct err *e);
-int vmdk_open_cowd(struct image *im, struct vmdk_part *p, struct err *e);
+int vmdk_open_cowd(struct image *im, struct vmdk_part *p, bool alone, struct err *e);
 int vmdk_map_sparse(struct image *im, const struct vmdk_part *p, u64 off, struct extent *x);
+/* image/vmdk_se.c */
+int vmdk_open_se(struct image *im, struct vmdk_part *p, struct err *e);
+int vmdk_map_se(struct image *im, const struct vmdk_part *p, u64 off, struct extent *x);
+/* image/vmdk_recover.c: grains from `at` on */
+int vmdk_recover(struct image *im, struct vmdk_part *p, u64 at, struct err *e);
+void vmdk_recover_free(struct vmdk_part *p);
 int vmdk_unpack(struct image *im, const struct extent *x, const u8 *in, size_t n, u8 *out);
 
 /* image/vmdk_create.c: what the options of a new image say, and its text */

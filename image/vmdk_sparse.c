@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define VMDK_DIRECTORY_MAX (64u << 20)
+#define COWD_PARENT 32 /* where in the header the name is */
+#define COWD_PARENT_MAX 1024
 
 int vmdk_take_header(const u8 *b, struct vmdk_header *h)
 {
@@ -41,10 +43,12 @@ int vmdk_read_header(struct image *im, u32 file, u64 at, struct vmdk_header *h)
     return r ? r : vmdk_take_header(b, h);
 }
 
-/* A stream has its directory at the end: the footer is the last sector but one. */
-static int vmdk_find_footer(struct image *im, u32 file, struct vmdk_header *h, struct err *e)
+/*
+ * A stream has its directory at the end: the footer is the last sector but one.  Bytes behind
+ * it (the padding of a tar) are common.
+ */
+static bool vmdk_find_footer(struct image *im, u32 file, struct vmdk_header *h)
 {
-    const char *name = im->files[file].path;
     u64 end = image_file_length(im, file) & ~(SECTOR - 1), back;
     struct vmdk_header foot;
 
@@ -52,10 +56,9 @@ static int vmdk_find_footer(struct image *im, u32 file, struct vmdk_header *h, s
         if (!vmdk_read_header(im, file, end - back, &foot) && foot.gd != GD_AT_END &&
             foot.capacity == h->capacity) {
             *h = foot;
-            return 0;
+            return true;
         }
-    return err_set(e, -EBADMSG, "%s: has no footer at its end (%llu bytes): the file is cut short",
-                   name, (unsigned long long)image_file_length(im, file));
+    return false;
 }
 
 int vmdk_check_header(const struct vmdk_header *h, const char *name, struct err *e)
@@ -82,23 +85,33 @@ int vmdk_check_header(const struct vmdk_header *h, const char *name, struct err 
     return 0;
 }
 
-/* Directory and tables of a sparse part, checked against the file. */
-static int vmdk_set_tables(struct image *im, struct vmdk_part *p, u64 gd, u64 rgd, struct err *e)
+static int vmdk_count_tables(struct vmdk_part *p, const char *name, struct err *e)
 {
-    const char *name = im->files[p->file].path;
-    u64 size = image_file_length(im, p->file), reach = p->grain * p->gtes;
-    u64 ngd = p->len / reach + !!(p->len % reach);
+    u64 reach = p->grain * p->gtes, ngd = p->len / reach + !!(p->len % reach);
 
     if (ngd * 4 > VMDK_DIRECTORY_MAX)
         return err_set(e, -EBADMSG, "%s: a grain directory of %llu entries is too big", name,
                        (unsigned long long)ngd);
+    p->ngd = (u32)ngd;
+    return 0;
+}
+
+/* Directory and tables of a sparse part, checked against the file. */
+static int vmdk_set_tables(struct image *im, struct vmdk_part *p, u64 gd, u64 rgd, struct err *e)
+{
+    const char *name = im->files[p->file].path;
+    u64 size = image_file_length(im, p->file), ngd;
+    int r = vmdk_count_tables(p, name, e);
+
+    if (r)
+        return r;
+    ngd = p->ngd;
     if (gd > size / SECTOR || !range_ok(gd * SECTOR, ngd * 4, size))
         return err_set(e, -EBADMSG,
                        "%s: the grain directory (%llu entries at sector %llu) is not inside the "
                        "file of %llu bytes",
                        name, (unsigned long long)ngd, (unsigned long long)gd,
                        (unsigned long long)size);
-    p->ngd = (u32)ngd;
     p->gd_at = gd * SECTOR;
     if (rgd && rgd <= size / SECTOR && range_ok(rgd * SECTOR, ngd * 4, size))
         p->rgd_at = rgd * SECTOR;
@@ -116,8 +129,8 @@ int vmdk_open_sparse(struct image *im, struct vmdk_part *p, struct err *e)
         return err_set(e, -EBADMSG, "%s: header: is no sparse extent", name);
     if ((r = vmdk_check_header(&h, name, e)))
         return r;
-    if (h.gd == GD_AT_END &&
-        ((r = vmdk_find_footer(im, p->file, &h, e)) || (r = vmdk_check_header(&h, name, e))))
+    if (h.gd == GD_AT_END && vmdk_find_footer(im, p->file, &h) &&
+        (r = vmdk_check_header(&h, name, e)))
         return r;
     if (!p->len)
         p->len = h.capacity * SECTOR;
@@ -130,16 +143,37 @@ int vmdk_open_sparse(struct image *im, struct vmdk_part *p, struct err *e)
     p->markers = h.flags & FLAG_MARKERS;
     p->zeroes = h.flags & FLAG_ZEROES || h.version >= 2;
     p->data_at = SECTOR;
-    return vmdk_set_tables(im, p, h.gd, h.flags & FLAG_SECOND ? h.rgd : 0, e);
+    if (h.gd != GD_AT_END)
+        return vmdk_set_tables(im, p, h.gd, h.flags & FLAG_SECOND ? h.rgd : 0, e);
+    if (!p->packed || !p->markers || h.overhead > INT64_MAX / SECTOR)
+        return err_set(e, -EBADMSG, "%s: has no footer at its end (%llu bytes): it is cut short",
+                       name, (unsigned long long)image_file_length(im, p->file));
+    r = vmdk_count_tables(p, name, e);
+    return r ? r : vmdk_recover(im, p, max_u64(h.overhead, 1) * SECTOR, e);
 }
 
-/* COWD: all numbers are of 32 bits, tables always have 4096 entries. */
-int vmdk_open_cowd(struct image *im, struct vmdk_part *p, struct err *e)
+/* A root has its geometry where a child has the name of its parent: text, then. */
+static int vmdk_cowd_parent(struct image *im, const u8 *header)
+{
+    const char *name = (const char *)header + COWD_PARENT;
+    size_t n = 0;
+
+    while (n < COWD_PARENT_MAX && (u8)name[n] > ' ' && (u8)name[n] != 0x7f)
+        n++;
+    if (n < 3 || n == COWD_PARENT_MAX || name[n])
+        return 0;
+    im->parent_name = strdup(name);
+    return im->parent_name ? 0 : -ENOMEM;
+}
+
+/* COWD: all numbers are of 32 bits, tables always have 4096 entries.  alone: no descriptor. */
+int vmdk_open_cowd(struct image *im, struct vmdk_part *p, bool alone, struct err *e)
 {
     const char *name = im->files[p->file].path;
     u32 version, size, grain, gd;
     struct cursor c;
     u8 b[2048];
+    int r;
 
     if (image_file_read(im, p->file, 0, b, sizeof(b)) || le32(b) != COWD_MAGIC)
         return err_set(e, -EBADMSG, "%s: header: is no COWD extent", name);
@@ -162,7 +196,10 @@ int vmdk_open_cowd(struct image *im, struct vmdk_part *p, struct err *e)
     p->grain = grain * SECTOR;
     p->gtes = 4096;
     p->data_at = SECTOR;
-    return vmdk_set_tables(im, p, gd, 0, e);
+    if (!alone)
+        return vmdk_set_tables(im, p, gd, 0, e);
+    r = vmdk_cowd_parent(im, b);
+    return r ? err_set(e, r, "%s: no memory", name) : vmdk_set_tables(im, p, gd, 0, e);
 }
 
 int vmdk_table(struct image *im, const struct vmdk_part *p, u64 index, u64 *at, bool second)
@@ -180,28 +217,44 @@ int vmdk_table(struct image *im, const struct vmdk_part *p, u64 index, u64 *at, 
 
 #define VMDK_RUN 64
 
+/* n entries of the table from slot on; *none: there is no such table. */
+static int vmdk_entries(struct image *im, const struct vmdk_part *p, u64 index, u32 slot, u32 n,
+                        u8 *b, bool *none)
+{
+    u64 table;
+    int r;
+
+    if (p->found) {
+        *none = !p->found[index];
+        if (!*none)
+            memcpy(b, p->found[index] + slot, n * 4);
+        return 0;
+    }
+    r = vmdk_table(im, p, index, &table, false);
+    if (r && p->rgd_at)
+        r = vmdk_table(im, p, index, &table, true);
+    *none = !table;
+    return r || !table ? r : meta_get(im, p->file, table + slot * 4, b, n * 4);
+}
+
 int vmdk_map_sparse(struct image *im, const struct vmdk_part *p, u64 off, struct extent *x)
 {
-    u64 in = off - p->first, grain = in / p->grain, index = grain / p->gtes, table, at;
+    u64 in = off - p->first, grain = in / p->grain, index = grain / p->gtes, at;
     u32 slot = grain % p->gtes, n = (u32)min_u64(p->gtes - slot, VMDK_RUN), run;
     u64 within = in % p->grain;
     u8 b[VMDK_RUN * 4];
+    bool none;
     u32 e;
-    int r = vmdk_table(im, p, index, &table, false);
+    int r = vmdk_entries(im, p, index, slot, n, b, &none);
 
-    if (r && p->rgd_at)
-        r = vmdk_table(im, p, index, &table, true);
     if (r)
         return r;
     x->file = p->file;
-    if (!table) {
+    if (none) {
         x->kind = EXT_PARENT;
         x->len = min_u64(p->gtes * p->grain - in % (p->gtes * p->grain), p->len - in);
         return 0;
     }
-    r = meta_get(im, p->file, table + slot * 4, b, n * 4);
-    if (r)
-        return r;
     e = le32(b);
     x->kind = !e ? EXT_PARENT : e == 1 && p->zeroes ? EXT_ZERO : p->packed ? EXT_PACKED : EXT_DATA;
     at = e * SECTOR;

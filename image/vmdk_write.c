@@ -230,7 +230,8 @@ int vmdk_check(struct image *im, void (*say)(void *arg, const char *text), void 
     for (u32 i = 0; i < k->nparts; i++) {
         struct err e = { 0 };
 
-        if (k->parts[i].gd_at && vmdk_scan(im, &k->parts[i], true, &e)) {
+        if (k->parts[i].gd_at && k->parts[i].kind != VMDK_SESPARSE &&
+            vmdk_scan(im, &k->parts[i], true, &e)) {
             say(arg, e.text);
             r = -EBADMSG;
         }
