@@ -538,6 +538,8 @@ static int ovf_read(struct desc *d, struct source *s, struct notes *n, struct er
     if (!f)
         return err_set(e, -ENOENT, "%s: has no .ovf in it", s->path);
     o.file = source_base(f->name);
+    if (s->kind == SOURCE_TAR && o.file != f->name) /* its names are those beside it */
+        s->folder = arena_text(&s->arena, f->name, (size_t)(o.file - f->name));
     o.language = s->how ? s->how->language : NULL;
     r = source_load(f, XML_MAX, &text, e);
     if (r)

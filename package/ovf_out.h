@@ -17,8 +17,15 @@ struct ovf_member {                  /* a file of References, or a disk without 
     struct ovf_member *next;
 };
 
+struct ovf_seen { /* a kept element that was parsed to be looked at */
+    const char *text;
+    const struct xml_node *node;
+    struct ovf_seen *next;
+};
+
 struct ovf_out {
     struct arena arena;
+    struct ovf_seen *seen[256];
     const struct desc *first, *d; /* the package's first VM, and the one that is written */
     struct sink *s;
     const struct package_options *how;
@@ -33,6 +40,8 @@ struct ovf_out {
 
 /* The tree of an element that was kept; NULL: there is none */
 struct xml_node *ovf_kept(struct ovf_out *o, const char *text);
+/* The same to be looked at only: parsed once */
+const struct xml_node *ovf_look(struct ovf_out *o, const char *text);
 struct xml_node *ovf_put(struct ovf_out *o, struct xml_node *parent, const char *name,
                          const char *text);
 void ovf_put_attr(struct ovf_out *o, struct xml_node *n, const char *space, const char *name,

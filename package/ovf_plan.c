@@ -46,7 +46,7 @@ static bool plan_is_taken(struct ovf_out *o, const char *attr, const char *id)
 
             if (strcmp(x->format, "ovf") || strncmp(x->key, key, strlen(key)))
                 continue;
-            n = ovf_kept(o, x->value);
+            n = ovf_look(o, x->value);
             if (xml_attr(n, attr) && !strcmp(xml_attr(n, attr), id))
                 return true;
         }
@@ -136,7 +136,7 @@ static int plan_file(struct ovf_out *o, const struct desc_file *f)
     if (!m || !key)
         return -ENOMEM;
     m->file = f;
-    kept = ovf_kept(o, desc_extra(o->first, "ovf", key));
+    kept = ovf_look(o, desc_extra(o->first, "ovf", key));
     m->id = xml_attr(kept, "id") ? xml_attr(kept, "id") : plan_id(o, "id", "file", &o->nfiles);
     return 0;
 }

@@ -373,6 +373,27 @@ static void deltas_lie_over_their_parents(void)
     check_disk(d2.disks, "flattened");
 }
 
+/* An archive whose files are all in a folder, as people pack them. */
+static void folders_in_archives(void)
+{
+    char command[600];
+
+    fill();
+    CHECK_EQ(make_vmdk(at("x.vmdk")), 0);
+    store("f.ovf", packed, sizeof(packed) - 1);
+    snprintf(command, sizeof(command),
+             "cd %s && mkdir a b && mv f.ovf a && gzip -c x.vmdk >a/x.vmdk.gz && "
+             "echo lies >b/x.vmdk.gz && tar cf f.ova b a && "
+             "(cd a && sha1sum x.vmdk.gz | sed 's/\\(.*\\)  \\(.*\\)/SHA1(\\2)= \\1/' >f.mf) && "
+             "tar cf f.ova b/x.vmdk.gz ./a/f.ovf ./a/f.mf ./a/x.vmdk.gz",
+             dir);
+    CHECK_EQ(system(command), 0);
+    CHECK_EQ(read_file(at("f.ova"), &d), 0);
+    CHECK_TEXT(err.text, "");
+    CHECK_TEXT(d.disks->source, "a/x.vmdk.gz");
+    check_disk(d.disks, "in a folder");
+}
+
 /* ---- dialects ---- */
 
 static const char ovirt[] =
@@ -611,6 +632,7 @@ int main(void)
     CASE(chunks_are_one_disk);
     CASE(compressed_files_are_read);
     CASE(deltas_lie_over_their_parents);
+    CASE(folders_in_archives);
     CASE(ovirt_is_understood);
     CASE(virtualboxes_own_part_is_believed_and_kept_right);
     CASE(version_2_is_the_same_vm);

@@ -26,6 +26,25 @@ struct xml_node *ovf_kept(struct ovf_out *o, const char *text)
     return root;
 }
 
+const struct xml_node *ovf_look(struct ovf_out *o, const char *text)
+{
+    struct ovf_seen **head = &o->seen[((uintptr_t)text >> 4) % LEN(o->seen)], *s;
+
+    for (s = *head; s; s = s->next)
+        if (s->text == text)
+            return s->node;
+    s = arena_new(&o->arena, sizeof(*s));
+    if (!s) {
+        o->failed = true;
+        return NULL;
+    }
+    s->text = text;
+    s->node = ovf_kept(o, text);
+    s->next = *head;
+    *head = s;
+    return s->node;
+}
+
 struct xml_node *ovf_put(struct ovf_out *o, struct xml_node *parent, const char *name,
                          const char *text)
 {
@@ -82,7 +101,7 @@ static void ovf_put_references(struct ovf_out *o)
         ovf_put_number(o, n, "size", m->made.size);
         key = m->file ? arena_print(&o->arena, "References/File[%.200s]", m->file->name) : NULL;
         packed =
-            key ? xml_attr(ovf_kept(o, desc_extra(o->first, "ovf", key)), "compression") : NULL;
+            key ? xml_attr(ovf_look(o, desc_extra(o->first, "ovf", key)), "compression") : NULL;
         if (packed)
             ovf_put_attr(o, n, OVF_SPACE, "compression", packed);
     }
@@ -223,8 +242,8 @@ static const struct desc_property *ovf_property_of(const struct desc *d,
 /* The option that the package's text names as the default. */
 static const char *ovf_default_option(struct ovf_out *o)
 {
-    struct xml_node *n =
-        ovf_kept(o, desc_extra(o->first, "ovf", "Envelope/DeploymentOptionSection"));
+    const struct xml_node *n =
+        ovf_look(o, desc_extra(o->first, "ovf", "Envelope/DeploymentOptionSection"));
     const struct xml_node *first = xml_child(n, "Configuration");
 
     for (const struct xml_node *c = first; c; c = xml_next(c, "Configuration"))
@@ -262,12 +281,12 @@ static bool ovf_property_is_kept(struct ovf_out *o, const struct desc_property *
     for (int pass = 0; pass < 2; pass++)
         for (const struct desc_extra *x = (pass ? o->first : o->d)->extras; x; x = x->next) {
             const char *slash = strrchr(x->key, '/');
-            struct xml_node *n;
+            const struct xml_node *n;
 
             if (strcmp(x->format, "ovf") || !slash || strcmp(slash, "/ProductSection") ||
                 strncmp(x->key, pass ? OVF_KEY_COLLECTION "[" : "VirtualSystem/",
                         pass ? sizeof(OVF_KEY_COLLECTION) : 14) ||
-                !(n = ovf_kept(o, x->value)))
+                !(n = ovf_look(o, x->value)))
                 continue;
             for (const struct xml_node *c = xml_child(n, "Property"); c;
                  c = xml_next(c, "Property"))

@@ -236,8 +236,18 @@ static int source_promise(struct source *s, const char *name, const struct sourc
     return 0;
 }
 
+static const struct source_file *source_listed(const struct source *s, const char *name)
+{
+    const struct source_file *f = s->files;
+
+    while (f && strcmp(f->name, name))
+        f = f->next;
+    return f;
+}
+
 int source_find(struct source *s, const char *name, const struct source_file **found, struct err *e)
 {
+    char whole[2048] = "";
     int r;
 
     *found = NULL;
@@ -246,14 +256,15 @@ int source_find(struct source *s, const char *name, const struct source_file **f
     if (!*name || strstr(name, "://") || name[0] == '/')
         return err_set(e, -EPERM, "%s: \"%.100s\" is not the name of a file in the package",
                        s->path, name);
+    if (s->folder && strlen(s->folder) <= 1000 && strlen(name) <= 1000)
+        snprintf(whole, sizeof(whole), "%.1000s%.1000s", s->folder, name);
     for (int pass = 0; pass < 2; pass++) {
-        for (const struct source_file *f = s->files; f; f = f->next)
-            if (!strcmp(f->name, name)) {
-                *found = f;
-                return 0;
-            }
+        if (*whole && (*found = source_listed(s, whole)))
+            return 0;
+        if ((*found = source_listed(s, name)))
+            return 0;
         if (s->pipe)
-            return source_promise(s, name, found, e);
+            return source_promise(s, *whole ? whole : name, found, e);
         if (s->kind == SOURCE_TAR)
             break;
         if ((r = source_look(s, name, e)))

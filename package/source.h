@@ -32,8 +32,9 @@ struct source {
     int held;                  /* the descriptor of a nameless file with them; or -1 */
     struct source_file *files; /* tar: the members in order; files: those looked up so far */
     u32 nfiles;
-    bool pipe;                         /* more files may come: package/stream.h */
-    struct source_file *main;          /* files: the one that was named */
+    const char *folder;       /* archives: where the descriptor's names begin, "a/"; or NULL */
+    bool pipe;                /* more files may come: package/stream.h */
+    struct source_file *main; /* files: the one that was named */
     const struct package_options *how; /* package/format.h; or NULL */
 };
 
