@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "tests/scratch.h"
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 enum { DISK = (4 << 20) + 16 * 512 };
 static u8 model[DISK + (1 << 20)];
@@ -101,6 +103,66 @@ static void parents_that_the_caller_gives(void)
     CHECK_EQ(image_close(im, NULL), 0);
 }
 
+/* Threads that write neighbouring sectors, of one block and of one byte of its bitmap. */
+static struct image *shared;
+static _Atomic int mistakes;
+static void *neighbour(void *arg)
+{
+    u32 me = (u32)(uintptr_t)arg;
+    u8 b[512], back[512];
+    struct iovec v = { b, 512 }, bv = { back, 512 };
+
+    for (u64 s = me; s < DISK / 512; s += 4) {
+        memset(b, (int)(me * 50 + s % 11 + 1), 512);
+        if (image_write(shared, s * 512, &v, 1, 512) || image_read(shared, s * 512, &bv, 1, 512) ||
+            memcmp(b, back, 512))
+            atomic_fetch_add(&mistakes, 1);
+        if (s % 2048 == me && image_flush(shared))
+            atomic_fetch_add(&mistakes, 1);
+    }
+    return NULL;
+}
+static void threads_on(const char *name)
+{
+    pthread_t t[4];
+
+    shared = open_it(name, IMAGE_WRITE);
+    if (!shared)
+        return;
+    atomic_store(&mistakes, 0);
+    for (size_t i = 0; i < LEN(t); i++)
+        CHECK_EQ(pthread_create(&t[i], NULL, neighbour, (void *)i), 0);
+    for (size_t i = 0; i < LEN(t); i++)
+        pthread_join(t[i], NULL);
+    CHECK_EQ(mistakes, 0);
+    for (u64 s = 0; s < DISK / 512; s++)
+        memset(model + s * 512, (int)(s % 4 * 50 + s % 11 + 1), 512);
+    CHECK(same(shared, model, DISK));
+    CHECK_EQ(image_close(shared, NULL), 0);
+    shared = open_it(name, 0);
+    CHECK(shared && same(shared, model, DISK));
+    CHECK(shared && !image_check(shared, say, NULL, NULL));
+    if (shared)
+        image_close(shared, NULL);
+    if (check_failed_now)
+        printf("# %s\n", name);
+}
+static void many_threads(void)
+{
+    static const char *const formats[] = { "vhd", "vhdx", "vdi" };
+
+    for (size_t i = 0; i < LEN(formats); i++) {
+        CHECK_EQ(make_it("base.vdi", formats[i], DISK, NULL, NULL, 0), 0);
+        fill("base.vdi");
+        CHECK_EQ(make_it("child.vdi", formats[i], 0, NULL, "base.vdi", 0), 0);
+        threads_on("child.vdi");
+        CHECK_EQ(make_it("alone.vdi", formats[i], DISK, NULL, NULL, 0), 0);
+        threads_on("alone.vdi");
+    }
+    CHECK_EQ(make_it("alone.hds", "parallels", DISK, NULL, NULL, 63 * 512), 0);
+    threads_on("alone.hds");
+}
+
 int main(void)
 {
     if (scratch_begin())
@@ -110,5 +172,6 @@ int main(void)
     CASE(three_levels);
     CASE(bigger_children);
     CASE(parents_that_the_caller_gives);
+    CASE(many_threads);
     return scratch_end();
 }

@@ -231,6 +231,7 @@ static void vdi_facts(struct image *im, const struct image_teller *to)
     static const char *const kinds[] = { "dynamic", "static", "undo", "differencing" };
     const struct vdi *v = im->priv;
     const u8 *h = v->head, *g = h + v->f->geometry;
+    size_t skip = !memcmp(h, "<<< ", 4) ? 4 : 0;
     char id[GUID_TEXT];
 
     fact_say(to, FACT_VARIANT, "%s", kinds[v->kind - VDI_NORMAL]);
@@ -244,7 +245,8 @@ static void vdi_facts(struct image *im, const struct image_teller *to)
     guid_text(h + v->f->parent, true, id);
     if (v->kind == VDI_DIFFERENCING)
         fact_say(to, FACT_PARENT_ID, "%s", id);
-    fact_say(to, FACT_CREATOR, "%.*s", (int)strcspn((const char *)h, "\n") % 64, (const char *)h);
+    fact_say(to, FACT_CREATOR, "%.*s", (int)(strcspn((const char *)h + skip, "\n>") % 64),
+             (const char *)h + skip);
     fact_say(to, FACT_COMMENT, "%.*s", 255, (const char *)h + v->f->comment);
     if (le32(h + v->f->flags))
         fact_say(to, FACT_OTHER, "flags: 0x%x", le32(h + v->f->flags));
@@ -265,6 +267,7 @@ const struct image_format image_vdi = {
     .room = vdi_room,
     .trim = punch_trim,
     .check = vdi_check,
+    .repair = vdi_repair,
     .create = vdi_create,
     .grow = vdi_grow,
     .rebase = vdi_rebase,

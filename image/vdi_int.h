@@ -46,6 +46,8 @@ int vdi_room(struct image *im, u64 off, u64 len, struct extent *x, struct image_
 int vdi_check(struct image *im, void (*say)(void *arg, const char *text), void *arg);
 /* image/vdi_rebase.c */
 int vdi_rebase(struct image *im, const struct image_make *how, struct err *e);
+int vdi_repair(struct image *im, void (*say)(void *arg, const char *text), void *arg,
+               struct err *e);
 /* image/vdi_grow.c */
 int vdi_grow(struct image *im, u64 size, struct err *e);
 #endif

@@ -110,6 +110,107 @@ static void bigger_disks(void)
     grown("", 3ull << 40);
 }
 
+static void put_le(const char *name, u64 at, u64 value, size_t n)
+{
+    int fd = open(in_dir(name), O_WRONLY);
+    u8 b[8];
+
+    put_le64(b, value);
+    CHECK_EQ(pwrite(fd, b, n, (off_t)at), n);
+    close(fd);
+}
+
+/* The header of 2004: no lengths, no offsets, the map right behind it. */
+static void old_headers(void)
+{
+    u8 h[1024] = "<<< innotek VirtualBox Disk Image >>>\n";
+
+    memset(model, 0, sizeof(model));
+    put_le32(h + 64, 0xbeda107f);
+    put_le32(h + 68, 1);
+    put_le32(h + 72, 1);
+    put_le32(h + 348, 512);
+    put_le64(h + 352, DISK);
+    put_le32(h + 360, 1 << 20);
+    put_le32(h + 364, 6);
+    memset(h + 420, 0xff, 24);
+    store("old.vdi", h, sizeof(h));
+    lives("old.vdi", model, DISK);
+}
+
+/* Some bytes of whoever made it before each block. */
+static void extra_bytes(void)
+{
+    memset(model, 0, sizeof(model));
+    CHECK_EQ(make_it("x.vdi", "vdi", DISK, NULL, NULL, 65536), 0);
+    put_le("x.vdi", 380, 512, 4);
+    lives("x.vdi", model, DISK);
+}
+
+static void damage_is_refused(void)
+{
+    static const struct {
+        u64 at, value;
+        u32 flags;
+        int code;
+    } bad[] = {
+        { 68, 0x00020000, 0, -EOPNOTSUPP },
+        { 76, 9, 0, -EOPNOTSUPP },
+        { 340, 0x7fffffff, 0, -EBADMSG },
+        { 344, 100, IMAGE_WRITE, -EBADMSG }, /* the data over the header */
+        { 368, 1ull << 62, 0, -EBADMSG },
+        { 376, 0, 0, -EBADMSG },
+        { 376, 65537, 0, -EBADMSG },
+        { 384, 0x7fffffff, 0, -EBADMSG },
+        { 1 << 20, 0x00ffffff, IMAGE_WRITE, -EBADMSG }, /* a block behind the end */
+        { 1 << 20, 1, IMAGE_WRITE, -EBADMSG },          /* one that another has */
+        { 1 << 20, 1, 0, 0 },
+    };
+
+    memset(model, 1, sizeof(model));
+    for (size_t i = 0; i < LEN(bad); i++) {
+        struct image_open how = { .path = in_dir("d.vdi"), .flags = bad[i].flags };
+        struct image *im = NULL;
+        struct err e = { 0 };
+        int r;
+
+        CHECK_EQ(make_it("d.vdi", "vdi", DISK, NULL, NULL, 65536), 0);
+        im = open_it("d.vdi", IMAGE_WRITE);
+        CHECK(im && !write_at(im, 0, model, 200000) && !image_close(im, NULL));
+        put_le("d.vdi", bad[i].at, bad[i].value, bad[i].at == 368 ? 8 : 4);
+        r = image_open(&im, &how, &e);
+        CHECK_EQ(r, bad[i].code);
+        CHECK(!r || e.text[0]);
+        if (r != bad[i].code)
+            printf("# case %zu: %s\n", i, e.text);
+        if (!r)
+            image_close(im, NULL);
+    }
+}
+
+/* What the header counts is less than what the map names: found, and made right. */
+static void counts_are_repaired(void)
+{
+    struct image *im;
+    struct err e = { 0 };
+
+    memset(model, 1, sizeof(model));
+    CHECK_EQ(make_it("c.vdi", "vdi", DISK, NULL, NULL, 65536), 0);
+    im = open_it("c.vdi", IMAGE_WRITE);
+    CHECK(im && !write_at(im, 0, model, DISK) && !image_close(im, NULL));
+    put_le("c.vdi", 388, 3, 4);
+    im = open_it("c.vdi", 0);
+    CHECK(im && image_check(im, say, NULL, NULL) == -EBADMSG);
+    if (im)
+        image_close(im, NULL);
+    im = open_it("c.vdi", IMAGE_WRITE);
+    CHECK(im && !im->format->repair(im, say, NULL, &e) && !image_close(im, NULL));
+    im = open_it("c.vdi", 0);
+    CHECK(im && !image_check(im, say, NULL, NULL) && same(im, model, DISK));
+    if (im)
+        image_close(im, NULL);
+}
+
 int main(void)
 {
     if (scratch_begin())
@@ -118,5 +219,9 @@ int main(void)
     CASE(new_disks);
     CASE(children);
     CASE(bigger_disks);
+    CASE(old_headers);
+    CASE(extra_bytes);
+    CASE(damage_is_refused);
+    CASE(counts_are_repaired);
     return scratch_end();
 }

@@ -151,3 +151,23 @@ int vdi_check(struct image *im, void (*say)(void *arg, const char *text), void *
     say(arg, text);
     return -EBADMSG;
 }
+
+/* The header counts at least what the map names; open found out how many that are. */
+int vdi_repair(struct image *im, void (*say)(void *arg, const char *text), void *arg, struct err *e)
+{
+    const struct vdi *v = im->priv;
+    char text[200];
+    u8 count[4];
+    int r = meta_get(im, 0, v->f->allocated, count, 4);
+
+    if (r || le32(count) >= v->next)
+        return r ? err_set(e, r, "%s: %s", image_path(im), strerror(-r)) : 0;
+    put_le32(count, v->next);
+    r = meta_put(im, PLAN_HEADER, 0, v->f->allocated, count, 4);
+    r = r ? r : meta_commit(im);
+    if (r)
+        return err_set(e, r, "%s: %s", image_path(im), strerror(-r));
+    snprintf(text, sizeof(text), "%.100s: header: %u blocks are in use", image_path(im), v->next);
+    say(arg, text);
+    return 0;
+}

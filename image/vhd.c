@@ -382,6 +382,7 @@ const struct image_format image_vhd = {
     .room = vhd_room,
     .trim = punch_trim,
     .check = vhd_check,
+    .repair = vhd_repair,
     .create = vhd_create,
     .grow = vhd_grow,
     .rebase = vhd_rebase,

@@ -48,5 +48,7 @@ int vhd_touch(struct image *im);
 int vhd_move_footer(struct image *im, u32 phase);
 int vhd_room(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan);
 int vhd_grow(struct image *im, u64 size, struct err *e);
+int vhd_repair(struct image *im, void (*say)(void *arg, const char *text), void *arg,
+               struct err *e);
 int vhd_check(struct image *im, void (*say)(void *arg, const char *text), void *arg);
 #endif

@@ -300,3 +300,18 @@ int vhd_check(struct image *im, void (*say)(void *arg, const char *text), void *
     bad = vhd_check_batmap(im, say, arg);
     return r ? r : bad;
 }
+
+/* Footers are made again from the one that counts; nothing else can be without losing data. */
+int vhd_repair(struct image *im, void (*say)(void *arg, const char *text), void *arg, struct err *e)
+{
+    struct vhd *v = im->priv;
+    char text[200];
+    int r = vhd_touch(im);
+
+    if (r)
+        return err_set(e, r, "%s: %s", image_path(im), strerror(-r));
+    v->copy_only = false;
+    snprintf(text, sizeof(text), "%.100s: both footers are as they should be", image_path(im));
+    say(arg, text);
+    return 0;
+}
