@@ -335,7 +335,10 @@ void image_file_drop_all(struct image *im)
 
 u64 image_file_length(const struct image *im, u32 file)
 {
-    return atomic_load_explicit(&im->files[file].length, memory_order_relaxed);
+    const struct image_file *f = &im->files[file];
+
+    return max_u64(atomic_load_explicit(&f->length, memory_order_relaxed),
+                   atomic_load_explicit(&f->filled, memory_order_relaxed));
 }
 
 /* The piece that holds byte `at`: its descriptor, the place in it, and how far it reaches. */
@@ -417,7 +420,7 @@ int image_file_writev(struct image *im, u32 file, u64 at, const struct iovec *v,
             return -errno;
         done += (u64)got;
     }
-    end = image_file_length(im, file);
+    end = atomic_load(&f->length);
     while (at + len > end && !atomic_compare_exchange_weak(&f->length, &end, at + len))
         ;
     if (im->tap)
@@ -455,7 +458,7 @@ int image_file_zero(struct image *im, u32 file, u64 at, u64 len)
 {
     static const u8 zero[65536];
     struct image_file *f = &im->files[file];
-    u64 end = image_file_length(im, file);
+    u64 end = atomic_load(&f->length); /* room that was made behind it is zero already */
     int r = 0;
 
     len = at < end ? min_u64(len, end - at) : 0;

@@ -81,7 +81,8 @@ int target_commit(struct image_target *t, struct image_converted *result, struct
     int r = 0;
 
     for (u32 i = 0; !r && i < t->im->nfiles; i++)
-        r = image_file_extend(t->im, i, t->im->files[i].filled);
+        if (t->im->files[i].filled > t->im->files[i].length)
+            r = image_file_cut(t->im, i, t->im->files[i].filled);
     if (!r)
         r = image_flush(t->im);
     if (r)
