@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a header may ask of us: minutes, not days; as much memory as cryptsetup allows. */
-#define LUKS_ROUNDS_MAX 100000000u
+/* What a header may ask of us: some seconds of work; as much memory as cryptsetup allows. */
+#define LUKS_ROUNDS_MAX 20000000u
 #define LUKS_MEMORY_MAX (4u << 20)
-#define LUKS_WORK_MAX (256u << 20)
+#define LUKS_WORK_MAX (64u << 20)
 #define LUKS_STRIPES_MAX 8192
 
 int luks_kdf_check(const struct luks_kdf *k, const char *path, struct err *e)

@@ -241,6 +241,16 @@ static void power_cut(unsigned writes)
         free(events[i].p);
 }
 
+/* Of a format, over a parent full of zeroes when it has one (VDI looks for ".vdi"). */
+static void cut_of(const char *format, const char *options, u32 block, bool child)
+{
+    CHECK_EQ(make_it("base.vdi", format, SMALL, NULL, NULL, block), 0);
+    CHECK_EQ(make_it("p", format, SMALL, options, child ? "base.vdi" : NULL, block), 0);
+    power_cut(50);
+    if (check_failed_now)
+        printf("# %s, %s, blocks of %u\n", format, options ? options : "", block);
+}
+
 static void qcow2_of(u32 cluster)
 {
     struct image_create how = {
@@ -256,6 +266,10 @@ static void qcow2(void)
     qcow2_of(4096);
     qcow2_of(512);
     qcow2_of(65536);
+    cut_of("qcow2", "variant=v2,level=small", 512, true);
+    cut_of("qcow2", "extended_l2=on", 16384, false);
+    cut_of("qcow2", "extended_l2=on", 16384, true);
+    cut_of("qcow2", "refcount_bits=1", 512, false);
 }
 
 static void vmdk(void)
@@ -264,16 +278,6 @@ static void vmdk(void)
         return;
     CHECK_EQ(run("rm -f p; qemu-img create -f vmdk p %d", SMALL), 0);
     power_cut(120);
-}
-
-/* Of a format, over a parent full of zeroes when it has one (VDI looks for ".vdi"). */
-static void cut_of(const char *format, const char *options, u32 block, bool child)
-{
-    CHECK_EQ(make_it("base.vdi", format, SMALL, NULL, NULL, block), 0);
-    CHECK_EQ(make_it("p", format, SMALL, options, child ? "base.vdi" : NULL, block), 0);
-    power_cut(50);
-    if (check_failed_now)
-        printf("# %s, %s, blocks of %u\n", format, options ? options : "", block);
 }
 
 static void vhd(void)
