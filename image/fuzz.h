@@ -20,6 +20,25 @@ static void fuzz_say(void *arg, const char *text)
     *(unsigned *)arg += (unsigned)strlen(text);
 }
 
+static void fuzz_fact(void *arg, const char *name, const char *value)
+{
+    *(unsigned *)arg += (unsigned)strlen(value);
+}
+
+/* What cannot be written as it is may be set right, and then is used too. */
+static void fuzz_repair(struct image_open *how)
+{
+    struct err e = { 0 };
+    unsigned said = 0;
+    struct image *im;
+
+    how->flags |= IMAGE_WRITE | IMAGE_REPAIR;
+    if (image_open(&im, how, &e))
+        return;
+    image_repair(im, fuzz_say, &said, &e);
+    image_close(im, &e);
+}
+
 static void fuzz_use(struct image *im)
 {
     static u8 b[200000];
@@ -44,6 +63,7 @@ static void fuzz_use(struct image *im)
         image_flush(im);
     }
     image_check(im, fuzz_say, &said, NULL);
+    image_facts(im, fuzz_fact, &said);
 }
 
 /* The image in a file without a name: read, then read and written. */
@@ -66,6 +86,8 @@ static void fuzz_file(const char *format, int fd, u32 flags)
         } else if (!e.text[0]) {
             abort(); /* every refusal says why */
         }
+        if (!write)
+            fuzz_repair(&how);
     }
 }
 
