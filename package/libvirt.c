@@ -179,7 +179,7 @@ static const char *libvirt_persona(struct libvirt *x, const char *type)
 
 static int libvirt_machine(struct libvirt *x)
 {
-    const struct xml_node *clock = xml_child(x->domain, "clock");
+    const struct xml_node *clock = xml_taken(xml_child(x->domain, "clock"));
     const char *type = xml_attr(x->domain, "type"), *offset = xml_attr(clock, "offset");
     struct desc *d = x->d;
     int r;

@@ -4,6 +4,7 @@
  * at its place.  A machine of another product becomes a KVM domain.
  */
 #include "package/libvirt_int.h"
+#include "package/lost.h"
 #include "package/place_write.h"
 #include <errno.h>
 #include <stdio.h>
@@ -86,7 +87,6 @@ static void out_fresh(struct libvirt_out *o)
         xml_set(&o->t, n, "cores", "%u", d->cores_per_socket);
         xml_set(&o->t, n, "threads", "1");
     }
-    xml_set(&o->t, xml_add(&o->t, o->t.root, "clock"), "offset", "%s", d->clock ? d->clock : "utc");
 }
 
 static void out_machine(struct libvirt_out *o)
@@ -105,6 +105,9 @@ static void out_machine(struct libvirt_out *o)
     xml_put(&o->t, o->t.root, "vcpu", "%u", d->cpus);
     if (o->fresh)
         out_fresh(o);
+    if (o->fresh || d->clock)
+        xml_set(&o->t, xml_get(&o->t, o->t.root, "clock"), "offset", "%s",
+                d->clock ? d->clock : "utc");
     o->devices = xml_get(&o->t, o->t.root, "devices");
 }
 
@@ -429,6 +432,7 @@ int libvirt_write(const struct desc *d, struct sink *s, struct notes *n, struct 
     out_tpm(&o);
     xml_merge_if(&o.t, d, "libvirt", out_wanted, &o);
     place_lost(d, "libvirt", n);
+    lost_snapshots(d, n);
     r = r ? r : xml_document(&o.t, &text, e);
     r = r ? r : sink_text(s, sink_main(s), text.p, text.len, e);
     buf_fini(&text);

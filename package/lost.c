@@ -50,8 +50,8 @@ void lost_extras(const struct desc *d, const char *keeps, struct notes *n)
     for (const struct desc_extra *x = d->extras; x; x = x->next) {
         const struct desc_extra *y = d->extras;
 
-        if (keeps && !strncmp(x->format, keeps, strlen(keeps)))
-            continue;
+        if ((keeps && !strncmp(x->format, keeps, strlen(keeps))) || *x->key == '@')
+            continue; /* "@version" is of the document, not of the machine */
         while (y != x && !lost_same(y, x))
             y = y->next;
         if (y == x) /* the first of its group */
