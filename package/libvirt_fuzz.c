@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A hostile libvirt domain: the document and everything that is made of it. */
+/* A hostile libvirt domain: the document what is made of it, and that written and read again. */
 #include "package/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    return fuzz_package(data, n, ".xml");
+    return fuzz_round(data, n, ".xml", "libvirt");
 }
