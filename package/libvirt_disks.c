@@ -254,16 +254,17 @@ static const struct libvirt_bus *disks_bus(struct libvirt *x, const struct xml_n
     return libvirt_bus("ide");
 }
 
-static int disks_network(struct libvirt *x, struct desc_disk *k, const struct xml_node *source)
+static int disks_network(struct libvirt *x, struct desc_disk *k, const struct xml_node *source,
+                         const char *type)
 {
     const char *protocol = xml_attr(source, "protocol"), *name = xml_attr(source, "name");
 
     if (!protocol) { /* a volume of a storage pool, or what newer versions have */
-        protocol = xml_attr(source, "pool") ? xml_attr(source, "pool") : "somewhere else";
+        protocol = xml_attr(source, "pool") ? xml_attr(source, "pool") : type;
         name = xml_attr(source, "volume");
     }
     k->source = arena_print(&x->d->arena, "%s:%s", protocol, name ? name : "");
-    note(x->n, NOTE_LOST, k->name, "is not on this host: \"%s\" cannot be read", k->source);
+    note(x->n, NOTE_LOST, k->name, "is no file: \"%s\" cannot be read", k->source);
     return k->source ? 0 : -ENOMEM;
 }
 
@@ -291,7 +292,7 @@ static int disks_medium(struct libvirt *x, struct desc_disk *k, const struct xml
     if (!source || (!strcmp(type, "file") && !name))
         return 0;
     if (!name || !*name)
-        return disks_network(x, k, source);
+        return disks_network(x, k, source, type);
     if (!strcmp(type, "file"))
         xml_take(source, "file");
     return locate_disk(x->d, x->s, x->n, k, name, x->e);

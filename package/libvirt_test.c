@@ -108,7 +108,7 @@ static void disks(void)
     k = k->next;
     CHECK_TEXT(k->source, "rbd:pool/image");
     CHECK_EQ(k->unit, 1);
-    CHECK(!k->path && has_note("disk2", "is not on this host"));
+    CHECK(!k->path && has_note("disk2", "is no file"));
     unlink(in_dir("web.qcow2"));
 }
 
