@@ -1,32 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The Debian VM packaged for VMware: SeaBIOS, GRUB, its own kernel, systemd, VMware's devices."""
-import hashlib, http.server, os, random, signal, subprocess, threading, time, urllib.request
+import os, signal, subprocess, time, urllib.request
+import load
 from vmtest import MIMIC, OVA, Session, check, main, scratch
-
-BIG = random.Random(1).randbytes(64 << 20)
-uploads = {}
-
-class Host(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(BIG)))
-        self.end_headers()
-        self.wfile.write(BIG)
-
-    def do_POST(self):
-        h, left = hashlib.md5(), int(self.headers["Content-Length"])
-        while left:
-            data = self.rfile.read(min(left, 1 << 16))
-            h.update(data)
-            left -= len(data)
-        uploads[self.path] = h.hexdigest()
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *a):
-        pass
 
 def start(state, *args):
     return Session([MIMIC, "run", "--console", "serial", "--state", state] + list(args) + [OVA])
@@ -64,25 +41,13 @@ def finds_its_devices():
     s = Guest.session
     check("vmw_pvscsi" in s.shell("basename $(readlink -f /sys/block/sda/device/../../../driver)"), "disk driver")
     check("vmxnet3" in s.shell("basename $(readlink -f /sys/class/net/e*/device/driver)"), "network driver")
-    s.shell("for i in $(seq 60); do ip -4 -br addr show scope global | grep -q 10.0.2.15 && break; sleep 1; done; "
-            "ip -4 -br addr show scope global | grep -q 10.0.2.15", 120)
+    load.address(s)
 
 def disk_under_load():
-    s = Guest.session
-    s.shell("dd if=/dev/urandom of=/root/a bs=1M count=48 2>/dev/null; sync; cp /root/a /root/b; sync; "
-            "echo 3 >/proc/sys/vm/drop_caches; cmp /root/a /root/b", 300)
-    s.shell("for i in 1 2 3 4; do (dd if=/root/a of=/root/c$i bs=4k conv=fsync 2>/dev/null) & done; wait; "
-            "echo 3 >/proc/sys/vm/drop_caches; for i in 1 2 3 4; do cmp /root/a /root/c$i || exit 1; done; rm /root/c? /root/b", 600)
+    load.disk(Guest.session)
 
 def network_under_load():
-    s = Guest.session
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = "http://10.0.2.2:%d" % server.server_port
-    out = s.shell("wget -qO /root/n %s/big && md5sum </root/n" % url, 300)
-    check(hashlib.md5(BIG).hexdigest() in out, "what came down differs: " + out)
-    s.shell("wget -qO /dev/null --post-file=/root/n %s/up && rm /root/n" % url, 300)
-    check(uploads.get("/up") == hashlib.md5(BIG).hexdigest(), "what went up differs")
+    load.network(Guest.session)
 
 def published_port():
     s = Guest.session
