@@ -81,6 +81,7 @@ void qcow2_give_up(const struct qcow2 *q, u64 e, struct image_plan *plan);
 int qcow2_touch(struct image *im);
 int qcow2_room(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan);
 int qcow2_trim(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 *done);
+int qcow2_finish(struct image *im);
 /* image/qcow2_parts.c: the same with subclusters */
 int qcow2_room_parts(struct image *im, u64 off, u64 len, struct extent *x, struct image_plan *plan);
 int qcow2_trim_parts(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 *done);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A table of n entries that begins as the old one; it is used when the header says so. */
 static int size_new_l1(struct image *im, u32 n, u64 *at)
@@ -121,10 +120,8 @@ int qcow2_grow(struct image *im, u64 size, struct err *e)
     }
     if (!r && size > old)
         r = size_clear_tail(im, old);
-    if (!r && q->data && ftruncate(im->files[q->data].fd, (off_t)size))
-        r = -errno;
     if (!r && q->data)
-        atomic_store(&im->files[q->data].length, size);
+        r = image_file_cut(im, q->data, size);
     if (!r)
         r = size_put(im, size, at, (u32)max_u64(need, q->l1_n));
     if (!r)

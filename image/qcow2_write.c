@@ -158,3 +158,14 @@ int qcow2_trim(struct image *im, u64 off, u64 len, struct image_plan *plan, u64 
         plan_write(plan, PLAN_TABLE, 0, (l1 & QCOW2_OFFSET) + slot * 8, b, n * 8);
     return r;
 }
+
+/* A data file is as long as the disk: the last cluster was written whole. */
+int qcow2_finish(struct image *im)
+{
+    const struct qcow2 *q = im->priv;
+    int r = qcow2_bitmaps_end(im);
+
+    if (r || !q->data || image_file_length(im, q->data) <= im->size)
+        return r;
+    return image_file_cut(im, q->data, im->size);
+}
