@@ -44,12 +44,14 @@ static void progress(void *arg, u64 done, u64 total)
     last_total = total;
 }
 
-static int convert(const char *from, const char *format, const char *to, const char *as,
-                   unsigned threads, struct err *e)
+static int convert_as(const char *from, const char *format, const char *to, const char *as,
+                      const char *options, unsigned threads, struct err *e)
 {
-    struct image_convert how = {
-        .path = in_dir(to), .format = as, .threads = threads, .progress = progress
-    };
+    struct image_convert how = { .path = in_dir(to),
+                                 .format = as,
+                                 .options = options,
+                                 .threads = threads,
+                                 .progress = progress };
     struct image *im = open_it(from, format);
     int r = im ? image_convert(im, &how, e) : -ENOENT;
 
@@ -57,6 +59,24 @@ static int convert(const char *from, const char *format, const char *to, const c
         image_close(im, NULL);
     return r;
 }
+
+static int convert(const char *from, const char *format, const char *to, const char *as,
+                   unsigned threads, struct err *e)
+{
+    return convert_as(from, format, to, as, NULL, threads, e);
+}
+
+/* Formats that are written in other ways: forward, packed, as several files. */
+static const struct {
+    const char *format, *options, *name;
+} kinds[] = {
+    { "qcow2", NULL, "k.qcow2" },
+    { "qcow2", "compression=zlib", "k.qcow2" },
+    { "qcow2", "compression=zstd,level=small", "k.qcow2" },
+    { "vmdk", "variant=streamOptimized", "k.vmdk" },
+    { "vmdk", "variant=twoGbMaxExtentSparse", "k.vmdk" },
+    { "vhd", NULL, "k.vhd" },
+};
 
 static bool holds(const char *name, const char *format)
 {
@@ -112,34 +132,66 @@ static void there_and_back(void)
     }
 }
 
+/* What is packed is read back, by qemu-img too. */
+static void packed(void)
+{
+    bool qemu = !system("command -v qemu-img >/dev/null 2>&1");
+
+    for (size_t i = 1; i < LEN(kinds); i++) {
+        struct err e = { 0 };
+        char command[300];
+
+        CHECK_EQ(
+            convert_as("base.raw", "raw", kinds[i].name, kinds[i].format, kinds[i].options, 3, &e),
+            0);
+        CHECK_TEXT(e.text, "");
+        CHECK(holds(kinds[i].name, kinds[i].format));
+        snprintf(command, sizeof(command), "cd %s && %s qemu-img compare -q -f raw base.raw %s",
+                 dir, strcmp(kinds[i].format, "qcow2") ? "" : "qemu-img check -q k.qcow2 &&",
+                 kinds[i].name);
+        if (qemu && strcmp(kinds[i].format, "vhd"))
+            CHECK_EQ(system(command), 0);
+        snprintf(command, sizeof(command), "rm -f %s/k*", dir);
+        CHECK_EQ(system(command), 0);
+    }
+}
+
 /* A disk that is full: an error, and nothing is left behind. */
 static void no_room(void)
 {
     unsigned before = files_in_dir();
-    int status = 0;
-    pid_t pid;
 
-    fflush(stdout);
-    pid = fork();
-    if (!pid) {
-        struct rlimit limit = { 2 << 20, 2 << 20 };
-        struct err e = { 0 };
-        int r;
+    for (size_t i = 0; i < LEN(kinds); i++) {
+        int status = 0;
+        pid_t pid;
 
-        signal(SIGXFSZ, SIG_IGN);
-        setrlimit(RLIMIT_FSIZE, &limit);
-        r = convert("base.raw", "raw", "full.qcow2", "qcow2", 2, &e);
-        _exit(r == -EFBIG && strstr(e.text, "full.qcow2") ? 0 : 1);
+        fflush(stdout);
+        pid = fork();
+        if (!pid) {
+            struct rlimit limit = { 100000, 100000 };
+            struct err e = { 0 };
+            int r;
+
+            signal(SIGXFSZ, SIG_IGN);
+            setrlimit(RLIMIT_FSIZE, &limit);
+            r = convert_as("base.raw", "raw", kinds[i].name, kinds[i].format, kinds[i].options, 2,
+                           &e);
+            _exit(r == -EFBIG && strstr(e.text, kinds[i].name) ? 0 : 1);
+        }
+        waitpid(pid, &status, 0);
+        CHECK_EQ(status, 0);
+        CHECK_EQ(files_in_dir(), before);
     }
-    waitpid(pid, &status, 0);
-    CHECK_EQ(status, 0);
-    CHECK_EQ(files_in_dir(), before);
 }
 
 /* Killed at any moment: the target's name is free or the whole disk. */
 static void killed(void)
 {
-    for (unsigned i = 0; i < 8; i++) {
+    char command[300];
+
+    snprintf(command, sizeof(command), "rm -rf %s/k*", dir);
+    for (unsigned i = 0; i < 8 * LEN(kinds); i++) {
+        const char *name = kinds[i / 8].name;
         pid_t pid;
 
         fflush(stdout);
@@ -147,16 +199,16 @@ static void killed(void)
         if (!pid) {
             struct err e = { 0 };
 
-            convert("base.raw", "raw", "k.qcow2", "qcow2", 2, &e);
+            convert_as("base.raw", "raw", name, kinds[i / 8].format, kinds[i / 8].options, 2, &e);
             _exit(0);
         }
-        for (unsigned turn = 0; turn < i * 40; turn++)
+        for (unsigned turn = 0; turn < i % 8 * 40; turn++)
             files_in_dir(); /* some time passes */
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        if (!access(in_dir("k.qcow2"), F_OK))
-            CHECK(holds("k.qcow2", NULL));
-        unlink(in_dir("k.qcow2"));
+        if (!access(in_dir(name), F_OK))
+            CHECK(holds(name, kinds[i / 8].format));
+        CHECK_EQ(system(command), 0);
     }
 }
 
@@ -174,6 +226,11 @@ static void size_costs_nothing(void)
     CHECK_EQ(pread(fd, back, 5, 5ll << 40), 5);
     CHECK(!memcmp(back, "mimic", 5));
     close(fd);
+    CHECK_EQ(convert_as("huge.raw", "raw", "huge.vmdk", "vmdk", "variant=streamOptimized", 2, &e),
+             0);
+    CHECK_EQ(convert_as("huge.raw", "raw", "huge.qcow2", "qcow2", "compression=zlib", 2, &e), 0);
+    CHECK_EQ(convert("huge.vmdk", "vmdk", "huge3.qcow2", "qcow2", 2, &e), 0);
+    CHECK_TEXT(e.text, "");
 }
 
 int main(void)
@@ -190,6 +247,7 @@ int main(void)
         return 1;
     fclose(f);
     CASE(there_and_back);
+    CASE(packed);
     CASE(no_room);
     CASE(killed);
     CASE(size_costs_nothing);
