@@ -143,13 +143,18 @@ static int parallels_open_part(struct image *im, struct parallels_part *t,
     return r;
 }
 
+static const char *parallels_top(const struct parallels_bundle *b)
+{
+    return b->top[0] ? b->top : PARALLELS_TOP;
+}
+
 /* The snapshot that was asked for, else what the descriptor calls the top. */
 static int parallels_choose(struct image *im, const struct parallels_bundle *b, const char **guid,
                             struct err *e)
 {
     const char *which = im->how->snapshot;
 
-    *guid = b->top[0] ? b->top : PARALLELS_TOP;
+    *guid = parallels_top(b);
     for (u32 i = 0; which && i < b->nshots; i++) {
         size_t n = strlen(b->shots[i].guid);
 
@@ -292,7 +297,8 @@ static void parallels_facts(struct image *im, const struct image_teller *to)
     if (b)
         fact_say(to, FACT_ID, "%s", b->uid);
     for (u32 i = 0; b && i < b->nshots; i++)
-        fact_say(to, FACT_SNAPSHOT, "%s", b->shots[i].guid);
+        if (strcasecmp(b->shots[i].guid, parallels_top(b))) /* that is the disk itself */
+            fact_say(to, FACT_SNAPSHOT, "%s", b->shots[i].guid);
     if (y->in_use)
         fact_say(to, FACT_DIRTY, "was not closed by who wrote it last");
     if (!y->plain && le64(y->head + 56))

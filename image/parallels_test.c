@@ -125,8 +125,17 @@ static void make_bundle(void)
     write_descriptor("", "a1.hds");
 }
 
+static void count_snapshots(void *arg, const char *name, const char *value)
+{
+    if (!strcmp(name, "snapshot")) {
+        CHECK_TEXT(value, OLD);
+        ++*(int *)arg;
+    }
+}
+
 static void bundles(void)
 {
+    int snapshots = 0;
     struct image_open old = { .path = in_dir("x.hdd"), .snapshot = OLD };
     static u8 before[DISK];
     struct image *im = NULL;
@@ -138,8 +147,11 @@ static void bundles(void)
     lives("x.hdd/DiskDescriptor.xml", model, DISK);
     CHECK_EQ(image_open(&im, &old, &e), 0);
     CHECK(im && same(im, before, DISK));
-    if (im)
+    if (im) {
+        image_facts(im, count_snapshots, &snapshots);
         image_close(im, NULL);
+    }
+    CHECK_EQ(snapshots, 1);
     old.path = in_dir("x.hdd");
     old.snapshot = "11111111-2222-3333-4444-555555555555";
     CHECK_EQ(image_open(&im, &old, &e), 0);
