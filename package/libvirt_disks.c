@@ -132,28 +132,27 @@ static const char *disks_model(const struct libvirt *x, const char *bus, const c
     return !strcmp(bus, "ide") ? (model ? model : "PIIX3") : "fdc";
 }
 
-static struct desc_device *disks_new(struct disks *w, size_t bus, const char *model)
+static struct desc_device *disks_new(struct disks *w, size_t bus, const char *model, unsigned index)
 {
     static const enum name_kind kinds[] = { NAME_IDE, NAME_SCSI, NAME_SATA, NAME_FLOPPY };
+    static const char *const names[] = { "ide", "scsi", "sata", "fdc", "virtio",
+                                         "xen", "usb",  "nvme", "sd" };
+    static const char *const classes[] = { "virtio_blk", "xen_blk", "usb_storage", "nvme", "sd" };
     struct libvirt *x = w->x;
     struct desc_device *v;
 
-    if (!disks_buses[bus].controller) {
-        static const char *const names[] = { "virtio", "xen", "usb", "nvme", "sd" };
-        static const char *const classes[] = { "virtio_blk", "xen_blk", "usb_storage", "nvme",
-                                               "sd" };
-        char name[16];
-
-        snprintf(name, sizeof(name), "%s0", names[bus - LEN(kinds)]);
-        v = desc_add_device(x->d, name, classes[bus - LEN(kinds)]);
+    if (bus < LEN(kinds)) {
+        v = place_controller(x->d, x->n, kinds[bus], disks_model(x, disks_buses[bus].name, model));
+        if (v)
+            v->foreign = model ? arena_text(&x->d->arena, model, strlen(model)) : NULL;
+    } else {
+        v = desc_add_device(x->d, names[bus], classes[bus - LEN(kinds)]);
         if (v)
             v->known = bus == LEN(kinds);
-        return v;
     }
-    v = place_controller(x->d, x->n, kinds[bus], disks_model(x, disks_buses[bus].name, model));
     if (v)
-        v->foreign = model ? arena_text(&x->d->arena, model, strlen(model)) : NULL;
-    return v;
+        v->name = arena_print(&x->d->arena, "%s%u", names[bus], index); /* libvirt's own number */
+    return v && v->name ? v : NULL;
 }
 
 static int disks_controller(struct disks *w, const struct xml_node *n)
@@ -172,14 +171,13 @@ static int disks_controller(struct disks *w, const struct xml_node *n)
     if (*at)
         return err_set(w->x->e, -EBADMSG, "%s: two controllers %s have the index %u", w->x->file,
                        type, index);
-    *at = disks_new(w, (size_t)(b - disks_buses), model);
+    *at = disks_new(w, (size_t)(b - disks_buses), model, index);
     if (!*at)
         return -ENOMEM;
     xml_taken(n);
     xml_take(n, "type");
     xml_take(n, "model");
-    if (index == strtoul((*at)->name + strcspn((*at)->name, "0123456789"), NULL, 10))
-        xml_take(n, "index");
+    xml_take(n, "index");
     return 0;
 }
 
@@ -188,7 +186,7 @@ static struct desc_device *disks_on(struct disks *w, const struct libvirt_bus *b
     struct desc_device **at = &w->known[b - disks_buses][index];
 
     if (!*at)
-        *at = disks_new(w, (size_t)(b - disks_buses), NULL);
+        *at = disks_new(w, (size_t)(b - disks_buses), NULL, index);
     return *at;
 }
 
@@ -202,7 +200,6 @@ static int disks_place(struct disks *w, const struct xml_node *n, const struct l
     const char *type = xml_attr(a, "type"), *dev = xml_attr(target, "dev");
     static const char *const parts[] = { "type", "controller", "bus", "target", "unit" };
     unsigned controller, bus, id = 0;
-    unsigned long number;
     long letters = libvirt_target_number(dev);
     char usual[16];
 
@@ -225,12 +222,9 @@ static int disks_place(struct disks *w, const struct xml_node *n, const struct l
         return controller < DISKS_CONTROLLERS
                    ? -ENOMEM
                    : err_set(w->x->e, -E2BIG, "%s: too many controllers", w->x->file);
-    number = strtoul((*v)->name + strcspn((*v)->name, "0123456789"), NULL, 10);
     for (size_t i = 0; i < LEN(parts) && a && type && !strcmp(type, "drive") && !id; i++)
-        if (strcmp(parts[i], "controller") || controller == number)
-            xml_take(a, parts[i]);
-    number = b->controller ? number * b->places + *unit : *unit;
-    if (dev && !strcmp(dev, libvirt_target(b, (unsigned)number, usual)))
+        xml_take(a, parts[i]);
+    if (dev && !strcmp(dev, libvirt_target(b, controller * b->places + *unit, usual)))
         xml_take(target, "dev");
     return 0;
 }

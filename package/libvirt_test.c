@@ -98,9 +98,9 @@ static void disks(void)
     k = k->next;
     CHECK_TEXT(k->source, "/dev/vg/data");
     CHECK(!k->path);
-    CHECK_TEXT(k->controller, "scsi0");
+    CHECK_TEXT(k->controller, "scsi1");
     CHECK_EQ(k->unit, 2);
-    CHECK_TEXT(desc_device(&d, "scsi0")->class, "virtio_scsi");
+    CHECK_TEXT(desc_device(&d, "scsi1")->class, "virtio_scsi");
     k = k->next;
     CHECK_EQ(k->media, DESC_CDROM);
     CHECK_TEXT(k->controller, "sata0");
@@ -180,6 +180,21 @@ static void wrapped(void)
         (u64)-EBADMSG);
 }
 
+/* A controller that is listed as the second and one that is only meant, as the first */
+static void controllers_keep_their_numbers(void)
+{
+    CHECK_EQ(open_text("c.xml",
+                       "<domain type='kvm'><name>c</name><memory>65536</memory><devices>"
+                       "<controller type='ide' index='1'/><disk type='file' device='disk'>"
+                       "<target dev='hdb' bus='ide'/></disk><disk type='file' device='disk'>"
+                       "<target dev='hde' bus='ide'/></disk></devices></domain>"),
+             0);
+    CHECK_TEXT(d.devices->name, "ide1");
+    CHECK_TEXT(d.disks->controller, "ide0");
+    CHECK_TEXT(d.disks->next->controller, "ide1");
+    CHECK_EQ(round_trip("numbers", "libvirt", "c2.xml"), 0);
+}
+
 static void machine_of_another_product(void)
 {
     static const u8 zeroes[65536];
@@ -215,6 +230,7 @@ int main(void)
     CASE(there_and_back);
     CASE(a_disk_is_converted);
     CASE(wrapped);
+    CASE(controllers_keep_their_numbers);
     CASE(machine_of_another_product);
     CASE(files_of_products);
     done_all();

@@ -126,5 +126,5 @@ int xml_utf8(const char *text, size_t n, const char *where, struct buf *to, stru
         strcasecmp(said, "ascii") && strncasecmp(said, "ucs", 3))
         return err_set(e, -EOPNOTSUPP, "%s: is encoded in \"%s\", which is not supported", where,
                        said);
-    return buf_add(to, text, n) ? err_set(e, -ENOMEM, "%s: no memory", where) : 0;
+    return n && buf_add(to, text, n) ? err_set(e, -ENOMEM, "%s: no memory", where) : 0;
 }
