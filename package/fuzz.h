@@ -58,7 +58,7 @@ static int fuzz_package(const uint8_t *data, size_t n, const char *suffix)
 /* The same as the only member of a tar. */
 static inline int fuzz_in_tar(const char *name, const uint8_t *data, size_t n, const char *suffix)
 {
-    u8 *tar = calloc(1, n + 3 * 512);
+    u8 *tar = calloc(1, n + 4 * 512);
     unsigned sum = 0;
 
     if (!tar)

@@ -346,6 +346,7 @@ static int kube_nic(struct kube *x, struct tree *t, u32 index)
 {
     const char *name = kube_look(t, "name"), *model = tree_take_text(t, "model"), *mac, *s;
     const struct tree *network = kube_named(tree_get(x->spec, "networks"), name);
+    bool taken = kube_name_taken(x->d, name); /* asked before it has one of ours */
     struct desc_nic *c = place_nic(x->d, x->n, *model ? model : "virtio");
     char key[32];
     u64 boot = 0;
@@ -355,7 +356,7 @@ static int kube_nic(struct kube *x, struct tree *t, u32 index)
     if (!*model)
         c->foreign = NULL;
     tree_take_text(t, "name");
-    if (!kube_name_taken(x->d, name)) {
+    if (!taken) {
         c->name = desc_text(x->d, "%s", name);
     } else {
         snprintf(key, sizeof(key), "#nic[%u]", index);

@@ -137,6 +137,35 @@ static void written_back(void)
     CHECK_TEXT(d.disks->source, "claim.raw");
 }
 
+/* Our own names, from a VM of another product, are names here as well. */
+static void made_from_another(void)
+{
+    struct package_options o = { .format = "kubevirt" };
+    struct notes n = { 0 };
+    struct err e = { 0 };
+    char block[4096] = "";
+
+    store_bytes("d.raw", block, sizeof(block));
+    CHECK_EQ(open_text("web.cfg", "name='My Web'\nmemory=256\nvcpus=2\ntype='hvm'\n"
+                                  "disk=['d.raw,raw,xvda,w','d.raw,raw,xvdb,w']\n"
+                                  "vif=['model=e1000','bridge=lan']\nboot='c'\n"),
+             0);
+    CHECK_EQ(package_write(in_dir("mine.yaml"), &o, &d, &n, &e), 0);
+    CHECK_TEXT(e.text, "");
+    notes_fini(&n);
+    CHECK_EQ(open_path(in_dir("mine.yaml")), 0);
+    CHECK_TEXT(err.text, "");
+    CHECK_TEXT(d.name, "my-web");
+    CHECK_EQ(d.cpus, 2);
+    CHECK_TEXT(d.disks->name, "disk0");
+    CHECK_EQ(d.disks->boot, 1);
+    CHECK_TEXT(d.disks->next->source, "mine-disk1.raw");
+    CHECK_TEXT(d.nics->class, "e1000");
+    CHECK_TEXT(d.nics->next->network, "lan");
+    CHECK_EQ(mkdir(in_dir("there"), 0700), 0); /* claims keep their names */
+    CHECK_EQ(round_trip("mine", "kubevirt", "there/mine.yaml"), 0);
+}
+
 static void several(void)
 {
     CHECK_EQ(open_text("two.yaml",
@@ -232,6 +261,7 @@ int main(void)
     CASE(machine);
     CASE(devices);
     CASE(written_back);
+    CASE(made_from_another);
     CASE(several);
     CASE(nonsense);
     CASE(files_of_products);
