@@ -394,6 +394,35 @@ static void folders_in_archives(void)
     check_disk(d.disks, "in a folder");
 }
 
+/* Only the image knows how big the disk is: the room that was kept for the text is enough. */
+static void capacities_that_were_not_said(void)
+{
+    fill();
+    CHECK_EQ(read_text(chunked), (u64)-EBADMSG);
+    desc_fini(&d);
+    desc_init(&d);
+    d.name = "raw";
+    CHECK(desc_add_device(&d, "scsi0", "pvscsi") != NULL);
+    for (u32 i = 0; i < 8; i++) {
+        char name[16];
+        struct desc_disk *k;
+
+        snprintf(name, sizeof(name), "disk%u", i);
+        k = desc_add_disk(&d, name, DESC_DISK);
+        CHECK(k != NULL);
+        k->controller = "scsi0";
+        k->unit = i < 7 ? i : i + 1;
+        k->source = k->path = desc_text(&d, "%s", at("x.raw"));
+        k->offset = 512 * i;
+        k->length = sizeof(bytes) - 512 * 8;
+        k->format = "raw";
+    }
+    store("x.raw", bytes, sizeof(bytes));
+    CHECK_EQ(write_again("room.ova"), 0);
+    CHECK_TEXT(err.text, "");
+    CHECK_EQ(d2.disks->capacity, sizeof(bytes) - 512 * 8);
+}
+
 /* ---- dialects ---- */
 
 static const char ovirt[] =
@@ -633,6 +662,7 @@ int main(void)
     CASE(compressed_files_are_read);
     CASE(deltas_lie_over_their_parents);
     CASE(folders_in_archives);
+    CASE(capacities_that_were_not_said);
     CASE(ovirt_is_understood);
     CASE(virtualboxes_own_part_is_believed_and_kept_right);
     CASE(version_2_is_the_same_vm);

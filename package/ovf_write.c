@@ -580,6 +580,8 @@ static int ovf_reserve(struct ovf_out *o)
     size_t room = b.len;
 
     buf_fini(&b);
+    for (const struct ovf_member *m = o->members; m; m = m->next)
+        room += 24; /* a capacity that only the image knows */
     if (r)
         return err_set(o->e, r, "%s: is too long to be written", sink_main(o->s));
     r = sink_reserve(o->s, sink_main(o->s), room, o->e);
