@@ -348,9 +348,8 @@ static void ovf_put_guest(struct ovf_out *o, struct xml_node *system)
         ovf_kept(o, desc_extra(o->d, "ovf", "VirtualSystem/OperatingSystemSection"));
     const char *os = o->d->guest_os, *type = xml_attr(kept, "osType");
 
-    if (!os && !kept)
-        return;
-    if (!kept || (os && type && strcmp(type, os)))
+    if (!kept ||
+        /* without a word on it too: importers want the section */ (os && type && strcmp(type, os)))
         kept = ovf_make_guest(&o->arena, o->d);
     o->failed |= !kept;
     if (kept)
