@@ -13,7 +13,7 @@ u8 *buf_room(struct buf *b, size_t n)
 
     if (n > SIZE_MAX / 2 - b->len)
         return NULL;
-    if (b->len + n > b->cap) {
+    if (!b->p || b->len + n > b->cap) {
         size_t cap = b->cap ? b->cap : 256;
         u8 *p;
 
