@@ -39,8 +39,20 @@ static void fuzz_repair(struct image_open *how)
     image_close(im, &e);
 }
 
+/* What changes an image as a whole. */
+static void fuzz_change(struct image *im)
+{
+    unsigned said = 0;
+
+    if (image_size(im) < 1ull << 30)
+        image_resize(im, image_size(im) + (3 << 20), false, NULL);
+    image_rebase(im, NULL, true, NULL, NULL);
+    image_facts(im, fuzz_fact, &said);
+}
+
 static void fuzz_use(struct image *im)
 {
+    struct image_place place;
     static u8 b[200000];
     u64 size = image_size(im), off = 0, step = size / 40 + 1;
     struct iovec v = { b, 0 };
@@ -62,8 +74,12 @@ static void fuzz_use(struct image *im)
         image_trim(im, 0, min_u64(size, 1 << 20));
         image_flush(im);
     }
+    if (size)
+        image_place(im, size / 2, &place, NULL);
     image_check(im, fuzz_say, &said, NULL);
     image_facts(im, fuzz_fact, &said);
+    if (image_writable(im))
+        fuzz_change(im);
 }
 
 /* The image in a file without a name: read, then read and written. */
