@@ -6,11 +6,16 @@
 
 #define LOST_SHOWN 6 /* names in one note */
 
-/* "ethernet0.uptCompatibility" belongs to "ethernet0", "Hardware/USB/x" to "Hardware". */
+/*
+ * "ethernet0.uptCompatibility" belongs to "ethernet0", "Hardware/USB/x" to "Hardware"; what is
+ * left of parts that are described, "VirtualHardwareSection/Item[cpu]", stays together.
+ */
 static size_t lost_group(const char *key)
 {
     size_t n = strcspn(key, "./");
 
+    if (!strncmp(key + n, "/Item[", 6))
+        return n + 5;
     return n ? n : strlen(key);
 }
 
@@ -32,13 +37,16 @@ static void lost_note(const struct desc_extra *x, struct notes *n)
 
         if (!lost_same(x, y) || count++ >= LOST_SHOWN)
             continue;
-        rest += *rest != 0;
+        rest += *rest && *rest != '[';
         if (*rest && at < sizeof(list) - 60)
             at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%.50s", at ? ", " : "", rest);
     }
     snprintf(where, sizeof(where), "%.30s: %.*s", x->format, (int)(group < 80 ? group : 80),
              x->key);
-    if (count == 1 && !*list)
+    if (list[0] == '[')
+        note(n, NOTE_LOST, where, "details of %u %s no place in the new package: %s%s", count,
+             count == 1 ? "part have" : "parts have", list, count > LOST_SHOWN ? " ..." : "");
+    else if (count == 1 && !*list)
         note(n, NOTE_LOST, where, "\"%.100s\" has no place in the new package", x->value);
     else
         note(n, NOTE_LOST, where, "%u %s no place in the new package: %s%s", count,
