@@ -130,8 +130,10 @@ static int source_open_fd(struct source *s, int fd, struct err *e)
         struct buf head = { 0 };
 
         r = s->how && s->how->pull ? stream_begin(s, &head, e) : -EMEDIUMTYPE;
-        if (!r)
+        if (!r) {
+            buf_fini(&head);
             return 0;
+        }
         r = r == -EMEDIUMTYPE ? source_slurp(s, fd, &head, e) : r;
         buf_fini(&head);
     } else if (!S_ISREG(st.st_mode))
