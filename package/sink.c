@@ -201,6 +201,20 @@ static int sink_plan(struct sink *s, struct err *e)
     return *s->name ? 0 : err_set(e, -EINVAL, "%s: has no name before its suffix", s->path);
 }
 
+/* The directory that the package goes into, when only that is missing: "vm/web.vmx". */
+static void sink_make_home(struct sink *s)
+{
+    char home[PATH_MAX], *slash;
+
+    snprintf(home, sizeof(home), "%s", s->path);
+    slash = strrchr(home, '/');
+    if (!slash || slash == home)
+        return;
+    *slash = 0;
+    if (!mkdir(home, 0777))
+        s->home = arena_text(&s->arena, home, strlen(home));
+}
+
 static int sink_make(struct sink *s, struct err *e)
 {
     char path[PATH_MAX];
@@ -214,6 +228,8 @@ static int sink_make(struct sink *s, struct err *e)
         s->temp = NULL;
         return err_set(e, -EEXIST, "%s: exists already", s->path);
     }
+    if (s->kind != SINK_PIPE)
+        sink_make_home(s);
     if (mkdir(s->temp, s->kind == SINK_PIPE ? 0700 : 0777)) {
         err_set(e, -errno, "%s: %s", s->kind == SINK_PIPE ? s->temp : s->path, strerror(errno));
         s->temp = NULL;
@@ -263,6 +279,8 @@ static void sink_free(struct sink *s)
 void sink_drop(struct sink *s)
 {
     sink_abandon();
+    if (s->home)
+        rmdir(s->home);
     sink_free(s);
 }
 

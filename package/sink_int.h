@@ -31,6 +31,7 @@ struct sink {
     enum sink_kind kind;
     const char *path, *name, *main;
     const char *temp; /* the directory where it is made; NULL: none */
+    const char *home; /* a directory that was made for it; NULL: none */
     int fd;           /* archives: where to write; -1 */
     bool spooled;     /* a pipe's archive is made in a file first */
     u64 at;           /* archives: the end */
