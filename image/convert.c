@@ -92,6 +92,20 @@ void convert_run(struct convert *c, void *(*main_of)(void *arg), void *arg)
         c->how->progress(c->how->arg, c->from->size, c->from->size);
 }
 
+/* A piece whose blocks both files can share is not read at all. */
+static bool convert_share(struct convert *c, u64 off, u64 len)
+{
+    if (atomic_load_explicit(&c->copies, memory_order_relaxed))
+        return false;
+    if (image_clone(c->target.im, off, c->from, len)) {
+        atomic_store(&c->copies, true);
+        return false;
+    }
+    atomic_fetch_add(&c->target.populated, len);
+    convert_did(c, off, len, 0, NULL);
+    return true;
+}
+
 static void *convert_main(void *arg)
 {
     struct convert *c = arg;
@@ -108,6 +122,8 @@ static void *convert_main(void *arg)
         pthread_mutex_unlock(&c->lock);
         if (!more)
             break;
+        if (convert_share(c, off, len))
+            continue;
         v = (struct iovec){ buf, len };
         r = buf ? image_read(c->from, off, &v, 1, len) : -ENOMEM;
         if (r)

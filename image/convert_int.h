@@ -19,6 +19,7 @@ struct convert {
     struct err err;
 
     struct image_target target; /* written anywhere */
+    _Atomic bool copies;        /* sharing blocks between the files did not work */
 };
 
 /* The lock is held.  The next piece with something in it; false: none, or an error. */

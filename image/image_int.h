@@ -242,6 +242,13 @@ void stage_drop(struct image_stage *p);
 /* Drops it; the error speaks of the target and not of the place.  Returns r. */
 int stage_fail(struct image_stage *p, int r, struct err *e);
 
+/*
+ * image/io.c: into a fresh image the same range of another one, by sharing blocks between their
+ * files.  Fails where the file system, the places or the kinds of data do not let it; what was
+ * shared by then is right.
+ */
+int image_clone(struct image *to, u64 off, struct image *from, u64 len);
+
 /* image/convert.c: is there nothing but zeroes? */
 bool image_is_zero(const u8 *p, size_t n);
 /* Threads for a conversion, when `asked` were asked for (0: one for each processor). */

@@ -10,14 +10,18 @@
  */
 #include "image/image_int.h"
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Make room for this much at once, when a request is that long. */
 #define ROOM_MAX (2u << 20)
 /* Changed pages of metadata that wait before a commit is made without being asked. */
 #define DIRTY_MAX 1024
+/* What file systems share is in blocks of this size, or refused. */
+#define CLONE_ALIGN 4096
 
 static unsigned image_enter(struct image *im)
 {
@@ -196,7 +200,7 @@ static int image_fill_fresh(struct image *im, const struct extent *x, u64 head,
     p.n = iov_part(v, n, skip, len, p.v, LEN(p.v), &len);
     while (filled < end && !atomic_compare_exchange_weak(&f->filled, &filled, end))
         ;
-    return r ? r : image_file_writev(im, x->file, x->at + head, p.v, p.n);
+    return r || !p.n ? r : image_file_writev(im, x->file, x->at + head, p.v, p.n);
 }
 
 /*
@@ -254,7 +258,10 @@ static int image_write_sealed(struct image *im, u64 off, const struct extent *x,
     return r;
 }
 
-/* Write [off, off + *len), which has no place of its own yet; *len: how far it came. */
+/*
+ * Write [off, off + *len), which has no place of its own yet; *len: how far it came.  v NULL:
+ * only make the room, in a fresh image.
+ */
 static int image_write_room(struct image *im, u64 off, const struct iovec *v, int n, u64 skip,
                             u64 *len)
 {
@@ -287,7 +294,7 @@ static int image_write_room(struct image *im, u64 off, const struct iovec *v, in
     if (!r) {
         x.len = min_u64(x.len, end - first);
         *len = min_u64(*len, first + x.len - off);
-        r = image_fill(im, &x, first, off, v, n, skip, *len);
+        r = image_fill(im, &x, first, off, v, n, skip, v ? *len : 0);
         atomic_store(&im->unsynced, true);
     }
     pthread_mutex_lock(&im->lock);
@@ -354,6 +361,54 @@ int image_write(struct image *im, u64 off, const struct iovec *v, int n, u64 len
     }
     if (!r && meta_dirty(im) > DIRTY_MAX)
         r = meta_commit(im);
+    return r;
+}
+
+/* Where [off, off + *len) of a fresh image goes in place; room is made for it if need be. */
+static int image_clone_place(struct image *im, u64 off, u64 len, struct extent *x)
+{
+    int r = image_locate(im, off, len, x);
+    u64 made = len;
+
+    if (r || image_is_own(x))
+        return r;
+    if (!im->format->room)
+        return -EOPNOTSUPP;
+    r = image_write_room(im, off, NULL, 0, 0, &made);
+    return r ? r : image_locate(im, off, len, x);
+}
+
+int image_clone(struct image *to, u64 off, struct image *from, u64 len)
+{
+    int r = to->fresh && !to->parent ? image_touch(to) : -EOPNOTSUPP;
+
+    while (!r && len) {
+        struct file_clone_range range;
+        struct extent s, d;
+        u64 n, end;
+
+        if ((r = image_locate(from, off, len, &s)))
+            break;
+        if (s.kind != EXT_DATA || from->files[s.file].nmore)
+            return -EOPNOTSUPP;
+        if ((r = image_clone_place(to, off, s.len, &d)))
+            break;
+        n = min_u64(s.len, d.len) & ~(u64)(CLONE_ALIGN - 1);
+        range = (struct file_clone_range){ .src_fd = from->files[s.file].fd,
+                                           .src_offset = from->files[s.file].offset + s.at,
+                                           .src_length = n,
+                                           .dest_offset = d.at };
+        if (!n || d.kind != EXT_DATA || (range.src_offset | d.at) % CLONE_ALIGN)
+            return -EOPNOTSUPP;
+        if (ioctl(to->files[d.file].fd, FICLONERANGE, &range))
+            return -errno;
+        end = image_file_length(to, d.file);
+        while (d.at + n > end &&
+               !atomic_compare_exchange_weak(&to->files[d.file].length, &end, d.at + n))
+            ;
+        off += n;
+        len -= n;
+    }
     return r;
 }
 
