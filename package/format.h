@@ -39,7 +39,7 @@ struct package_options {
     const char *trust;    /* PEM file of authorities for signatures; NULL: the system's */
     /* writing */
     const char *version;     /* of the format: "2.0" for OVF; NULL: the usual one */
-    const char *format;      /* a package_format's name; NULL: by the target's suffix */
+    const char *format;      /* a package_format's name or suffix; NULL: by the target's suffix */
     const char *vm;          /* only this one of several; NULL: all */
     const char *disk_format; /* "vmdk:streamOptimized": instead of the writer's own; or NULL */
     const char *digest;      /* "sha1", "sha256", "sha512", "none"; NULL: sha256 */

@@ -8,6 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* "ova" is as good a name as "ovf": a suffix without its dot. */
+static bool write_is_called(const struct package_format *f, const char *format)
+{
+    return !strcmp(f->name, format) || (f->archive && !strcmp(f->archive + 1, format)) ||
+           (f->folder && !strcmp(f->folder + 1, format)) ||
+           (f->suffix && !strcmp(f->suffix + 1, format));
+}
+
 const struct package_format *package_writer(const char *path, const char *format)
 {
     const struct package_format *best = NULL;
@@ -17,7 +25,7 @@ const struct package_format *package_writer(const char *path, const char *format
 
         if (!f->write)
             continue;
-        if (format ? !strcmp(f->name, format)
+        if (format ? write_is_called(f, format)
                    : (f->archive && source_has_suffix(path, f->archive)) ||
                          (f->folder && source_has_suffix(path, f->folder)) ||
                          (f->suffix && source_has_suffix(path, f->suffix)))
