@@ -3,48 +3,15 @@
  * A guest that writes anything anywhere: AHCI registers, command lists, tables.  The input is
  * a program of short operations; a command that gets past the first checks is one of them.
  */
-#include "base/bytes.h"
-#include "base/loop.h"
-#include "tests/rig.h"
-#include <stdlib.h>
+#include "tests/storage_fuzz.h"
 
-enum { LIST = 0x10000, RX = 0x11000, TABLE = 0x20000, RAM = 4 << 20, DISK = 1 << 20 };
+enum { LIST = 0x10000, RX = 0x11000, TABLE = 0x20000 };
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-
-static struct rig rig;
-static struct blk *disk;
 static u64 regs;
 
 static void fuzz_start(void)
 {
-    static const char *const settings[] = { "cd", "2", NULL };
-    struct machine_make how = { .ram = RAM, .cpus = 1, .tsc_hz = 1000000000 };
-    struct device_end ends[3] = { { 0 } };
-    struct device *d;
-
-    if (machine_new(&rig.m, &how, NULL) ||
-        blk_open_mem(&disk, DISK, false, machine_lane(rig.m), NULL))
-        abort();
-    rig.next_bar = 0xe0000000;
-    rig.next_port = 0xc000;
-    ends[0] = (struct device_end){ "sata.0", disk };
-    ends[1] = (struct device_end){ "sata.1", disk };
-    d = rig_device(&rig, "ahci", settings, ends);
-    rig_pci_enable(&rig, d);
-    regs = rig_bar(d, 5);
-}
-
-static void fuzz_nothing(void *arg)
-{
-    (void)arg;
-}
-
-static void fuzz_settle(void)
-{
-    loop_call(machine_lane(rig.m), fuzz_nothing, NULL);
-    blk_drain(disk);
-    loop_call(machine_lane(rig.m), fuzz_nothing, NULL);
+    regs = rig_bar(fuzz_adapter("ahci", "2", "sata.0", "sata.1"), 5);
 }
 
 static void fuzz_port(u32 port)

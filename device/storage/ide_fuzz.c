@@ -1,47 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A guest that writes anything to the registers and tables of the IDE function. */
-#include "base/bytes.h"
-#include "base/loop.h"
-#include "tests/rig.h"
-#include <stdlib.h>
+#include "tests/storage_fuzz.h"
 
-enum { PRDT = 0x8000, RAM = 4 << 20, DISK = 1 << 20 };
+enum { PRDT = 0x8000 };
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-
-static struct rig rig;
-static struct blk *disk;
 static u16 bm;
 
-/* A machine of its own threads, for all inputs: a disk, a CD-ROM, an empty drive. */
 static void fuzz_start(void)
 {
-    static const char *const settings[] = { "cd", "12", NULL };
-    struct machine_make how = { .ram = RAM, .cpus = 1, .tsc_hz = 1000000000 };
-    struct device_end ends[3] = { { 0 } };
-    struct device *d;
-
-    if (machine_new(&rig.m, &how, NULL) ||
-        blk_open_mem(&disk, DISK, false, machine_lane(rig.m), NULL))
-        abort();
-    rig.next_bar = 0xe0000000;
-    rig.next_port = 0xc000;
-    ends[0] = (struct device_end){ "ide.0", disk };
-    ends[1] = (struct device_end){ "ide.2", disk };
-    d = rig_device(&rig, "ide", settings, ends);
-    rig_pci_enable(&rig, d);
-    bm = (u16)rig_bar(d, 4);
-}
-
-static void fuzz_nothing(void *arg)
-{
-    (void)arg;
-}
-
-static void fuzz_settle(void)
-{
-    loop_call(machine_lane(rig.m), fuzz_nothing, NULL);
-    blk_drain(disk);
+    /* a disk, a CD-ROM, an empty drive */
+    bm = (u16)rig_bar(fuzz_adapter("ide", "12", "ide.0", "ide.2"), 4);
 }
 
 /* A command with registers that are likely to be taken. */

@@ -4,49 +4,16 @@
  * input is a program of short operations; rings that work are one of them, so that requests
  * get past the first check.
  */
-#include "base/bytes.h"
-#include "base/loop.h"
 #include "device/storage/pvscsi_wire.h"
-#include "tests/rig.h"
-#include <stdlib.h>
+#include "tests/storage_fuzz.h"
 
-enum { STATE = 0x10000, REQ = 0x20000, CMP = 0x40000, RAM = 4 << 20, DISK = 1 << 20 };
+enum { STATE = 0x10000, REQ = 0x20000, CMP = 0x40000 };
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-
-static struct rig rig;
-static struct blk *disk;
 static u64 regs;
 
-/* A machine of its own threads, for all inputs. */
 static void fuzz_start(void)
 {
-    static const char *const settings[] = { "cd", "2", NULL };
-    struct machine_make how = { .ram = RAM, .cpus = 1, .tsc_hz = 1000000000 };
-    struct device_end ends[3] = { { 0 } };
-    struct device *d;
-
-    if (machine_new(&rig.m, &how, NULL) ||
-        blk_open_mem(&disk, DISK, false, machine_lane(rig.m), NULL))
-        abort();
-    rig.next_bar = 0xe0000000;
-    rig.next_port = 0xc000;
-    ends[0] = (struct device_end){ "scsi.0", disk };
-    ends[1] = (struct device_end){ "scsi.1", disk };
-    d = rig_device(&rig, "pvscsi", settings, ends);
-    rig_pci_enable(&rig, d);
-    regs = rig_bar(d, 0);
-}
-
-static void fuzz_nothing(void *arg)
-{
-    (void)arg;
-}
-
-static void fuzz_settle(void)
-{
-    loop_call(machine_lane(rig.m), fuzz_nothing, NULL);
-    blk_drain(disk);
+    regs = rig_bar(fuzz_adapter("pvscsi", "2", "scsi.0", "scsi.1"), 0);
 }
 
 static void fuzz_rings(u32 pages)
