@@ -67,7 +67,7 @@ static void fuzz_make(struct fuzz_template *t, const char *format)
     rmdir(dir);
 }
 
-static void fuzz_change(const struct fuzz_template *t, u8 *file, const uint8_t *data, size_t n)
+static void fuzz_file_change(const struct fuzz_template *t, u8 *file, const uint8_t *data, size_t n)
 {
     while (n > 4) {
         u64 at = t->sectors[le16(data) % t->nsectors] * 512ull + data[2] * 2u;
@@ -97,7 +97,7 @@ static int fuzz_patched(const char *format, struct fuzz_template *all, size_t co
         abort();
     memcpy(file, t->file, t->n);
     if (n)
-        fuzz_change(t, file, data + 1, n - 1);
+        fuzz_file_change(t, file, data + 1, n - 1);
     if (mend)
         mend(file, t->n);
     for (size_t at = 0, len; at < t->n; at += len) {
