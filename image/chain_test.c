@@ -8,6 +8,7 @@
 #include "tests/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 
 enum { SIZE = 512 << 10, PIECES = 14 };
 
@@ -25,7 +26,7 @@ static const struct {
     { "vdi", "variant=differencing", 4096 },
 };
 
-/* Every write to file 0, in order. */
+/* Every write to file 0, in order; the threads of an operation write at once. */
 struct write {
     enum { WROTE, SIZED, BARRIER } kind;
     u64 at;
@@ -34,34 +35,41 @@ struct write {
 };
 static struct write *writes;
 static unsigned nwrites;
+static pthread_mutex_t recording = PTHREAD_MUTEX_INITIALIZER;
 
-static struct write *record(int kind, u64 at, size_t n)
+/* from: NULL for zeroes. */
+static void record(int kind, u64 at, const void *from, size_t n)
 {
+    u8 *p = calloc(1, n + 1);
+
+    if (from)
+        memcpy(p, from, n);
+    pthread_mutex_lock(&recording);
     writes = realloc(writes, (nwrites + 1) * sizeof(*writes));
-    writes[nwrites] = (struct write){ kind, at, calloc(1, n + 1), n };
-    return &writes[nwrites++];
+    writes[nwrites++] = (struct write){ kind, at, p, n };
+    pthread_mutex_unlock(&recording);
 }
 static void saw_write(void *arg, u32 file, u64 at, const struct iovec *v, int n)
 {
     for (int i = 0; i < n; i++) {
         if (v[i].iov_len && !file)
-            memcpy(record(WROTE, at, v[i].iov_len)->p, v[i].iov_base, v[i].iov_len);
+            record(WROTE, at, v[i].iov_base, v[i].iov_len);
         at += v[i].iov_len;
     }
 }
 static void saw_zero(void *arg, u32 file, u64 at, u64 len)
 {
     if (!file)
-        record(WROTE, at, len);
+        record(WROTE, at, NULL, len);
 }
 static void saw_size(void *arg, u32 file, u64 length)
 {
     if (!file)
-        record(SIZED, length, 0);
+        record(SIZED, length, NULL, 0);
 }
 static void saw_sync(void *arg)
 {
-    record(BARRIER, 0, 0);
+    record(BARRIER, 0, NULL, 0);
 }
 static const struct image_tap tap = {
     .wrote = saw_write, .synced = saw_sync, .sized = saw_size, .zeroed = saw_zero
