@@ -301,7 +301,7 @@ int image_convert(struct image *from, const struct image_convert *how, struct er
     if (!how->path && !(r && f->can & CAN_STREAM))
         return err_set(e, -ESPIPE,
                        "a %s image of this kind is not written from its beginning to "
-                       "its end",
+                       "its end; raw, vmdk:streamOptimized and vhd:fixed are",
                        f->name);
     return r && f->can & CAN_STREAM && !how->parent ? convert_stream(&c, f, e)
                                                     : convert_random(&c, e);
