@@ -180,18 +180,18 @@ static int vm_check_memory(u64 want, struct err *e)
     u64 have = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
     u32 model[4];
 
-    x86_cpuid_model(0x80000008, 0, model);
-    if (want > (1ull << (model[0] & 0xff)) - (1ull << 32))
-        return err_set(e, -EOPNOTSUPP,
-                       "memory: %llu MiB are more than the %u address bits of the processor model "
-                       "reach",
-                       (unsigned long long)want >> 20, model[0] & 0xff);
     if (want > have)
         return err_set(
             e, -ENOMEM,
             "memory: the guest wants %llu MiB and this host has %llu MiB; --memory gives "
             "it less",
             (unsigned long long)want >> 20, (unsigned long long)have >> 20);
+    x86_cpuid_model(0x80000008, 0, model);
+    if (want > (1ull << (model[0] & 0xff)) - (1ull << 32))
+        return err_set(e, -EOPNOTSUPP,
+                       "memory: %llu MiB are more than the %u address bits of the processor model "
+                       "reach",
+                       (unsigned long long)want >> 20, model[0] & 0xff);
     return 0;
 }
 
