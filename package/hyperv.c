@@ -316,13 +316,8 @@ static int hyperv_read(struct desc *d, struct source *s, struct notes *n, struct
 {
     struct hyperv x = { d, s, n, e, source_base(s->path), "hyperv" };
     struct xml_node *root;
-    struct buf text;
-    int r = source_load(s->main, XML_MAX, &text, e);
+    int r = xml_load(&s->arena, s->main, x.file, &root, NULL, e);
 
-    if (r)
-        return r;
-    r = xml_parse(&s->arena, (char *)text.p, text.len, x.file, &root, NULL, e);
-    buf_fini(&text);
     r = r ? r : hyperv_export(&x);
     if (!r)
         r = strcasecmp(root->name, "configuration") ? hyperv_objects(&x, root)

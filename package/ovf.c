@@ -532,7 +532,6 @@ static int ovf_read(struct desc *d, struct source *s, struct notes *n, struct er
         .d = d, .first = d, .s = s, .how = s->how, .n = n, .e = e, .arena = { .limit = 256u << 20 }
     };
     const char *comment = NULL;
-    struct buf text;
     int r;
 
     if (!f)
@@ -541,11 +540,7 @@ static int ovf_read(struct desc *d, struct source *s, struct notes *n, struct er
     if (s->kind == SOURCE_TAR && o.file != f->name) /* its names are those beside it */
         s->folder = arena_text(&s->arena, f->name, (size_t)(o.file - f->name));
     o.language = s->how ? s->how->language : NULL;
-    r = source_load(f, XML_MAX, &text, e);
-    if (r)
-        return r;
-    r = xml_parse(&o.arena, (const char *)text.p, text.len, o.file, &o.root, &comment, e);
-    buf_fini(&text);
+    r = xml_load(&o.arena, f, o.file, &o.root, &comment, e);
     if (!r)
         r = ovf_read_envelope(&o, comment);
     arena_fini(&o.arena);

@@ -335,13 +335,8 @@ static int env_read(struct desc *d, struct source *s, struct notes *n, struct er
     struct arena a = { .limit = 128u << 20 };
     const char *file = source_base(s->main->name);
     struct xml_node *root;
-    struct buf text;
-    int r = source_load(s->main, XML_MAX, &text, e);
+    int r = xml_load(&a, s->main, file, &root, NULL, e);
 
-    if (r)
-        return r;
-    r = xml_parse(&a, (const char *)text.p, text.len, file, &root, NULL, e);
-    buf_fini(&text);
     if (!r && (strcmp(root->name, "Environment") || strcmp(root->space, ENV_SPACE)))
         r = err_set(e, -EBADMSG, "%s: its root is \"%.100s\", not an OVF Environment", file,
                     root->name);

@@ -342,16 +342,11 @@ static int pvs_snapshots(struct pvs *x)
     const struct source_file *f;
     struct err ignored = { 0 };
     struct xml_node *root;
-    struct buf text;
     int r;
 
     if (source_find(x->s, "Snapshots.xml", &f, &ignored))
         return 0;
-    r = source_load(f, XML_MAX, &text, x->e);
-    if (r)
-        return r;
-    r = xml_parse(&x->s->arena, (char *)text.p, text.len, f->name, &root, NULL, x->e);
-    buf_fini(&text);
+    r = xml_load(&x->s->arena, f, f->name, &root, NULL, x->e);
     return r ? r : pvs_snapshot(x, root, NULL, 0);
 }
 
@@ -381,13 +376,8 @@ static int pvs_read(struct desc *d, struct source *s, struct notes *n, struct er
 {
     struct pvs x = { .d = d, .s = s, .n = n, .e = e, .file = source_base(s->path) };
     struct xml_node *root;
-    struct buf text;
-    int r = source_load(s->main, XML_MAX, &text, e);
+    int r = xml_load(&s->arena, s->main, x.file, &root, NULL, e);
 
-    if (r)
-        return r;
-    r = xml_parse(&s->arena, (char *)text.p, text.len, x.file, &root, NULL, e);
-    buf_fini(&text);
     r = r ? r : pvs_document(&x, root);
     return r == -ENOMEM ? err_set(e, r, "%s: is too long", x.file) : r;
 }

@@ -196,16 +196,11 @@ static int vbox_global(struct vbox *x)
     const struct source_file *f;
     struct err ignored = { 0 };
     struct xml_node *root;
-    struct buf text;
     int r;
 
     if (source_find(x->s, "VirtualBox.xml", &f, &ignored) || f == x->s->main)
         return 0;
-    r = source_load(f, XML_MAX, &text, x->e);
-    if (r)
-        return r;
-    r = xml_parse(&x->s->arena, (char *)text.p, text.len, f->name, &root, NULL, x->e);
-    buf_fini(&text);
+    r = xml_load(&x->s->arena, f, f->name, &root, NULL, x->e);
     if (!r)
         x->global = xml_child(root, "Global");
     return r;
@@ -248,17 +243,12 @@ static int vbox_read(struct desc *d, struct source *s, struct notes *n, struct e
     struct vbox x = { .d = d, .s = s, .n = n, .e = e, .file = source_base(s->path) };
     const struct source_file *f = s->main;
     struct xml_node *root;
-    struct buf text;
     int r;
 
     for (const struct source_file *m = s->files; m && s->kind == SOURCE_TAR && !f; m = m->next)
         if (source_has_suffix(m->name, ".vbox"))
             f = m;
-    r = source_load(f, XML_MAX, &text, e);
-    if (r)
-        return r;
-    r = xml_parse(&s->arena, (char *)text.p, text.len, x.file, &root, NULL, e);
-    buf_fini(&text);
+    r = xml_load(&s->arena, f, x.file, &root, NULL, e);
     x.root = root;
     r = r ? r : vbox_document(&x);
     return r == -ENOMEM ? err_set(e, r, "%s: is too long", x.file) : r;

@@ -268,13 +268,8 @@ static int vmc_read(struct desc *d, struct source *s, struct notes *n, struct er
 {
     struct vmc x = { .d = d, .s = s, .n = n, .e = e, .file = source_base(s->path) };
     struct xml_node *root;
-    struct buf text;
-    int r = source_load(s->main, XML_MAX, &text, e);
+    int r = xml_load(&s->arena, s->main, x.file, &root, NULL, e);
 
-    if (r)
-        return r;
-    r = xml_parse(&s->arena, (char *)text.p, text.len, x.file, &root, NULL, e);
-    buf_fini(&text);
     r = r ? r : vmc_document(&x, root);
     return r == -ENOMEM ? err_set(e, r, "%s: is too long", x.file) : r;
 }

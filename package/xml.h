@@ -46,6 +46,9 @@ const char *xml_attr(const struct xml_node *n, const char *name);  /* or NULL */
  */
 int xml_verbatim(const struct xml_node *n, const struct xml_node *scope, struct buf *to);
 struct source_file;
+/* The same for a whole file; where: its name in messages. */
+int xml_load(struct arena *a, const struct source_file *f, const char *where,
+             struct xml_node **root, const char **comment, struct err *e);
 /* Is it a document whose root element has this local name?  Only its beginning is looked at. */
 bool xml_is(const struct source_file *f, const char *root);
 /* Any of the encodings above as UTF-8 without a byte order mark, appended. */
