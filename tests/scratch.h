@@ -166,6 +166,35 @@ static inline void storm(struct image *im, u8 *model, unsigned n, u64 size)
     }
 }
 
+/* Some data and some zeroes over the first n of all bytes; zeroes behind. */
+static inline void pattern(u8 *model, size_t all, size_t n, u32 salt)
+{
+    memset(model, 0, all);
+    for (size_t i = 0; i < n; i++)
+        model[i] = (u8)(i / 70000 % 3 ? i / 900 + salt : 0);
+}
+
+/* An image that holds the first n bytes of `model` becomes as big as `to`, and all of it lives. */
+static inline void grows(const char *name, u8 *model, u64 n, u64 all, u64 to)
+{
+    struct image *im = open_it(name, IMAGE_WRITE);
+    struct err e = { 0 };
+
+    if (!im)
+        return;
+    CHECK_EQ(image_resize(im, to, false, &e), 0);
+    CHECK_TEXT(e.text, "");
+    CHECK(same(im, model, n));
+    storm(im, model, 60, all);
+    CHECK(same(im, model, all));
+    CHECK_EQ(image_check(im, say, NULL, NULL), 0);
+    CHECK_EQ(image_close(im, NULL), 0);
+    im = open_it(name, 0);
+    CHECK(im && same(im, model, all) && image_size(im) == to);
+    if (im)
+        image_close(im, NULL);
+}
+
 /*
  * An image that holds `model` and lets itself be written: two storms with a check and a new
  * start between them, and once more read-only.
