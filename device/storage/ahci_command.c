@@ -334,46 +334,42 @@ static void ahci_tell(struct ahci *a, struct ahci_task *t)
     ahci_reply(a, t, page, sizeof(page));
 }
 
+/* Commands that move blocks, or look at them, by address and count. */
+static const struct ahci_move {
+    u8 command, scsi;
+    bool ext, pio, fua;
+} ahci_moves[] = {
+    { 0x20, SCSI_READ16, false, true, false },    { 0x21, SCSI_READ16, false, true, false },
+    { 0xc4, SCSI_READ16, false, true, false },    { 0x24, SCSI_READ16, true, true, false },
+    { 0x29, SCSI_READ16, true, true, false },     { 0xc8, SCSI_READ16, false, false, false },
+    { 0xc9, SCSI_READ16, false, false, false },   { 0x25, SCSI_READ16, true, false, false },
+    { 0x30, SCSI_WRITE16, false, true, false },   { 0x31, SCSI_WRITE16, false, true, false },
+    { 0xc5, SCSI_WRITE16, false, true, false },   { 0xca, SCSI_WRITE16, false, false, false },
+    { 0xcb, SCSI_WRITE16, false, false, false },  { 0x34, SCSI_WRITE16, true, true, false },
+    { 0x35, SCSI_WRITE16, true, false, false },   { 0x39, SCSI_WRITE16, true, true, false },
+    { 0x3d, SCSI_WRITE16, true, false, true },    { 0xce, SCSI_WRITE16, true, true, true },
+    { 0x40, SCSI_VERIFY16, false, false, false }, { 0x41, SCSI_VERIFY16, false, false, false },
+    { 0x42, SCSI_VERIFY16, true, false, false },
+};
+
+static bool ahci_moves_blocks(struct ahci *a, struct ahci_task *t)
+{
+    for (u32 i = 0; i < LEN(ahci_moves); i++) {
+        const struct ahci_move *m = &ahci_moves[i];
+
+        if (m->command != t->fis[2])
+            continue;
+        ahci_transfer(a, t, m->scsi, m->ext, m->pio, m->fua);
+        return true;
+    }
+    return false;
+}
+
 static void ahci_disk(struct ahci *a, struct ahci_task *t)
 {
+    if (ahci_moves_blocks(a, t))
+        return;
     switch (t->fis[2]) {
-    case 0x20:
-    case 0x21:
-    case 0xc4:
-        ahci_transfer(a, t, SCSI_READ16, false, true, false);
-        break;
-    case 0x24:
-    case 0x29:
-        ahci_transfer(a, t, SCSI_READ16, true, true, false);
-        break;
-    case 0xc8:
-    case 0xc9:
-        ahci_transfer(a, t, SCSI_READ16, false, false, false);
-        break;
-    case 0x25:
-        ahci_transfer(a, t, SCSI_READ16, true, false, false);
-        break;
-    case 0x30:
-    case 0x31:
-    case 0xc5:
-    case 0xca:
-    case 0xcb:
-        ahci_transfer(a, t, SCSI_WRITE16, false, false, false);
-        break;
-    case 0x34:
-    case 0x35:
-    case 0x39:
-        ahci_transfer(a, t, SCSI_WRITE16, true, false, false);
-        break;
-    case 0x3d:
-    case 0xce:
-        ahci_transfer(a, t, SCSI_WRITE16, true, false, true);
-        break;
-    case 0x40:
-    case 0x41:
-    case 0x42:
-        ahci_transfer(a, t, SCSI_VERIFY16, t->fis[2] == 0x42, false, false);
-        break;
     case 0x60:
     case 0x61:
         ahci_queued(a, t, t->fis[2] == 0x61);
