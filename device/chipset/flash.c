@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { FLASH_BLOCK = 4096, FLASH_BUFFER = 256, FLASH_MAX = 16 << 20, FLASH_DEFAULT = 128 << 10 };
+enum { FLASH_BLOCK = 4096, FLASH_BUFFER = 256, FLASH_DEFAULT = 128 << 10 };
 enum { STATUS_READY = 0x80, STATUS_PROGRAM = 0x10, STATUS_ERASE = 0x20 };
 enum {
     CMD_PROGRAM_ALT = 0x10,
@@ -36,7 +36,7 @@ enum flash_wait { WAIT_COMMAND, WAIT_BYTE, WAIT_ERASE, WAIT_LOCK, WAIT_COUNT, WA
 struct flash {
     struct device dev;
     struct flash_config {
-        u64 base; /* where it ends: below the firmware's code */
+        u64 base; /* its first byte; the firmware's code follows it */
     } config;
     struct flash_state {
         u8 mode, wait, status, pad;

@@ -55,15 +55,13 @@ static void fast_iret_guarded(struct x86_cpu *c, void *arg)
     x86_iret(c, 8, *(const u64 *)arg);
 }
 
-/* Not to where single steps or other code sizes begin. */
+/* false: it faults, and the interpreter says so. */
 static bool fast_iret(struct vcpu *v, u64 next)
 {
     struct x86_cpu *c = &v->c;
 
     flags_pack(v);
-    if (!x86_guard(c, fast_iret_guarded, &next))
-        return false;
-    return true;
+    return x86_guard(c, fast_iret_guarded, &next);
 }
 
 bool fast_step(struct vcpu *v, const struct block *b, u32 i)
