@@ -47,6 +47,9 @@ struct mem_slot {
     u64 gpa, len; /* whole 4 KiB pages */
     void *host;
     bool readonly, log_dirty; /* a store to a readonly slot is cpu_io.store's */
+    bool shared;              /* host is a shared mapping of the file fd, from byte `at` on */
+    int fd;
+    u64 at;
 };
 
 enum engine_feature { ENGINE_LOCKSTEP = 1, ENGINE_HARDWARE = 2 };
@@ -55,6 +58,7 @@ struct engine_options {
     u64 tsc_hz;     /* of the guest's TSC; it counts the host's own when equal */
     u64 cache_size; /* translated code, bytes; 0: the engine's choice */
     bool check;     /* translate: run the interpreter in lock-step and compare */
+    bool no_direct; /* translate: user code never runs on the host processor as it is */
     u32 apic_ids;   /* vCPUs there will be */
 };
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest RAM: one anonymous mapping.  [0, low) of it stands at 0, the rest at 4 GiB.  The
- * 128 KiB behind the VGA window (0xa0000) are never seen.  Whether the CPU may write to the
- * BIOS area is a matter of slots (slot.c); devices always may.
+ * Guest RAM: one file in memory, so that an engine's helper processes can map parts of it.
+ * [0, low) of it stands at 0, the rest at 4 GiB.  The 128 KiB behind the VGA window (0xa0000)
+ * are never seen.  Whether the CPU may write to the BIOS area is a matter of slots (slot.c);
+ * devices always may.
  */
 #include "machine/machine_int.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define GMEM_LOW_MAX 0xc0000000u
 #define GMEM_HIGH 0x100000000u
@@ -15,22 +17,30 @@ enum { GMEM_VGA = 0xa0000, GMEM_VGA_END = 0xc0000 };
 
 int gmem_init(struct gmem *g, struct machine *m, u64 size, struct err *e)
 {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
+    int fd = memfd_create("guest memory", MFD_CLOEXEC), rc;
+    void *p = MAP_FAILED;
 
-    if (p == MAP_FAILED)
-        return err_set(e, -errno, "no room for %llu MiB of guest memory: %s",
-                       (unsigned long long)(size >> 20), strerror(errno));
+    if (fd >= 0 && !ftruncate(fd, (off_t)size))
+        p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (p == MAP_FAILED) {
+        rc = err_set(e, -errno, "no room for %llu MiB of guest memory: %s",
+                     (unsigned long long)(size >> 20), strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
     madvise(p, size, MADV_HUGEPAGE);
     madvise(p, size, MADV_DONTDUMP);
-    *g = (struct gmem){ m, p, size, min_u64(size, GMEM_LOW_MAX) };
+    *g = (struct gmem){ m, p, size, min_u64(size, GMEM_LOW_MAX), fd };
     return 0;
 }
 
 void gmem_fini(struct gmem *g)
 {
-    if (g->host)
-        munmap(g->host, g->size);
+    if (!g->host)
+        return;
+    munmap(g->host, g->size);
+    close(g->fd);
 }
 
 static u8 *gmem_find(const struct gmem *g, u64 gpa, u64 n)

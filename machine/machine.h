@@ -76,6 +76,9 @@ struct machine_slot {
     u64 gpa, len;
     void *host;
     bool readonly;
+    bool shared; /* host is a mapping of the file fd, from byte `at` on */
+    int fd;
+    u64 at;
 };
 int machine_slot_add(struct machine *m, const struct machine_slot *s, u32 *id, struct err *e);
 void machine_slot_move(struct machine *m, u32 id, u64 gpa); /* ~0: out of sight */

@@ -38,6 +38,7 @@ struct gmem {
     struct machine *machine;
     u8 *host;
     u64 size, low; /* all of it; the part below 4 GiB */
+    int fd;        /* what host maps from its start */
 };
 int gmem_init(struct gmem *g, struct machine *m, u64 size, struct err *e);
 void gmem_fini(struct gmem *g);

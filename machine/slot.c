@@ -78,27 +78,33 @@ u64 machine_low_ram(const struct machine *m)
     return m->ram.low;
 }
 
+static struct machine_slot slot_ram(const struct gmem *g, u64 gpa, u64 at, u64 len)
+{
+    return (struct machine_slot){
+        .gpa = gpa, .len = len, .host = g->host + at, .shared = true, .fd = g->fd, .at = at
+    };
+}
+
 /* All slots that there would be if none overlapped; RAM first, so that it wins. */
 static u32 slot_list(const struct machine *m, struct machine_slot *all)
 {
     const struct gmem *g = &m->ram;
     u32 n = 0;
 
-    all[n++] = (struct machine_slot){ 0, SLOT_VGA, g->host, false };
+    all[n++] = slot_ram(g, 0, 0, SLOT_VGA);
     for (u32 i = 0, end; i < SHADOW_PARTS; i = end) {
         u64 at = (u64)i * SHADOW_GRAIN;
 
         for (end = i + 1; end < SHADOW_PARTS; end++)
             if (m->slots.writable[end] != m->slots.writable[i])
                 break;
-        all[n++] = (struct machine_slot){ SLOT_SHADOW + at, (u64)(end - i) * SHADOW_GRAIN,
-                                          g->host + SLOT_SHADOW + at, !m->slots.writable[i] };
+        all[n] = slot_ram(g, SLOT_SHADOW + at, SLOT_SHADOW + at, (u64)(end - i) * SHADOW_GRAIN);
+        all[n++].readonly = !m->slots.writable[i];
     }
     if (g->low > SLOT_SHADOW_END)
-        all[n++] = (struct machine_slot){ SLOT_SHADOW_END, g->low - SLOT_SHADOW_END,
-                                          g->host + SLOT_SHADOW_END, false };
+        all[n++] = slot_ram(g, SLOT_SHADOW_END, SLOT_SHADOW_END, g->low - SLOT_SHADOW_END);
     if (g->size > g->low)
-        all[n++] = (struct machine_slot){ SLOT_HIGH, g->size - g->low, g->host + g->low, false };
+        all[n++] = slot_ram(g, SLOT_HIGH, g->low, g->size - g->low);
     for (u32 i = 0; i < SLOTS_MAX; i++)
         if (m->slots.used[i] && m->slots.slot[i].gpa != SLOT_HIDDEN)
             all[n++] = m->slots.slot[i];
@@ -121,8 +127,11 @@ u32 machine_slots(struct machine *m, struct machine_slot *s, u32 room)
         const struct cover_part *p = &c.part[i];
         const struct machine_slot *from = &all[p->id];
 
-        s[i] = (struct machine_slot){ p->base, p->last - p->base + 1,
-                                      (u8 *)from->host + (p->base - from->gpa), from->readonly };
+        s[i] = *from;
+        s[i].gpa = p->base;
+        s[i].len = p->last - p->base + 1;
+        s[i].host = (u8 *)from->host + (p->base - from->gpa);
+        s[i].at += p->base - from->gpa;
     }
     n = c.n;
     free(c.part);

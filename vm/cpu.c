@@ -275,7 +275,10 @@ static int cpus_slots(void *arg)
         to[i] = (struct mem_slot){ .gpa = from[i].gpa,
                                    .len = from[i].len,
                                    .host = from[i].host,
-                                   .readonly = from[i].readonly };
+                                   .readonly = from[i].readonly,
+                                   .shared = from[i].shared,
+                                   .fd = from[i].fd,
+                                   .at = from[i].at };
     return vm->ops->slots(vm->engine, to, n, NULL);
 }
 
