@@ -2,16 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compare Mimic with QEMU, side by side on this machine.
 
-usage: bench.py --mimic FILE --cache DIR [boot | cpu | convert] [--runs N] [options of bench.sh]
+usage: bench.py --mimic FILE --cache DIR [boot | cpu | convert] [--runs N] [--scale PERCENT]
+                [--only ITEMS] [--guest DIR] [--json] [options of bench.sh]
 
 boot: Debian's cloud kernel and a busybox initrd, direct boot, 1 vCPU, to /init.
-cpu:  the same guest runs its measuring program; ratios to the host and to TCG.
+cpu:  the same guest runs its measuring program; each group of items as a ratio to TCG and to
+      the host, with the target beside it ("!": missed); two vCPUs against one.
 The guest and the runner are those of shared/bench/cpu, beside the checkout.
 convert: disk images between raw and each format, against qemu-img and a sparse copy: times as
       wall seconds and as a ratio to qemu-img's in the same rounds (shared/bench/convert.sh).
       Names of cases (raw-vmdkstream ...) choose; else all.
 """
 import argparse, os, shutil, subprocess, sys, tempfile
+
+import bench_cpu
 
 # What a case of convert.sh is for us: the format of the new image, the size that must come out.
 FORMATS = {
@@ -66,6 +70,10 @@ def main():
     ap.add_argument("--cache", required=True)
     ap.add_argument("what", nargs="?", choices=["boot", "cpu", "convert"], default="boot")
     ap.add_argument("--runs", type=int, default=3)
+    ap.add_argument("--scale", type=float, default=100, help="of the work of cpu, in per cent")
+    ap.add_argument("--only", default="", help="these items of cpu, with commas")
+    ap.add_argument("--guest", help="a guest that build.sh made")
+    ap.add_argument("--json", action="store_true", help="the table of cpu as JSON")
     a, rest = ap.parse_known_args()
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if a.what == "convert":
@@ -74,13 +82,15 @@ def main():
     if not os.path.exists(os.path.join(shared, "bench.sh")):
         print("bench: %s is not there" % shared, file=sys.stderr)
         return 1
-    guest = os.path.join(os.path.abspath(a.cache), "bench-guest")
+    guest = a.guest or os.path.join(os.path.abspath(a.cache), "bench-guest")
     if not os.path.exists(os.path.join(guest, "initrd")):
         subprocess.run([os.path.join(shared, "build.sh"), guest], check=True, stdout=subprocess.DEVNULL)
+    script = os.path.join(shared, "bench.sh")
     mimic = os.path.abspath(a.mimic) + " run --quiet --console serial --kernel {kernel} --initrd {initrd} " \
         "--append {append} --memory {mem} --cpus {smp}"
-    cmd = [os.path.join(shared, "bench.sh"), "--guest", guest, "--runs", str(a.runs)]
-    cmd += ["--mode", "boot"] if a.what == "boot" else []
+    if a.what == "cpu":
+        return bench_cpu.main(script, os.path.abspath(guest), a.runs, a.scale, a.only, mimic, a.json)
+    cmd = [script, "--guest", guest, "--runs", str(a.runs), "--mode", "boot"]
     return subprocess.run(cmd + rest + ["tcg", "mimic=" + mimic]).returncode
 
 sys.exit(main())
