@@ -70,6 +70,7 @@ static struct pci_bus *pci_bus(struct machine *m)
         free(b);
         return NULL;
     }
+    machine_bus_state(m, "pci", pci_save, pci_load);
     return b;
 }
 

@@ -110,4 +110,8 @@ bool pci_msi_owns(const struct pci_function *f, u32 off);
 bool pci_msix_load(struct pci_function *f, u32 off, u32 size, u64 *val);
 bool pci_msix_store(struct pci_function *f, u32 off, u32 size, u64 val);
 u32 pci_msix_bar_size(u16 vectors);
+
+/* pci_save.c: the bus's part of a device's saved state */
+int pci_save(const struct device *d, struct buf *to);
+int pci_load(struct device *d, struct span from, struct err *e);
 #endif

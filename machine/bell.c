@@ -54,6 +54,11 @@ struct bell *bell_next(const struct bell *b)
     return b->next;
 }
 
+bool bell_is_rung(const struct bell *b)
+{
+    return atomic_load(&b->rung);
+}
+
 static void lane_wake(struct lane *l)
 {
     u64 one = 1;

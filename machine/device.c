@@ -147,6 +147,20 @@ void device_free_all(struct machine *m)
     m->nodes = NULL;
 }
 
+int device_memory(struct device *d, const char *name, void *p, u64 len)
+{
+    struct node *n = node_of(d);
+    struct machine_block *b = &n->memory[n->nmemories];
+
+    if (n->nmemories == LEN(n->memory))
+        return -ENOSPC;
+    snprintf(b->name, sizeof(b->name), "%s %s", d->name, name);
+    b->p = p;
+    b->len = len;
+    n->nmemories++;
+    return 0;
+}
+
 void *device_end(const struct device *d, const char *kind)
 {
     const struct node *n = node_of(d);

@@ -12,7 +12,7 @@ struct loop;
 
 /*
  * Devices in one domain share one lock; the frame holds it around every call into them:
- * region handlers, timers, bells, reset, check.  Locks have one order: domain, then irq.
+ * region handlers, timers, bells, reset, check, restored.  Locks have one order: domain, then irq.
  * A thread holds at most one domain.
  */
 struct domain;
@@ -50,6 +50,12 @@ struct device_class {
     void (*pause)(struct device *d); /* on return no thread of it touches the guest */
     void (*resume)(struct device *d);
     int (*check)(const struct device *d, struct err *e); /* restored state: possible at all? */
+    /*
+     * Every state is loaded and checked, timers, wires and bells are as they were: make again
+     * what is derived (regions that the device moved itself, caches), submit again what was
+     * under way if pause does not wait for it.  The machine still stands; resume follows.
+     */
+    void (*restored)(struct device *d);
 };
 
 extern const struct device_class *const device_catalog[]; /* generated; ends with NULL */
@@ -96,6 +102,7 @@ int timer_new_index(struct device *d, void (*fn)(struct device *d, u32 index), u
                     struct timer **t);
 void timer_set(struct timer *t, i64 at); /* guest time, ns; domain or irq lock held; any thread */
 void timer_stop(struct timer *t);
+i64 timer_at(const struct timer *t); /* when it is due; INT64_MAX: it is not set */
 
 /*
  * A bell: rung by register handlers (any thread, cheap, coalesced), answered on the
@@ -104,6 +111,12 @@ void timer_stop(struct timer *t);
 struct bell;
 int bell_new(struct device *d, void (*fn)(struct device *d, u32 index), u32 index, struct bell **b);
 void bell_ring(struct bell *b);
+
+/*
+ * From create: memory of the device's own that the guest can notice, such as a framebuffer.
+ * It is saved and restored beside the state.
+ */
+int device_memory(struct device *d, const char *name, void *p, u64 len);
 
 /* The I/O thread that answers this device's bells and its backend's completions. */
 struct loop *device_lane(const struct device *d);

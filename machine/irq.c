@@ -19,6 +19,7 @@ struct irq_input {
 
 struct irq_wire {
     struct machine *machine;
+    const struct device *dev;
     struct irq_input *input;
     bool level;
     struct irq_wire *next;
@@ -77,12 +78,12 @@ struct irq machine_wire(struct machine *m, const struct device *d, const char *n
     struct irq_wire *w = calloc(1, sizeof(*w));
     struct irq wire = { 0 };
 
-    (void)d;
     machine_irq_lock(m);
     if (w)
         w->input = irq_input(m, name);
     if (w && w->input) {
         w->machine = m;
+        w->dev = d;
         w->next = m->wires;
         m->wires = w;
         wire = (struct irq){ .set = irq_drive, .sink = w };
@@ -91,6 +92,38 @@ struct irq machine_wire(struct machine *m, const struct device *d, const char *n
     machine_irq_unlock(m);
     free(w);
     return wire;
+}
+
+/* The list is newest first. */
+static u32 irq_count(const struct machine *m, const struct device *d)
+{
+    u32 n = 0;
+
+    for (const struct irq_wire *w = m->wires; w; w = w->next)
+        n += w->dev == d;
+    return n;
+}
+
+u32 irq_levels(struct machine *m, const struct device *d, bool *level, u32 room)
+{
+    u32 n = irq_count(m, d), i = n;
+
+    for (const struct irq_wire *w = m->wires; w; w = w->next)
+        if (w->dev == d && --i < room)
+            level[i] = w->level;
+    return n;
+}
+
+void irq_levels_put(struct machine *m, const struct device *d, const bool *level, u32 n)
+{
+    u32 i = irq_count(m, d);
+
+    for (struct irq_wire *w = m->wires; w; w = w->next) {
+        if (w->dev != d || --i >= n)
+            continue;
+        w->input->high += (u32)level[i] - (u32)w->level;
+        w->level = level[i];
+    }
 }
 
 void irq_fini(struct machine *m)

@@ -178,8 +178,22 @@ int machine_bus_add(struct machine *m, const char *name, void *bus,
 {
     if (m->nbuses == LEN(m->buses))
         return -ENOSPC;
-    m->buses[m->nbuses++] = (struct bus_keep){ name, bus, reset, free_ };
+    m->buses[m->nbuses++] =
+        (struct bus_keep){ .name = name, .bus = bus, .reset = reset, .free = free_ };
     return 0;
+}
+
+int machine_bus_state(struct machine *m, const char *bus,
+                      int (*save)(const struct device *d, struct buf *to),
+                      int (*load)(struct device *d, struct span from, struct err *e))
+{
+    for (u32 i = 0; i < m->nbuses; i++)
+        if (!strcmp(m->buses[i].name, bus)) {
+            m->buses[i].save = save;
+            m->buses[i].load = load;
+            return 0;
+        }
+    return -ENOENT;
 }
 
 void machine_reset(struct machine *m, enum reset kind)

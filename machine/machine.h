@@ -57,6 +57,29 @@ void machine_pause(struct machine *m);                  /* stops the clock and e
 void machine_resume(struct machine *m);
 void machine_clock_advance(struct machine *m, i64 ns); /* manual: timers run on the way */
 
+/*
+ * What every part of the machine holds but for memory, as bytes: the clock, and each device
+ * with its state, timers, wires, bells and what its bus keeps.  VM thread, machine paused.
+ * A load wants the machine made alike, just made or reset; after an error it is good for
+ * nothing but machine_free.
+ */
+int machine_save(struct machine *m, struct buf *to, struct err *e);
+int machine_load(struct machine *m, struct span from, struct err *e);
+
+/* The memories: RAM first, then those of devices.  Answers how many there are. */
+struct machine_block {
+    char name[72]; /* "ram", "vga vram": unique */
+    u8 *p;
+    u64 len;
+};
+u32 machine_blocks(struct machine *m, struct machine_block *b, u32 room);
+
+/* What a bus keeps for a device: save adds nothing for one that is not on it.  In the saved
+ * state the first four letters of the bus's name stand for it. */
+int machine_bus_state(struct machine *m, const char *bus,
+                      int (*save)(const struct device *d, struct buf *to),
+                      int (*load)(struct device *d, struct span from, struct err *e));
+
 /* A device asks: power off, reset, exit with a code (test device).  Any thread. */
 void machine_ask(struct machine *m, enum machine_event what, u32 code);
 void machine_on_ask(struct machine *m, void (*fn)(void *arg, enum machine_event what, u32 code),

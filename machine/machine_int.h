@@ -62,7 +62,8 @@ void clock_fini(struct machine *m);
 void clock_stop(struct machine *m);
 void clock_go(struct machine *m);
 void timer_free(struct timer *t);
-struct timer *timer_next(const struct timer *t); /* the next one of the same device */
+struct timer *timer_next(const struct timer *t);     /* the next one of the same device */
+void clock_put(struct machine *m, i64 now, u64 tsc); /* of a clock that stands */
 
 /* ---- bell.c: the I/O thread and what it is woken by ---- */
 struct lane {
@@ -84,11 +85,15 @@ void lane_stop(struct machine *m); /* the thread stands */
 void lane_go(struct machine *m);
 void bell_free(struct bell *b);
 struct bell *bell_next(const struct bell *b);
+bool bell_is_rung(const struct bell *b);
 
 /* ---- irq.c ---- */
 struct irq_input;
 struct irq_wire;
 void irq_fini(struct machine *m);
+/* The levels of a device's wires, first made first; a load tells no sink.  How many there are. */
+u32 irq_levels(struct machine *m, const struct device *d, bool *level, u32 room);
+void irq_levels_put(struct machine *m, const struct device *d, const bool *level, u32 n);
 
 /* ---- slot.c ---- */
 enum { SLOTS_MAX = 48, SHADOW_GRAIN = 0x4000, SHADOW_PARTS = 0x40000 / SHADOW_GRAIN };
@@ -99,6 +104,9 @@ struct slots {
     bool writable[SHADOW_PARTS];
 };
 
+void slots_shadow(struct machine *m, bool writable[SHADOW_PARTS]);
+void slots_shadow_put(struct machine *m, const bool writable[SHADOW_PARTS]);
+
 /* ---- device.c ---- */
 struct node { /* what the machine keeps for a device */
     struct device *dev;
@@ -106,6 +114,8 @@ struct node { /* what the machine keeps for a device */
     u32 nends;
     struct timer *timers;
     struct bell *bells;
+    struct machine_block memory[2];
+    u32 nmemories;
 };
 struct node *node_of(const struct device *d);
 void device_free_all(struct machine *m);
@@ -116,6 +126,8 @@ struct bus_keep {
     void *bus;
     void (*reset)(struct machine *m, void *bus);
     void (*free)(void *bus);
+    int (*save)(const struct device *d, struct buf *to);
+    int (*load)(struct device *d, struct span from, struct err *e);
 };
 
 struct machine {

@@ -3,6 +3,7 @@
 #include "machine/machine_int.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SLOT_HIGH 0x100000000u
 enum { SLOT_SHADOW = 0xc0000, SLOT_SHADOW_END = 0x100000, SLOT_VGA = 0xa0000 };
@@ -71,6 +72,21 @@ void machine_shadow(struct machine *m, u64 gpa, u64 len, bool writable)
     pthread_mutex_unlock(&m->slots.lock);
     if (changed)
         slot_changed(m);
+}
+
+void slots_shadow(struct machine *m, bool writable[SHADOW_PARTS])
+{
+    pthread_mutex_lock(&m->slots.lock);
+    memcpy(writable, m->slots.writable, sizeof(m->slots.writable));
+    pthread_mutex_unlock(&m->slots.lock);
+}
+
+void slots_shadow_put(struct machine *m, const bool writable[SHADOW_PARTS])
+{
+    pthread_mutex_lock(&m->slots.lock);
+    memcpy(m->slots.writable, writable, sizeof(m->slots.writable));
+    pthread_mutex_unlock(&m->slots.lock);
+    slot_changed(m);
 }
 
 u64 machine_low_ram(const struct machine *m)

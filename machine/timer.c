@@ -201,6 +201,17 @@ void timer_stop(struct timer *t)
     pthread_mutex_unlock(&c->lock);
 }
 
+i64 timer_at(const struct timer *t)
+{
+    struct clock *c = &t->dev->machine->clock;
+    i64 at;
+
+    pthread_mutex_lock(&c->lock);
+    at = t->place != TIMER_NOWHERE || t->firing ? t->at : CLOCK_NEVER;
+    pthread_mutex_unlock(&c->lock);
+    return at;
+}
+
 void timer_free(struct timer *t)
 {
     timer_stop(t);
@@ -315,6 +326,12 @@ void clock_stop(struct machine *m)
         return;
     atomic_store(&c->tsc_stands_at, machine_tsc(m));
     atomic_store(&c->stands_at, machine_now(m));
+}
+
+void clock_put(struct machine *m, i64 now, u64 tsc)
+{
+    atomic_store(&m->clock.stands_at, now);
+    atomic_store(&m->clock.tsc_stands_at, tsc);
 }
 
 void clock_go(struct machine *m)

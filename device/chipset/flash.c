@@ -284,6 +284,7 @@ static int flash_create(struct device *d, struct err *e)
         err = err_set(e, -EINVAL, "base %#llx: %u bytes below 4 GiB are expected",
                       (unsigned long long)f->config.base, f->size);
     err = err ? err : space_add(machine_memory(d->machine), &r, NULL, e);
+    err = err ? err : device_memory(d, "bytes", f->bytes, f->size);
     err = err ? err : machine_slot_add(d->machine, &s, &f->slot, e);
     if (err)
         flash_forget(f);
@@ -316,6 +317,11 @@ static void flash_pause(struct device *d)
 }
 
 static void flash_resume(struct device *d)
+{
+    flash_show((struct flash *)d);
+}
+
+static void flash_restored(struct device *d)
 {
     flash_show((struct flash *)d);
 }
@@ -366,4 +372,5 @@ const struct device_class device_flash = {
     .pause = flash_pause,
     .resume = flash_resume,
     .check = flash_check,
+    .restored = flash_restored,
 };

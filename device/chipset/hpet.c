@@ -52,7 +52,6 @@ struct hpet {
     } state;
     struct irq pin[32], off;
     struct timer *timer[HPET_TIMERS];
-    i64 due[HPET_TIMERS]; /* what timer[] is set to; INT64_MAX: nothing */
 };
 
 static u64 hpet_counter(const struct hpet *h)
@@ -112,7 +111,6 @@ static void hpet_arm_at(struct hpet *h, u32 i, u64 now)
     u64 left = (t->compare - now) & hpet_mask(t);
     i64 at;
 
-    h->due[i] = INT64_MAX;
     if (!(h->state.config & CONFIG_ON) || left > (u64)INT64_MAX / HPET_NS / 4) {
         timer_stop(h->timer[i]);
         return;
@@ -122,7 +120,6 @@ static void hpet_arm_at(struct hpet *h, u32 i, u64 now)
     at = h->state.start + (i64)((now + left) * HPET_NS);
     if (t->config & T_PERIODIC && t->period * HPET_NS < PERIOD_MIN_NS)
         at += PERIOD_MIN_NS;
-    h->due[i] = at;
     timer_set(h->timer[i], at);
 }
 
@@ -152,7 +149,7 @@ static void hpet_catch_up(struct hpet *h)
     i64 now = machine_now(h->dev.machine);
 
     for (u32 i = 0; i < HPET_TIMERS; i++)
-        if (h->due[i] <= now)
+        if (timer_at(h->timer[i]) <= now)
             hpet_fire(&h->dev, i);
 }
 

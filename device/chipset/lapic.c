@@ -350,6 +350,17 @@ static int lapic_check(const struct device *d, struct err *e)
     return 0;
 }
 
+static void lapic_restored(struct device *d)
+{
+    struct lapic *l = (struct lapic *)d;
+
+    machine_irq_lock(d->machine);
+    for (u32 i = 0; i < l->ncpus; i++)
+        lapic_update(l, i);
+    machine_irq_unlock(d->machine);
+    space_move(machine_memory(d->machine), l->region, l->state.cpu[0].base & ~(u64)0xfff);
+}
+
 #define CPU struct lapic_cpu
 static const struct field cpu_fields[] = {
     FIELD(1, CPU, base, 0, "IA32_APIC_BASE"),
@@ -390,4 +401,5 @@ const struct device_class device_lapic = {
     .create = lapic_create,
     .reset = lapic_reset,
     .check = lapic_check,
+    .restored = lapic_restored,
 };

@@ -306,4 +306,5 @@ const struct device_class device_piix4pm = {
     .destroy = piix4pm_destroy,
     .reset = piix4pm_reset,
     .check = piix4pm_check,
+    .restored = pm_place,
 };

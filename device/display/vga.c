@@ -368,7 +368,8 @@ static int vga_create(struct device *d, struct err *e)
                                 .max = 4,
                                 .load = vga_bar_load,
                                 .store = vga_bar_store };
-    r = vga_rom(v, e);
+    r = device_memory(d, "vram", v->memory, VGA_MEMORY);
+    r = r ? r : vga_rom(v, e);
     id.rom = v->rom_size ? v->rom : NULL;
     id.rom_size = v->rom_size;
     r = r ? r : vga_regions(d, e);
