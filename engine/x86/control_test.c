@@ -107,6 +107,9 @@ static void msrs(void)
     CHECK_EQ(rig_try(&r, rdmsr, 0x12345, 0, 0), VEC_GP);
     CHECK_EQ(rig_try(&r, rdmsr, 0x10a, 0, 0), -1);
     CHECK(r.c->s.gpr[RAX] & 1); /* RDCL_NO */
+    CHECK_EQ(rig_try(&r, wrmsr, 0x48, 1 << 10 | 1, 0), -1); /* BHI_DIS_S, IBRS */
+    CHECK_EQ(r.c->s.spec_ctrl, 1 << 10 | 1);
+    CHECK_EQ(rig_try(&r, wrmsr, 0x48, 1 << 3, 0), VEC_GP);
     before = x86_rdtsc(r.c);
     CHECK_EQ(rig_try(&r, wrmsr, 0x3b, 1ull << 50, 0), -1);
     CHECK(x86_rdtsc(r.c) - before >= 1ull << 50);
@@ -140,6 +143,9 @@ static void cpuid(void)
     x86_cpuid_model(7, 0, m);
     CHECK(!(m[1] & (1u << 16 | 1u << 4 | 1u << 11 | 1u << 14))); /* AVX512F HLE RTM MPX */
     CHECK(!(m[3] & (1u << 22 | 1u << 24)));                      /* AMX */
+    CHECK_EQ(m[0], 2);
+    x86_cpuid_model(7, 2, m);
+    CHECK_EQ(m[3], 1u << 4); /* BHI_CTRL */
     r.c->s.xcr0 = 7;
     x86_cpuid(r.c, 0xd, 0, g);
     CHECK(g[0] == 0 || g[1] == 832);

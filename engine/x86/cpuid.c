@@ -26,6 +26,7 @@ enum {
     L7C_OSPKE = 4,
     L7D_SPEC_CTRL = 26,
     L7D_ARCH_CAP = 29,
+    L72D_BHI_CTRL = 4, /* of subleaf 2 */
 };
 
 /* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
@@ -64,10 +65,12 @@ static void cpuid_make_features(void)
     r[EDX] = (r[EDX] & cpuid_l1d) | BIT(L1D_APIC);
     r = model.basic[7][0];
     cpuid_host(7, 0, r);
-    r[EAX] = 0;
+    r[EAX] = 2; /* the last subleaf */
     r[EBX] &= cpuid_l7b;
     r[ECX] &= cpuid_l7c;
     r[EDX] = (r[EDX] & cpuid_l7d) | BIT(L7D_SPEC_CTRL) | BIT(L7D_ARCH_CAP);
+    /* without it Linux clears the branch history by a loop at each system call */
+    model.basic[7][2][EDX] = BIT(L72D_BHI_CTRL);
 }
 
 /* Leaf 0xd: x87, SSE and AVX as everywhere; PKRU, eight bytes, right behind AVX. */

@@ -47,6 +47,10 @@ enum {
 
 enum { MTRR_CAP = X86_MTRRS | 1 << 8 | 1 << 10, MCG_CAP = 1 << 8 };
 
+#define SPEC_CTRL_IBRS (1ull << 0)
+#define SPEC_CTRL_STIBP (1ull << 1)
+#define SPEC_CTRL_BHI_DIS (1ull << 10)
+
 /* IA32_ARCH_CAPABILITIES: nothing that the engines run speculates across these lines. */
 #define ARCH_RDCL_NO (1ull << 0)
 #define ARCH_IBRS_ALL (1ull << 1)
@@ -201,7 +205,7 @@ static bool msr_value_ok(const struct x86_cpu *c, u32 msr, u64 val)
     case MSR_PAT:
         return msr_types_ok(val, true);
     case MSR_SPEC_CTRL:
-        return !(val & ~3ull);
+        return !(val & ~(SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_BHI_DIS));
     case MSR_MCG_STATUS:
         return val == 0;
     case MSR_MCG_CTL:
