@@ -39,6 +39,9 @@ struct cpu_io {
     int (*vector)(void *arg, u32 open); /* acknowledges and answers a vector, or VECTOR_* */
     u8 (*tpr)(void *arg);               /* CR8 */
     void (*tpr_set)(void *arg, u8 val);
+    /* REP INSB and OUTSB at a persona's port, forwards, a page's bytes at a time.  p NULL: is it
+     * such a port, with these registers?  asked before the permission checks; may be NULL */
+    bool (*bulk)(void *arg, struct x86_state *regs, u16 port, bool out, u8 *p, u32 n);
 };
 
 enum stop { STOP_KICKED, STOP_HALTED, STOP_SHUTDOWN, STOP_DEBUG, STOP_BROKEN };

@@ -27,8 +27,16 @@ static int persona_configure(struct persona *p, const char *const *settings, str
     return r;
 }
 
+void *persona_end(const struct persona *p, const char *kind)
+{
+    for (const struct device_end *e = p->ends; e && e->kind; e++)
+        if (!strcmp(e->kind, kind))
+            return e->end;
+    return NULL;
+}
+
 int persona_new(struct machine *m, const char *class, const char *const *settings,
-                struct persona **p, struct err *e)
+                const struct device_end *ends, struct persona **p, struct err *e)
 {
     const struct persona_class *c = persona_find(class);
     struct persona *n;
@@ -41,6 +49,7 @@ int persona_new(struct machine *m, const char *class, const char *const *setting
         return err_set(e, -ENOMEM, "persona %s: no memory", class);
     n->class = c;
     n->machine = m;
+    n->ends = ends;
     r = persona_configure(n, settings, e);
     if (!r && c->create)
         r = c->create(n, e);
@@ -49,6 +58,7 @@ int persona_new(struct machine *m, const char *class, const char *const *setting
         free(n);
         return r;
     }
+    n->ends = NULL;
     if (c->reset)
         c->reset(n);
     *p = n;

@@ -3,6 +3,7 @@
 #define PERSONA_PERSONA_H
 #include "base/err.h"
 #include "base/field.h"
+#include "machine/device.h"
 
 /*
  * A persona is the hypervisor the guest believes it runs on.  Several may be
@@ -14,6 +15,7 @@ struct x86_state;
 struct persona {
     const struct persona_class *class;
     struct machine *machine;
+    const struct device_end *ends; /* while it is made */
 };
 
 /* what the calls below answer: not mine; done; raise #GP or #UD */
@@ -34,12 +36,17 @@ struct persona_class {
     int (*hypercall)(struct persona *p, u32 cpu, u8 kind, struct x86_state *regs);
     /* a port that takes and gives registers: the VMware backdoor */
     int (*port)(struct persona *p, u32 cpu, u16 port, u32 size, bool out, struct x86_state *regs);
+    /* a stream of bytes in or out, as cpu_io.bulk */
+    int (*bulk)(struct persona *p, u32 cpu, u16 port, bool out, struct x86_state *regs, u8 *bytes,
+                u32 n);
     int (*vector)(struct persona *p, u32 cpu); /* -1: none */
 };
 extern const struct persona_class *const persona_catalog[]; /* generated; ends with NULL */
 
-/* Make one with its settings (pairs name, text; NULL ends); persona_free destroys it. */
+/* Make one with its settings (pairs name, text; NULL ends) and host ends (kind, end; NULL ends;
+ * or NULL); persona_free destroys it. */
 int persona_new(struct machine *m, const char *class, const char *const *settings,
-                struct persona **p, struct err *e);
+                const struct device_end *ends, struct persona **p, struct err *e);
+void *persona_end(const struct persona *p, const char *kind); /* from create; or NULL */
 void persona_free(struct persona *p);
 #endif

@@ -15,7 +15,7 @@ static void begin(const char *const *settings)
     struct err e = { 0 };
 
     rig_start(&r, 64, 1);
-    CHECK_EQ(persona_new(r.m, "vmware", settings, &p, &e), 0);
+    CHECK_EQ(persona_new(r.m, "vmware", settings, NULL, &p, &e), 0);
 }
 
 static void end(void)
@@ -126,10 +126,10 @@ static void bad_settings(void)
 
     rig_start(&r, 1, 1);
     for (u32 i = 0; i < LEN(bad); i++) {
-        CHECK(persona_new(r.m, "vmware", bad[i], &p, &e) < 0);
+        CHECK(persona_new(r.m, "vmware", bad[i], NULL, &p, &e) < 0);
         CHECK(!strncmp(e.text, "persona vmware: ", 16));
     }
-    CHECK_EQ(persona_new(r.m, "nobody", NULL, &p, &e), (u64)-ENOENT);
+    CHECK_EQ(persona_new(r.m, "nobody", NULL, NULL, &p, &e), (u64)-ENOENT);
     rig_stop(&r);
 }
 

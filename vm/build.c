@@ -277,7 +277,7 @@ static int build_persona(struct vm *vm, struct notes *notes, struct err *e)
         settings[n++] = "uuid";
         settings[n++] = uuid;
     }
-    return persona_new(vm->machine, want, settings, &vm->persona, e);
+    return persona_new(vm->machine, want, settings, NULL, &vm->persona, e);
 }
 
 int vm_build(struct vm *vm, struct notes *notes, struct err *e)

@@ -26,6 +26,15 @@ static bool cpu_port(void *arg, struct x86_state *regs, u16 port, u32 size, bool
            p->class->port(p, c->index, port, size, out, regs) == PERSONA_DONE;
 }
 
+static bool cpu_bulk(void *arg, struct x86_state *regs, u16 port, bool out, u8 *p, u32 n)
+{
+    struct vm_cpu *c = arg;
+    struct persona *v = c->vm->persona;
+
+    return v && v->class->bulk &&
+           v->class->bulk(v, c->index, port, out, regs, p, n) == PERSONA_DONE;
+}
+
 static u64 cpu_in(void *arg, u16 port, u32 size)
 {
     struct vm_cpu *c = arg;
@@ -468,7 +477,8 @@ int vm_cpus_new(struct vm *vm, struct err *e)
                              .hypercall = cpu_hypercall,
                              .vector = cpu_vector,
                              .tpr = cpu_tpr,
-                             .tpr_set = cpu_tpr_set };
+                             .tpr_set = cpu_tpr_set,
+                             .bulk = cpu_bulk };
 
         c->vm = vm;
         c->index = i;

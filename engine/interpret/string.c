@@ -281,13 +281,49 @@ static bool string_port(struct x86_cpu *c, const struct string *s, bool out)
     return true;
 }
 
+/*
+ * A persona's port that takes a stream: what lies in one page at a time.  The page is checked
+ * before the port is asked, so nothing is lost when it faults.
+ */
+static bool string_bulk(struct x86_cpu *c, const struct string *s, u64 n, bool out)
+{
+    const struct cpu_io *io = c->io;
+    u16 port = (u16)c->s.gpr[RDX];
+    u8 seg = out ? s->in->seg : SEG_ES, bytes[STRING_PAGE];
+
+    if (s->size != 1 || s->step < 0 || !io->bulk ||
+        !io->bulk(io->arg, &c->s, port, out, NULL, (u32)min_u64(n, ~0u)))
+        return false;
+    while (n) {
+        u64 off = c->s.gpr[out ? RSI : RDI] & s->mask;
+        u64 lin = x86_linear(c, seg, off, 1, !out);
+        u32 len = (u32)min_u64(min_u64(n, STRING_PAGE - (lin & (STRING_PAGE - 1))), s->mask - off);
+
+        len = len ? len : 1;
+        x86_linear(c, seg, off + len - 1, 1, !out);
+        if (out)
+            x86_read_bytes(c, lin, bytes, len, ACCESS_CPL);
+        else
+            x86_probe_write(c, lin, len, ACCESS_CPL);
+        io->bulk(io->arg, &c->s, port, out, bytes, len);
+        if (!out)
+            x86_write_bytes(c, lin, bytes, len, ACCESS_CPL);
+        string_advance(s, out, !out, len);
+        n -= len;
+        if (!string_goes_on(s))
+            break;
+    }
+    string_end(s, !n);
+    return true;
+}
+
 void op_ins(struct x86_cpu *c, const struct x86_insn *in)
 {
     struct string s = string_begin(c, in);
     u64 n = string_count(&s), lin, v;
     u16 port = (u16)c->s.gpr[RDX];
 
-    if (n && string_port(c, &s, false))
+    if (n && (string_bulk(c, &s, n, false) || string_port(c, &s, false)))
         return;
     x86_check_io(c, port, s.size);
     while (n) {
@@ -309,7 +345,7 @@ void op_outs(struct x86_cpu *c, const struct x86_insn *in)
     u64 n = string_count(&s), v;
     u16 port = (u16)c->s.gpr[RDX];
 
-    if (n && string_port(c, &s, true))
+    if (n && (string_bulk(c, &s, n, true) || string_port(c, &s, true)))
         return;
     x86_check_io(c, port, s.size);
     while (n) {

@@ -80,11 +80,17 @@ static void io_tpr_set(void *arg, u8 val)
 
     io->tpr_set(io->arg, val);
 }
+static bool io_bulk(void *arg, struct x86_state *regs, u16 port, bool out, u8 *p, u32 n)
+{
+    const struct cpu_io *io = io_real(arg);
+
+    return io->bulk && io->bulk(io->arg, regs, port, out, p, n);
+}
 
 void vcpu_io(struct vcpu *v, const struct cpu_io *real)
 {
     v->real_io = *real;
-    v->io =
-        (struct cpu_io){ v,        io_in,    io_out,       io_port,   io_load, io_store,  io_rdmsr,
-                         io_wrmsr, io_cpuid, io_hypercall, io_vector, io_tpr,  io_tpr_set };
+    v->io = (struct cpu_io){ v,         io_in,    io_out,     io_port,  io_load,
+                             io_store,  io_rdmsr, io_wrmsr,   io_cpuid, io_hypercall,
+                             io_vector, io_tpr,   io_tpr_set, io_bulk };
 }
