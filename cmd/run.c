@@ -2,6 +2,7 @@
 /* mimic run: boots whatever it is given, with no daemon, no root and no configuration. */
 #include "backend/tty.h"
 #include "cmd/commands.h"
+#include "cmd/eyes.h"
 #include "cmd/open.h"
 #include "package/ovf_env.h"
 #include "vm/vm.h"
@@ -22,7 +23,8 @@ struct run_options {
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
     const char *engine, *persona, *console, *net, *state, *option;
     struct opt_list disks, cdroms, publish, properties;
-    bool throwaway, no_verify, no_reboot, testdev, check, stats, json, quiet;
+    bool throwaway, no_verify, no_reboot, testdev, check, json, quiet;
+    struct eyes_options eyes;
 };
 
 #define RUN_AT(m) offsetof(struct run_options, m)
@@ -66,9 +68,19 @@ static const struct opt run_opts[] = {
       "exit and test ports for test guests (always there with --kernel)" },
     { "check", OPT_FLAG, RUN_AT(check), NULL, NULL,
       "run translator and interpreter in lock-step; slow" },
-    { "stats", OPT_FLAG, RUN_AT(stats), NULL, NULL, "print the engine's counters at the end" },
+    { "stats", OPT_FLAG, RUN_AT(eyes.stats), NULL, NULL,
+      "count where the time goes, and print the engine's counters at the end" },
+    { "perf-map", OPT_FLAG, RUN_AT(eyes.perf_map), NULL, NULL,
+      "tell perf about translated code, in /tmp/perf-PID.map" },
+    { "trace", OPT_TEXT, RUN_AT(eyes.trace), "FILE", NULL,
+      "list each block of guest code with its translation; - for standard error" },
+    { "trace-range", OPT_TEXT, RUN_AT(eyes.trace_range), "FROM-TO", NULL,
+      "only blocks that start at these guest addresses, hexadecimal" },
+    { "trace-count", OPT_NUMBER, RUN_AT(eyes.trace_count), "N", NULL, "only so many of them" },
+    { "symbols", OPT_TEXT, RUN_AT(eyes.symbols), "FILE", NULL,
+      "names of guest code for --perf-map and --trace: the kernel's System.map" },
     { "json", OPT_FLAG, RUN_AT(json), NULL, NULL,
-      "print what was chosen as one JSON object on standard error" },
+      "print what was chosen, and counters, as JSON objects on standard error" },
     { "quiet", OPT_FLAG, RUN_AT(quiet), NULL, NULL, "do not print what was chosen" },
 };
 
@@ -232,12 +244,6 @@ static void run_show_json(const struct desc *d, const struct vm *vm, const struc
     json_decref(o);
 }
 
-static void run_show_stat(void *arg, const char *name, u64 val)
-{
-    (void)arg;
-    fprintf(stderr, "  %-32s %llu\n", name, (unsigned long long)val);
-}
-
 /* ---- running ---- */
 
 static int run_result(const struct vm_result *r)
@@ -294,8 +300,8 @@ static int run_boot(const struct run_options *o, const struct vm_how *how, struc
     r = vm_run(vm, &result, &e);
     tty_restore();
     run_vm = NULL;
-    if (o->stats)
-        vm_stats(vm, run_show_stat, NULL);
+    if (o->eyes.stats)
+        eyes_show_stats(vm, o->json);
     vm_free(vm);
     if (r) {
         fprintf(stderr, "mimic run: %s\n", e.text);
@@ -320,6 +326,7 @@ static int run_run(int argc, char **argv)
     struct run_options o = { 0 };
     struct notes notes = { 0 };
     struct err e = { 0 };
+    struct engine_eyes eyes = { 0 };
     struct vm_how how;
     char cd[300] = "";
     struct desc d;
@@ -337,6 +344,7 @@ static int run_run(int argc, char **argv)
     desc_init(&d);
     r = run_describe(&o, &files, &d, &notes, &e);
     r = r ? r : run_environment(&d, cd, &e);
+    r = r ? r : eyes_start(&o.eyes, &eyes, &e);
     if (r) {
         fprintf(stderr, "mimic run: %s\n", e.text);
         r = files.n || o.kernel || o.disks.n || o.cdroms.n ? exit_code(r) : EXIT_USE;
@@ -356,9 +364,11 @@ static int run_run(int argc, char **argv)
                                .check = o.check,
                                .ports = ports,
                                .nports = o.publish.n,
-                               .restricted = o.net && !strcmp(o.net, "restricted") };
+                               .restricted = o.net && !strcmp(o.net, "restricted"),
+                               .eyes = eyes };
         r = run_boot(&o, &how, &notes);
     }
+    eyes_end(&eyes);
     if (*cd)
         unlink(cd);
     notes_fini(&notes);
@@ -376,7 +386,11 @@ const struct command command_run = {
         "honoured.  The file itself is never written to: what the guest writes is kept beside\n"
         "the VM's state and is there at the next run of the same file.\n\n"
         "Ctrl-] (Ctrl-C when the input is no terminal), SIGTERM and closing the terminal press\n"
-        "the guest's power button; a second time stops it at once.",
+        "the guest's power button; a second time stops it at once.\n\n"
+        "With --perf-map, 'perf record -p PID' and 'perf report' show translated guest code by\n"
+        "guest address, and by name with --symbols and a kernel booted with nokaslr.  --trace\n"
+        "writes much: some hundred MB for a boot; on a terminal it stops after 50 blocks unless\n"
+        "--trace-count says otherwise.",
     .opts = run_opts,
     .nopts = LEN(run_opts),
     .run = run_run,

@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_H
 #include "base/err.h"
 #include "base/types.h"
+#include <stdio.h>
 
 /*
  * A CPU engine runs x86 vCPUs.  It knows memory slots and the calls in
@@ -55,6 +56,27 @@ struct mem_slot {
     u64 at;
 };
 
+/* A counter, for people; units tell how it is printed. */
+enum stat_unit { STAT_COUNT, STAT_BYTES, STAT_NS };
+struct engine_stat {
+    const char *group, *name;
+    enum stat_unit unit;
+    u64 value;
+};
+
+/*
+ * What the engine tells about translated code.  The files are the caller's and stay open as
+ * long as the engine; NULL: not wanted.
+ */
+struct engine_eyes {
+    bool time;       /* where the time goes is counted too; costs a few per cent */
+    FILE *perf_map;  /* a line a piece of code, for perf: address, size, name */
+    FILE *symbols;   /* names for it: lines as in System.map */
+    FILE *trace;     /* guest and host instructions of each block as it is made */
+    u64 from, to;    /* ... that starts in this range of guest addresses; to: 0 is the end */
+    u64 trace_count; /* ... and so many at most; 0: all */
+};
+
 enum engine_feature { ENGINE_LOCKSTEP = 1, ENGINE_HARDWARE = 2 };
 
 struct engine_options {
@@ -63,6 +85,7 @@ struct engine_options {
     bool check;     /* translate: run the interpreter in lock-step and compare */
     bool no_direct; /* translate: user code never runs on the host processor as it is */
     u32 apic_ids;   /* vCPUs there will be */
+    struct engine_eyes eyes;
 };
 
 struct engine_ops {
@@ -84,8 +107,9 @@ struct engine_ops {
     void (*kick)(struct vcpu *v); /* any thread, any time, never lost: vector() is asked again */
     int (*get)(struct vcpu *v, struct x86_state *s); /* the vCPU's thread, or parked */
     int (*set)(struct vcpu *v, const struct x86_state *s);
-    /* one line a counter, for --stats: name, value; may be NULL */
-    void (*stats)(void *engine, void (*one)(void *arg, const char *name, u64 val), void *arg);
+    /* one call a counter, those of a group one after the other; any thread, vCPUs may be
+     * running; may be NULL */
+    void (*stats)(void *engine, void (*one)(void *arg, const struct engine_stat *s), void *arg);
 };
 
 extern const struct engine_ops *const engine_catalog[]; /* generated; ends with NULL */

@@ -168,7 +168,8 @@ static int vm_open_engine(struct vm *vm, struct err *e)
 {
     struct engine_options o = { .tsc_hz = machine_tsc_hz(vm->machine),
                                 .check = vm->how.check,
-                                .apic_ids = vm->ncpus };
+                                .apic_ids = vm->ncpus,
+                                .eyes = vm->how.eyes };
     int r = vm->ops->open(&vm->engine, &o, e);
 
     return r ? err_in(e, "engine %s: ", vm->ops->name) : 0;
@@ -299,7 +300,7 @@ const char *vm_firmware(const struct vm *vm)
     return vm->efi ? "EFI (OVMF)" : vm->how.bios ? vm->how.bios : "SeaBIOS";
 }
 
-void vm_stats(struct vm *vm, void (*one)(void *arg, const char *name, u64 val), void *arg)
+void vm_stats(struct vm *vm, void (*one)(void *arg, const struct engine_stat *s), void *arg)
 {
     if (vm->ops->stats)
         vm->ops->stats(vm->engine, one, arg);

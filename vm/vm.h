@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/types.h"
 #include "desc/desc.h"
+#include "engine/engine.h"
 
 /*
  * One running VM: built from its description, run, and taken down.  All calls on the VM
@@ -28,7 +29,8 @@ struct vm_how {
     bool check;                   /* run the engines in lock-step */
     const struct net_port *ports; /* --publish */
     u32 nports;
-    bool restricted; /* the network has no way out */
+    bool restricted;         /* the network has no way out */
+    struct engine_eyes eyes; /* what is to be told about translated code */
 };
 
 enum vm_end { VM_POWERED_OFF, VM_EXITED, VM_STOPPED, VM_CRASHED };
@@ -52,6 +54,6 @@ void vm_signal(struct vm *vm);
 const char *vm_engine(const struct vm *vm);
 const char *vm_persona(const struct vm *vm); /* "none" when there is none */
 const char *vm_firmware(const struct vm *vm);
-/* Counters of the engine: one(arg, name, value). */
-void vm_stats(struct vm *vm, void (*one)(void *arg, const char *name, u64 val), void *arg);
+/* Counters of the engine; while the VM runs, too. */
+void vm_stats(struct vm *vm, void (*one)(void *arg, const struct engine_stat *s), void *arg);
 #endif

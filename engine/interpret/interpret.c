@@ -164,7 +164,7 @@ static int interpret_set(struct vcpu *v, const struct x86_state *s)
     return 0;
 }
 
-static void interpret_stats(void *engine, void (*one)(void *arg, const char *name, u64 val),
+static void interpret_stats(void *engine, void (*one)(void *arg, const struct engine_stat *s),
                             void *arg)
 {
     struct interpret *i = engine;
@@ -175,7 +175,7 @@ static void interpret_stats(void *engine, void (*one)(void *arg, const char *nam
     for (const struct vcpu *v = i->first; v; v = v->next)
         n += v->c.retired;
     pthread_mutex_unlock(&i->lock);
-    one(arg, "instructions", n);
+    one(arg, &(struct engine_stat){ "interpreter", "instructions", STAT_COUNT, n });
 }
 
 const struct engine_ops engine_interpret = {

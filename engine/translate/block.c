@@ -423,6 +423,7 @@ static int build_finish(struct build *t)
     g->used = (u64)(t->e.p - g->rw + 15) & -16ull;
     g->blocks[g->nblock++] = b;
     g->count_block++;
+    g->count_insn += b->ninsn;
     g->count_bytes += (u64)(b->end - b->code);
     return cache_add(g, b);
 }

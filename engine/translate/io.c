@@ -2,89 +2,133 @@
 /* The machine's calls, for a vCPU whose vector state may be in the host's registers. */
 #include "engine/translate/translate_int.h"
 
-static const struct cpu_io *io_real(struct vcpu *v)
+static const struct cpu_io *io_real(struct vcpu *v, enum tier *was)
 {
     vcpu_spill(v);
+    *was = tier_set(v, TIER_DEVICE);
     return &v->real_io;
 }
 
 static u64 io_in(void *arg, u16 port, u32 size)
 {
-    const struct cpu_io *io = io_real(arg);
+    struct vcpu *v = arg;
+    enum tier was;
+    const struct cpu_io *io = io_real(v, &was);
+    u64 val = io->in(io->arg, port, size);
 
-    return io->in(io->arg, port, size);
+    v->stats.ports++;
+    tier_set(v, was);
+    return val;
 }
 static void io_out(void *arg, u16 port, u32 size, u64 val)
 {
-    const struct cpu_io *io = io_real(arg);
+    struct vcpu *v = arg;
+    enum tier was;
+    const struct cpu_io *io = io_real(v, &was);
 
     io->out(io->arg, port, size, val);
+    v->stats.ports++;
+    tier_set(v, was);
 }
 static bool io_port(void *arg, struct x86_state *regs, u16 port, u32 size, bool out)
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
+    bool done = io->port(io->arg, regs, port, size, out);
 
-    return io->port(io->arg, regs, port, size, out);
+    tier_set(arg, was);
+    return done;
 }
 static u64 io_load(void *arg, u64 gpa, u32 size)
 {
-    const struct cpu_io *io = io_real(arg);
+    struct vcpu *v = arg;
+    enum tier was;
+    const struct cpu_io *io = io_real(v, &was);
+    u64 val = io->load(io->arg, gpa, size);
 
-    return io->load(io->arg, gpa, size);
+    v->stats.mmio++;
+    tier_set(v, was);
+    return val;
 }
 static void io_store(void *arg, u64 gpa, u32 size, u64 val)
 {
-    const struct cpu_io *io = io_real(arg);
+    struct vcpu *v = arg;
+    enum tier was;
+    const struct cpu_io *io = io_real(v, &was);
 
     io->store(io->arg, gpa, size, val);
+    v->stats.mmio++;
+    tier_set(v, was);
 }
 static int io_rdmsr(void *arg, u32 msr, u64 *val)
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
+    int r = io->rdmsr(io->arg, msr, val);
 
-    return io->rdmsr(io->arg, msr, val);
+    tier_set(arg, was);
+    return r;
 }
 static int io_wrmsr(void *arg, u32 msr, u64 val)
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
+    int r = io->wrmsr(io->arg, msr, val);
 
-    return io->wrmsr(io->arg, msr, val);
+    tier_set(arg, was);
+    return r;
 }
 static void io_cpuid(void *arg, u32 leaf, u32 sub, u32 regs[4])
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
 
     io->cpuid(io->arg, leaf, sub, regs);
+    tier_set(arg, was);
 }
 static bool io_hypercall(void *arg, struct x86_state *regs, u8 kind)
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
+    bool done = io->hypercall(io->arg, regs, kind);
 
-    return io->hypercall(io->arg, regs, kind);
+    tier_set(arg, was);
+    return done;
 }
 static int io_vector(void *arg, u32 open)
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
+    int vector = io->vector(io->arg, open);
 
-    return io->vector(io->arg, open);
+    tier_set(arg, was);
+    return vector;
 }
 static u8 io_tpr(void *arg)
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
+    u8 tpr = io->tpr(io->arg);
 
-    return io->tpr(io->arg);
+    tier_set(arg, was);
+    return tpr;
 }
 static void io_tpr_set(void *arg, u8 val)
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
 
     io->tpr_set(io->arg, val);
+    tier_set(arg, was);
 }
 static bool io_bulk(void *arg, struct x86_state *regs, u16 port, bool out, u8 *p, u32 n)
 {
-    const struct cpu_io *io = io_real(arg);
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
+    bool done = io->bulk && io->bulk(io->arg, regs, port, out, p, n);
 
-    return io->bulk && io->bulk(io->arg, regs, port, out, p, n);
+    tier_set(arg, was);
+    return done;
 }
 
 void vcpu_io(struct vcpu *v, const struct cpu_io *real)

@@ -125,10 +125,13 @@ u32 vcpu_mode(struct vcpu *v)
 static enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
 {
     enum x86_stepped r;
+    enum tier was;
 
     flags_pack(v);
-    v->count_step[op & OP_NAME]++;
+    v->stats.step[op & OP_NAME]++;
+    was = tier_set(v, TIER_INTERPRET);
     r = x86_step(&v->c);
+    tier_set(v, was);
     flags_unpack(v);
     return r;
 }
@@ -289,8 +292,13 @@ static struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global)
     }
     b = cache_find(g, gpa[0], n[1] ? gpa[1] : 0, rip, mode);
     if (!b) {
+        enum tier was = tier_set(v, TIER_TRANSLATE);
+
         vcpu_spill(v);
         rc = translate_block(g, gpa, rip, mode, code, n, host, &b);
+        if (!rc && g->eyes)
+            eyes_made(v, b, v->c.s.rip, code);
+        tier_set(v, was);
     }
     pthread_mutex_unlock(&g->lock);
     if (rc == -ENOSPC)
@@ -309,7 +317,7 @@ static bool vcpu_events(struct vcpu *v)
         enum x86_stepped r;
 
         flags_pack(v);
-        v->count_event++;
+        v->stats.event++;
         cache_calm(v->engine);
         r = x86_events(c, &stop);
         flags_unpack(v);
@@ -420,6 +428,8 @@ static const u8 *vcpu_miss(struct vcpu *v, struct block *b, const struct site *s
         v->flushed = false;
         if (tlb_fill(v, page, s->b) && !b->dead && !v->flushed)
             return v->site + s->retry;
+    } else {
+        v->stats.across++;
     }
     return vcpu_step(v, b, s->insn);
 }
@@ -433,7 +443,6 @@ static const u8 *vcpu_exit(struct vcpu *v, struct block *b, u32 n)
     struct block *to;
 
     v->c.s.rip = block_rip(v, b, x->pc);
-    v->count_link++;
     if (v->check || x86_must_ask(&v->c) || !v->mode_known || v->mode != mode)
         return vcpu_next(v);
     to = vcpu_block(v, mode, &global);
@@ -466,6 +475,7 @@ static const u8 *vcpu_native_fault(struct vcpu *v)
     u32 i;
 
     v->fault_at = NULL;
+    v->stats.fault++;
     pthread_mutex_lock(&g->lock);
     b = cache_by_host(g, at);
     pthread_mutex_unlock(&g->lock);
@@ -489,7 +499,6 @@ static const u8 *vcpu_indirect(struct vcpu *v, const struct site *s)
     const struct block *b = v->engine->blocks[s->block];
     u32 len = b->at[s->insn + 1] - b->at[s->insn], op = b->op[s->insn] & OP_NAME;
 
-    v->count_look++;
     v->c.s.rip = v->arg[0];
     if (!x86_code64(&v->c.s) || x86_canonical(&v->c, v->arg[0]) ||
         (op != ZYDIS_MNEMONIC_CALL && op != ZYDIS_MNEMONIC_JMP &&
@@ -503,7 +512,7 @@ static const u8 *vcpu_indirect(struct vcpu *v, const struct site *s)
     return vcpu_interpret(v, op) == STEP_SHUTDOWN ? vcpu_leave(v, STOP_SHUTDOWN) : vcpu_next(v);
 }
 
-const u8 *vcpu_main(struct vcpu *v)
+static const u8 *vcpu_dispatch(struct vcpu *v)
 {
     struct site s;
     struct block *b;
@@ -513,6 +522,8 @@ const u8 *vcpu_main(struct vcpu *v)
     if (!v->site)
         return vcpu_next(v);
     __builtin_memcpy(&s, v->site, sizeof(s));
+    if (s.why < WHY_KINDS)
+        v->stats.why[s.why]++;
     if (s.why == WHY_INDIRECT)
         return vcpu_indirect(v, &s);
     b = v->engine->blocks[s.block];
@@ -531,4 +542,14 @@ const u8 *vcpu_main(struct vcpu *v)
     if (s.why == WHY_MISS)
         return vcpu_miss(v, b, &s);
     return vcpu_step(v, b, s.insn);
+}
+
+const u8 *vcpu_main(struct vcpu *v)
+{
+    const u8 *on;
+
+    tier_set(v, TIER_C);
+    on = vcpu_dispatch(v);
+    tier_set(v, on ? TIER_CODE : TIER_C);
+    return on;
 }

@@ -219,7 +219,7 @@ static bool tlb_may_write(struct vcpu *v, const struct x86_mapping *m, bool writ
     return m->write && m->dirty && !(s->cr4 & CR4_PKE) && (x86_cpl(s) != 3 || m->user);
 }
 
-bool tlb_fill(struct vcpu *v, u64 lin, bool write)
+static bool tlb_fill_entry(struct vcpu *v, u64 lin, bool write)
 {
     struct engine *g = v->engine;
     u64 page = lin & -(u64)PAGE, gpa;
@@ -229,7 +229,6 @@ bool tlb_fill(struct vcpu *v, u64 lin, bool write)
     struct x86_mapping m;
     bool writable;
 
-    v->count_miss++;
     if (!x86_canonical(&v->c, lin)) /* the walk looks at the low bits only */
         return false;
     if (x86_walk(&v->c, page, write, false, ACCESS_CPL, &m))
@@ -258,6 +257,15 @@ bool tlb_fill(struct vcpu *v, u64 lin, bool write)
     if (m.size > PAGE)
         large_add(v, page, m.size);
     return !write || t->write == page;
+}
+
+bool tlb_fill(struct vcpu *v, u64 lin, bool write)
+{
+    bool done = tlb_fill_entry(v, lin, write);
+
+    v->stats.miss[write] += done;
+    v->stats.refused += !done;
+    return done;
 }
 
 void tlb_drop_writes(struct engine *g, u64 gpa)

@@ -3,7 +3,6 @@
 #include "engine/translate/translate_int.h"
 #include <asm/prctl.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -61,6 +60,7 @@ static void engine_translate_close(void *engine)
 {
     struct engine *g = engine;
 
+    eyes_close(g);
     cache_close(g);
     translate_close(g);
     x86_memory_fini(&g->mem);
@@ -75,6 +75,8 @@ static int engine_translate_open(void **engine, const struct engine_options *o, 
     if (!g)
         return err_set(e, -ENOMEM, "no memory for the translator");
     g->options = *o;
+    g->open_tsc = __builtin_ia32_rdtsc();
+    g->open_ns = stats_now();
     g->hooks = (struct x86_hooks){ .flush = engine_hook_flush,
                                    .wrote = engine_hook_wrote,
                                    .vectors = engine_hook_vectors,
@@ -89,6 +91,8 @@ static int engine_translate_open(void **engine, const struct engine_options *o, 
         rc = glue_signals();
     if (!rc)
         rc = cache_open(g, e);
+    if (!rc)
+        rc = eyes_open(g, e);
     if (rc) {
         engine_translate_close(g);
         return e->code ? rc : err_set(e, rc, "the translator cannot start");
@@ -169,6 +173,7 @@ static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_i
         return err_set(e, -errno, "no memory for vCPU %u", index);
     v->engine = g;
     v->self = v;
+    v->stats.stamp = __builtin_ia32_rdtsc();
     vcpu_io(v, io);
     rc = x86_cpu_init(&v->c, index, &v->io, &g->mem, g->options.tsc_hz, e);
     if (!rc && g->options.check)
@@ -218,7 +223,9 @@ static enum stop engine_translate_run(struct vcpu *v, struct err *e)
     glue_vcpu = v;
     engine_gs((u64)(uintptr_t)v);
     v->stop = STOP_KICKED;
+    tier_set(v, TIER_C);
     glue_enter(v);
+    tier_set(v, TIER_OUT);
     engine_gs(0);
     glue_vcpu = NULL;
 
@@ -250,60 +257,10 @@ static int engine_translate_set(struct vcpu *v, const struct x86_state *s)
     return 0;
 }
 
-/* What the interpreter did most. */
-static void engine_stats_steps(const u64 *step, void (*one)(void *arg, const char *name, u64 val),
-                               void *arg)
+static void engine_translate_stats(void *engine,
+                                   void (*one)(void *arg, const struct engine_stat *s), void *arg)
 {
-    u64 below = ~0ull;
-
-    for (u32 n = 0; n < 12; n++) {
-        const char *name = "interpreted outside blocks";
-        char text[64];
-        u32 most = 0;
-
-        for (u32 i = 0; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++)
-            if (step[i] < below && step[i] > (step[most] < below ? step[most] : 0))
-                most = i;
-        if (!step[most] || step[most] >= below)
-            return;
-        below = step[most];
-        if (most) {
-            snprintf(text, sizeof(text), "interpreted %s",
-                     ZydisMnemonicGetString((ZydisMnemonic)most));
-            name = text;
-        }
-        one(arg, name, step[most]);
-    }
-}
-
-static void engine_translate_stats(void *engine, void (*one)(void *arg, const char *name, u64 val),
-                                   void *arg)
-{
-    struct engine *g = engine;
-    u64 misses = 0, looks = 0, links = 0, events = 0;
-    u64 step[ZYDIS_MNEMONIC_MAX_VALUE + 1] = { 0 };
-
-    for (u32 i = 0; i < MAX_VCPUS; i++) {
-        const struct vcpu *v = g->vcpu[i];
-
-        if (!v)
-            continue;
-        misses += v->count_miss;
-        looks += v->count_look;
-        links += v->count_link;
-        events += v->count_event;
-        for (u32 k = 0; k < LEN(step); k++)
-            step[k] += v->count_step[k];
-    }
-    one(arg, "blocks", g->count_block);
-    one(arg, "code bytes", g->count_bytes);
-    one(arg, "blocks invalidated", g->count_invalid);
-    one(arg, "cache emptied", g->count_full);
-    one(arg, "tlb misses", misses);
-    one(arg, "jump cache misses", looks);
-    one(arg, "jumps linked", links);
-    one(arg, "events", events);
-    engine_stats_steps(step, one, arg);
+    stats_show(engine, one, arg);
 }
 
 const struct engine_ops engine_translate = {

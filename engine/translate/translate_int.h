@@ -76,6 +76,23 @@ enum mode_bits {
     MODE_NEVER = 1u << 31, /* not translated at all */
 };
 
+/* What a vCPU's thread is doing. */
+enum tier { TIER_OUT, TIER_CODE, TIER_C, TIER_INTERPRET, TIER_TRANSLATE, TIER_DEVICE, TIERS };
+
+/* Why translated code calls C: in the 8 bytes behind the call. */
+enum why { WHY_MISS, WHY_STEP, WHY_EXIT, WHY_INDIRECT, WHY_POLL, WHY_STALE, WHY_KINDS };
+
+/* Only ever added to by the vCPU's thread; others read them as they are. */
+struct vcpu_stats {
+    u64 why[WHY_KINDS], fault, event;
+    u64 ports, mmio;     /* accesses to devices */
+    u64 miss[2];         /* TLB entries filled: for reads, for writes */
+    u64 refused, across; /* misses left to the interpreter: no RAM or rights; two pages */
+    u64 step[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* interpreted, by mnemonic; [0]: outside blocks */
+    u64 ticks[TIERS], stamp;                /* host time stamps, when they are taken */
+    enum tier tier;
+};
+
 struct vcpu {
     struct x86_cpu c; /* first */
     struct engine *engine;
@@ -119,8 +136,7 @@ struct vcpu {
     atomic_uint asked, done; /* requests to flush everything: numbers */
     struct err *err;
     struct check *check;
-    u64 count_miss, count_look, count_link, count_event;
-    u64 count_step[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* by mnemonic; [0]: outside blocks */
+    struct vcpu_stats stats;
 
     _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
     struct jump jumps[JUMP_SIZE]; /* slot 0, 2, 3, then 1 */
@@ -201,7 +217,10 @@ struct engine {
     atomic_bool stop_world; /* the cache is about to be emptied: come out */
     u32 cpus_in;            /* vCPUs that hold addresses of translated code */
 
-    u64 count_block, count_bytes, count_invalid, count_full;
+    u64 count_block, count_insn, count_bytes, count_invalid, count_full;
+    struct eyes *eyes; /* or NULL */
+    u64 open_tsc;      /* when it was opened: host time stamp */
+    i64 open_ns;       /* ... and monotonic time */
 };
 
 static inline u8 *engine_rx(const struct engine *g, const u8 *rw)
@@ -239,9 +258,7 @@ static inline u64 block_rip(const struct vcpu *v, const struct block *b, u64 pc)
     return b->mode & MODE_MOVES ? v->page + pc : pc;
 }
 
-/* Why translated code calls C: in the 8 bytes behind the call. */
-enum why { WHY_MISS, WHY_STEP, WHY_EXIT, WHY_INDIRECT, WHY_POLL, WHY_STALE };
-struct site {
+struct site { /* the 8 bytes behind a call of C, and where to go on */
     u32 block;
     u8 why, insn; /* number in the block */
     u8 a, b;      /* WHY_MISS: bytes, write; WHY_EXIT: number of the exit */
@@ -297,6 +314,31 @@ const u8 *vcpu_main(struct vcpu *v); /* called by the fixed code; where to go on
 void vcpu_step_in(struct vcpu *v);
 void vcpu_step_out(struct vcpu *v);
 void vcpu_loaded(struct vcpu *v);
+
+/* stats.c */
+void stats_show(const struct engine *g, void (*one)(void *arg, const struct engine_stat *s),
+                void *arg);
+i64 stats_now(void); /* monotonic, ns */
+/* From now on the thread does something else; what it did. */
+static inline enum tier tier_set(struct vcpu *v, enum tier tier)
+{
+    struct vcpu_stats *s = &v->stats;
+    enum tier was = s->tier;
+    u64 now;
+
+    if (!v->engine->options.eyes.time)
+        return was;
+    now = __builtin_ia32_rdtsc();
+    s->ticks[was] += now - s->stamp;
+    s->stamp = now;
+    s->tier = tier;
+    return was;
+}
+
+/* eyes.c: vector state spilled, engine lock held but for open and close */
+int eyes_open(struct engine *g, struct err *e);
+void eyes_close(struct engine *g);
+void eyes_made(struct vcpu *v, const struct block *b, u64 rip, const u8 *code);
 
 /* io.c */
 void vcpu_io(struct vcpu *v, const struct cpu_io *real);

@@ -182,9 +182,9 @@ struct program {
     bool user;
 };
 
-static void show(void *arg, const char *n, u64 val)
+static void show(void *arg, const struct engine_stat *s)
 {
-    printf("# %s %llu\n", n, (unsigned long long)val);
+    printf("# %s: %s %llu\n", s->group, s->name, (unsigned long long)s->value);
 }
 
 static void program_run(const struct program *p, const struct engine_ops *ops, bool check,
