@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The translation cache: one memfd mapped twice, so that no mapping is both writable and
+ * The translation cache: shared memory mapped twice, so that no mapping is both writable and
  * executable; blocks by physical address, pc and mode; which pages hold translated code;
  * direct links between blocks.  Code is only ever freed all at once.
  */
@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 enum { CHUNK = 1 << 20, QUIET = 32 };
 /* So many stores to a page of code in so many ticks of the host's clock: it holds data too. */
@@ -29,27 +28,27 @@ static void *cache_reserve(u64 n)
     return p == MAP_FAILED ? NULL : p;
 }
 
+/*
+ * One piece of shared memory mapped a second time; no name, so perf takes its map file for it.
+ * Neither mapping is ever writable and executable.
+ */
 int cache_map(u64 size, u8 **rw, u8 **rx, struct err *e)
 {
-    int fd = memfd_create("mimic-code", MFD_CLOEXEC), rc = 0;
-    void *w = MAP_FAILED, *x = MAP_FAILED;
+    u8 *w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    u8 *x = w == MAP_FAILED ? MAP_FAILED : mremap(w, 0, size, MREMAP_MAYMOVE);
 
-    if (fd < 0)
-        return err_set(e, -errno, "no memory file for translated code");
-    if (!ftruncate(fd, (off_t)size))
-        w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (w != MAP_FAILED)
-        x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    if (x == MAP_FAILED) {
-        rc = err_set(e, -errno, "the host allows no executable memory for translated code");
+    if (x == MAP_FAILED || mprotect(x, size, PROT_READ | PROT_EXEC)) {
+        int rc = err_set(e, -errno, "the host allows no executable memory for translated code");
+
         if (w != MAP_FAILED)
             munmap(w, size);
-    } else {
-        *rw = w;
-        *rx = x;
+        if (x != MAP_FAILED)
+            munmap(x, size);
+        return rc;
     }
-    close(fd);
-    return rc;
+    *rw = w;
+    *rx = x;
+    return 0;
 }
 
 int cache_open(struct engine *g, struct err *e)
