@@ -5,6 +5,7 @@
 #include "cmd/eyes.h"
 #include "cmd/open.h"
 #include "package/ovf_env.h"
+#include "vm/control.h"
 #include "vm/vm.h"
 #include <ctype.h>
 #include <errno.h>
@@ -328,7 +329,7 @@ static int run_run(int argc, char **argv)
     struct err e = { 0 };
     struct engine_eyes eyes = { 0 };
     struct vm_how how;
-    char cd[300] = "";
+    char cd[300] = "", control[4096];
     struct desc d;
     int r = opt_parse(&command_run, argc, argv, &o, &files, &e);
 
@@ -358,6 +359,7 @@ static int run_run(int argc, char **argv)
                                .append = o.append,
                                .state = run_state_dir(&o, files.n ? files.v[0] : ".", &d),
                                .throwaway = o.throwaway,
+                               .control = control_dir(control, sizeof(control)) ? NULL : control,
                                .console = run_console(&o),
                                .testdev = o.testdev,
                                .no_reboot = o.no_reboot,

@@ -244,9 +244,15 @@ static void machine_asked(void *arg)
 /* One wish at a time: what a guest asks while another is on its way is not heard. */
 void machine_ask(struct machine *m, enum machine_event what, u32 code)
 {
-    u32 none = 0, ask = ((u32)what + 1) << ASK_CODE_BITS;
+    machine_ask_again(m, ((u32)what + 1) << ASK_CODE_BITS | (code & ((1u << ASK_CODE_BITS) - 1)));
+}
 
-    ask |= code & ((1u << ASK_CODE_BITS) - 1);
+void machine_ask_again(struct machine *m, u32 ask)
+{
+    u32 none = 0;
+
+    if (!ask || ask >> ASK_CODE_BITS > MACHINE_EXIT + 1)
+        return;
     if (atomic_compare_exchange_strong(&m->asked, &none, ask) &&
         loop_post(m->loop, machine_asked, m))
         atomic_store(&m->asked, 0);

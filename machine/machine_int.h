@@ -87,6 +87,9 @@ void bell_free(struct bell *b);
 struct bell *bell_next(const struct bell *b);
 bool bell_is_rung(const struct bell *b);
 
+/* ---- machine.c ---- */
+void machine_ask_again(struct machine *m, u32 asked); /* as m->asked holds it; 0: nothing */
+
 /* ---- irq.c ---- */
 struct irq_input;
 struct irq_wire;

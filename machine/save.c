@@ -34,6 +34,7 @@ struct save_machine {
     i64 now;
     u32 cpus, pad;
     bool shadow[SHADOW_PARTS];
+    u32 asked, pad2;
 };
 static const struct field save_machine_fields[] = {
     FIELD(1, struct save_machine, ram, F_MUST, "bytes of memory"),
@@ -42,7 +43,9 @@ static const struct field save_machine_fields[] = {
     FIELD_TIME(4, struct save_machine, now, F_MUST, "guest time"),
     FIELD(5, struct save_machine, cpus, F_MUST, "processors"),
     FIELDS(6, struct save_machine, shadow, F_MUST, "which parts of the BIOS area are writable"),
+    FIELD(7, struct save_machine, asked, 0, "what the guest asked of the host: reset, power off"),
     FIELD(0, struct save_machine, pad, F_LOCAL, "none"),
+    FIELD(0, struct save_machine, pad2, F_LOCAL, "none"),
     FIELD_END,
 };
 
@@ -123,7 +126,8 @@ static int save_machine(struct machine *m, struct buf *parts)
                               .tsc_hz = m->how.tsc_hz,
                               .tsc = machine_tsc(m),
                               .now = machine_now(m),
-                              .cpus = m->how.cpus };
+                              .cpus = m->how.cpus,
+                              .asked = atomic_load(&m->asked) };
     size_t at;
     int r = save_part_begin(parts, "stat", &at);
 
@@ -157,6 +161,7 @@ static int load_machine(struct machine *m, struct span parts, struct err *e)
         return err_set(e, -EBADMSG, "no clock can stand at %lld", (long long)s.now);
     clock_put(m, s.now, s.tsc);
     slots_shadow_put(m, s.shadow);
+    machine_ask_again(m, s.asked);
     return 0;
 }
 

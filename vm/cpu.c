@@ -556,9 +556,25 @@ void vm_cpus_reset(struct vm *vm)
             *s = vm->start->state;
         else
             x86_state_reset(s, i);
+        s->tsc_offset = vm->tsc_offset;
         vm->ops->set(c->v, s);
         c->waiting = i != 0;
     }
+    free(s);
+}
+
+/* What the guest itself added to a counter stays. */
+void vm_cpus_tsc(struct vm *vm)
+{
+    struct x86_state *s = aligned_alloc(64, sizeof(*s));
+    u64 by = machine_tsc_offset(vm->machine) - vm->tsc_offset;
+
+    for (u32 i = 0; s && i < vm->ncpus; i++) {
+        vm->ops->get(vm->cpus[i].v, s);
+        s->tsc_offset += by;
+        vm->ops->set(vm->cpus[i].v, s);
+    }
+    vm->tsc_offset += by;
     free(s);
 }
 

@@ -16,12 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int disk_make_dirs(const char *path, struct err *e)
+int vm_make_dirs(const char *path, struct err *e)
 {
     char part[4096];
 
     if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
-        return err_set(e, -ENAMETOOLONG, "%s: the state directory's name is too long", path);
+        return err_set(e, -ENAMETOOLONG, "%s: the directory's name is too long", path);
     for (char *p = part + 1;; p++) {
         char was = *p;
 
@@ -29,8 +29,7 @@ static int disk_make_dirs(const char *path, struct err *e)
             continue;
         *p = 0;
         if (mkdir(part, 0700) && errno != EEXIST)
-            return err_set(e, -errno, "%s: cannot make the state directory: %s", part,
-                           strerror(errno));
+            return err_set(e, -errno, "%s: cannot make the directory: %s", part, strerror(errno));
         *p = was;
         if (!was)
             return 0;
@@ -39,7 +38,7 @@ static int disk_make_dirs(const char *path, struct err *e)
 
 int vm_make_state(const struct vm *vm, struct err *e)
 {
-    return disk_make_dirs(vm->how.state, e);
+    return vm_make_dirs(vm->how.state, e);
 }
 
 /* What must be the same at the next run: the file, its size, its time, the place in it. */
@@ -169,7 +168,7 @@ static int disk_open_kept(const struct vm *vm, const struct desc_disk *d,
                        vm->how.state);
     snprintf(note, sizeof(note), "%s.parent", overlay);
     how.path = overlay;
-    r = disk_make_dirs(vm->how.state, e);
+    r = vm_make_dirs(vm->how.state, e);
     if (!r)
         r = disk_identity(d, want, sizeof(want), e);
     if (r)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "engine/x86/cpu.h"
+#include "vm/control.h"
 #include "vm/vm_int.h"
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@
 /* How long a guest may take from the power button to the end, before it is stopped. */
 #define VM_BUTTON_NS ((i64)90 * 1000000000)
 
-static void vm_finish(struct vm *vm, enum vm_end end, u32 code)
+void vm_finish(struct vm *vm, enum vm_end end, u32 code)
 {
     if (vm->ended)
         return;
@@ -46,6 +47,13 @@ static void vm_patience_ends(void *arg)
     vm_finish(vm, VM_STOPPED, 0);
 }
 
+void vm_press(struct vm *vm)
+{
+    vm_resume(vm);
+    machine_power_button(vm->machine);
+    loop_timer_set(vm->wish_timer, loop_now() + VM_BUTTON_NS);
+}
+
 static void vm_wish(void *arg, u32 events)
 {
     struct vm *vm = arg;
@@ -59,8 +67,7 @@ static void vm_wish(void *arg, u32 events)
         return;
     }
     fprintf(stderr, "\r\nmimic: power button pressed; once more stops the guest at once\r\n");
-    machine_power_button(vm->machine);
-    loop_timer_set(vm->wish_timer, loop_now() + VM_BUTTON_NS);
+    vm_press(vm);
 }
 
 static int vm_wishes_new(struct vm *vm, struct err *e)
@@ -73,6 +80,27 @@ static int vm_wishes_new(struct vm *vm, struct err *e)
         loop_timer_add(l, vm_patience_ends, vm, &vm->wish_timer))
         return err_set(e, -ENOMEM, "no descriptor for stopping");
     return 0;
+}
+
+/* ---- standing still ---- */
+
+void vm_pause(struct vm *vm)
+{
+    if (vm->paused)
+        return;
+    vm->paused = true;
+    vm_cpus_park(vm);
+    machine_pause(vm->machine);
+}
+
+void vm_resume(struct vm *vm)
+{
+    if (!vm->paused)
+        return;
+    vm->paused = false;
+    machine_resume(vm->machine);
+    vm_cpus_tsc(vm);
+    vm_cpus_release(vm);
 }
 
 /* ---- reset ---- */
@@ -110,7 +138,8 @@ static void vm_reset(struct vm *vm)
         memcpy(vm->result.text, e.text, sizeof(vm->result.text));
         return;
     }
-    vm_cpus_release(vm);
+    if (!vm->paused)
+        vm_cpus_release(vm);
 }
 
 static void vm_asked(void *arg, enum machine_event what, u32 code)
@@ -271,13 +300,19 @@ void vm_free(struct vm *vm)
 int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
 {
     int r = vm_cpus_start(vm, e);
+    struct err why = { 0 };
 
     r = r ? r : vm_screen_open(vm, e);
     if (r)
         return r;
+    if (vm->how.control && control_open(&vm->control, vm, vm->how.control, vm->how.desc->name,
+                                        machine_loop(vm->machine), &why))
+        log_warn("no commands for the running VM: %s", why.text);
     vm_cpus_release(vm);
     loop_run(machine_loop(vm->machine));
     vm_cpus_park(vm);
+    control_close(vm->control);
+    vm->control = NULL;
     vm_screen_close(vm);
     *result = vm->result;
     return 0;

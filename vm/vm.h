@@ -31,6 +31,7 @@ struct vm_how {
     u32 nports;
     bool restricted;         /* the network has no way out */
     struct engine_eyes eyes; /* what is to be told about translated code */
+    const char *control;     /* directory of its control socket; NULL: it has none */
 };
 
 enum vm_end { VM_POWERED_OFF, VM_EXITED, VM_STOPPED, VM_CRASHED };
@@ -54,6 +55,10 @@ void vm_signal(struct vm *vm);
 const char *vm_engine(const struct vm *vm);
 const char *vm_persona(const struct vm *vm); /* "none" when there is none */
 const char *vm_firmware(const struct vm *vm);
+/* Stands still: no vCPU, no device, no clock.  Already so: nothing happens. */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+
 /* Counters of the engine; while the VM runs, too. */
 void vm_stats(struct vm *vm, void (*one)(void *arg, const struct engine_stat *s), void *arg);
 #endif

@@ -57,6 +57,10 @@ struct vm {
     const char *efi;          /* the firmware's code, when the VM starts by EFI; or NULL */
     struct vm_screen *screen; /* the VGA in our terminal, when it is shown */
 
+    struct control *control; /* its socket; or NULL */
+    bool paused;
+    u64 tsc_offset; /* of the machine's counter, as the vCPUs have it */
+
     struct vm_result result;
     bool ended;
     u32 shutdowns; /* triple faults in a row */
@@ -72,7 +76,12 @@ int vm_cpus_start(struct vm *vm, struct err *e); /* threads; they wait parked */
 void vm_cpus_park(struct vm *vm);                /* returns when no vCPU runs */
 void vm_cpus_release(struct vm *vm);
 void vm_cpus_reset(struct vm *vm); /* parked; BSP at vm->start, others wait */
+void vm_cpus_tsc(struct vm *vm);   /* parked; their counters follow the machine's */
 void vm_cpus_free(struct vm *vm);
+
+/* vm.c: the run ends, from the VM thread; the first one counts */
+void vm_finish(struct vm *vm, enum vm_end end, u32 code);
+void vm_press(struct vm *vm); /* the power button; the guest has its time, then it is stopped */
 
 /* build.c */
 int vm_build(struct vm *vm, struct notes *notes, struct err *e);
@@ -86,6 +95,7 @@ void vm_screen_close(struct vm *vm);
 struct image;
 int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, struct err *e);
 
+int vm_make_dirs(const char *path, struct err *e); /* all of the path, for us alone */
 /* The VM's state directory is there, or an error. */
 int vm_make_state(const struct vm *vm, struct err *e);
 
