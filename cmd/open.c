@@ -60,7 +60,7 @@ static u32 open_next_unit(const struct desc *d, const char *controller)
     for (const struct desc_disk *k = d->disks; k; k = k->next)
         if (k->controller && !strcmp(k->controller, controller) && k->unit >= next)
             next = k->unit + 1;
-    return next;
+    return next == 7 ? 8 : next; /* 7 is the adapter itself on a SCSI bus */
 }
 
 int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media, struct err *e)

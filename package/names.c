@@ -8,9 +8,9 @@
 #include <strings.h>
 
 static const struct name_map names[] = {
-    { NAME_SCSI, "lsilogic", "lsilogic", false, "pvscsi", "LSI Logic parallel SCSI" },
-    { NAME_SCSI, "lsilogicsas", "lsisas1068", false, "pvscsi", "LSI Logic SAS" },
-    { NAME_SCSI, "lsisas1068", "lsisas1068", false, "pvscsi", "LSI Logic SAS" },
+    { NAME_SCSI, "lsilogic", "lsilogic", true, NULL, "LSI Logic parallel SCSI" },
+    { NAME_SCSI, "lsilogicsas", "lsisas1068", true, NULL, "LSI Logic SAS" },
+    { NAME_SCSI, "lsisas1068", "lsisas1068", true, NULL, "LSI Logic SAS" },
     { NAME_SCSI, "VirtualSCSI", "pvscsi", true, NULL, "VMware paravirtual SCSI" },
     { NAME_SCSI, "pvscsi", "pvscsi", true, NULL, "VMware paravirtual SCSI" },
     { NAME_SCSI, "buslogic", "buslogic", false, "pvscsi", "BusLogic SCSI" },

@@ -167,6 +167,26 @@ static bool build_has_disks(const struct desc *d, const char *controller)
     return false;
 }
 
+/* Controllers whose disks are host ends of their own, "<prefix>.<unit>". */
+struct build_storage {
+    const char *class, *prefix;
+    u32 units;
+};
+static const struct build_storage build_storages[] = {
+    { "pvscsi", "scsi", 64 },
+    { "lsilogic", "scsi", 16 },
+    { "lsisas1068", "scsi", 16 },
+    { "ahci", "sata", 30 },
+};
+
+static const struct build_storage *build_storage_of(const char *class)
+{
+    for (u32 i = 0; i < LEN(build_storages); i++)
+        if (!strcmp(build_storages[i].class, class))
+            return &build_storages[i];
+    return NULL;
+}
+
 static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
 {
     const struct desc *d = vm->how.desc;
@@ -174,10 +194,10 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
     int r = 0;
 
     for (const struct desc_device *v = d->devices; v && !r; v = v->next) {
-        if (!strcmp(v->class, "pvscsi")) {
-            r = build_controller(vm, v->name, "pvscsi", "scsi", 16, e);
-        } else if (!strcmp(v->class, "ahci")) {
-            r = build_controller(vm, v->name, "ahci", "sata", 30, e);
+        const struct build_storage *b = build_storage_of(v->class);
+
+        if (b) {
+            r = build_controller(vm, v->name, b->class, b->prefix, b->units, e);
         } else if (!strcmp(v->class, "ide") && !ide) {
             r = pci_place(vm->machine, v->name, 1, 1, e);
             if (!r)
