@@ -101,6 +101,12 @@ static void hpet_raise(struct hpet *h, u32 i)
     }
 }
 
+/* Nobody is told when it matches: Linux leaves one like that running once it has a better clock. */
+static bool hpet_is_silent(const struct hpet_timer *t)
+{
+    return !(t->config & (T_ENABLE | T_LEVEL));
+}
+
 /*
  * When the counter, which is at now, meets the comparator next.  It is read once by whoever
  * moves the comparator: read again, it may be past the new one, and that is a whole turn.
@@ -111,7 +117,8 @@ static void hpet_arm_at(struct hpet *h, u32 i, u64 now)
     u64 left = (t->compare - now) & hpet_mask(t);
     i64 at;
 
-    if (!(h->state.config & CONFIG_ON) || left > (u64)INT64_MAX / HPET_NS / 4) {
+    if (!(h->state.config & CONFIG_ON) || hpet_is_silent(t) ||
+        left > (u64)INT64_MAX / HPET_NS / 4) {
         timer_stop(h->timer[i]);
         return;
     }
@@ -128,17 +135,22 @@ static void hpet_arm(struct hpet *h, u32 i)
     hpet_arm_at(h, i, hpet_counter(h));
 }
 
+/* A periodic timer's comparator moves on when it was met. */
+static void hpet_move(struct hpet_timer *t, u64 now)
+{
+    u64 late = (now - t->compare) & hpet_mask(t);
+
+    if (t->config & T_PERIODIC && t->period)
+        t->compare = (t->compare + (late / t->period + 1) * t->period) & hpet_mask(t);
+}
+
 static void hpet_fire(struct device *d, u32 i)
 {
     struct hpet *h = (struct hpet *)d;
     struct hpet_timer *t = &h->state.timer[i];
     u64 now = hpet_counter(h);
 
-    if (t->config & T_PERIODIC && t->period) {
-        u64 late = (now - t->compare) & hpet_mask(t);
-
-        t->compare = (t->compare + (late / t->period + 1) * t->period) & hpet_mask(t);
-    }
+    hpet_move(t, now);
     hpet_raise(h, i);
     hpet_arm_at(h, i, now);
 }
@@ -148,9 +160,15 @@ static void hpet_catch_up(struct hpet *h)
 {
     i64 now = machine_now(h->dev.machine);
 
-    for (u32 i = 0; i < HPET_TIMERS; i++)
+    for (u32 i = 0; i < HPET_TIMERS; i++) {
+        struct hpet_timer *t = &h->state.timer[i];
+
         if (timer_at(h->timer[i]) <= now)
             hpet_fire(&h->dev, i);
+        else if (hpet_is_silent(t) && h->state.config & CONFIG_ON &&
+                 ((t->compare - hpet_counter(h)) & hpet_mask(t)) > t->period)
+            hpet_move(t, hpet_counter(h));
+    }
 }
 
 static void hpet_arm_all(struct hpet *h)
@@ -242,8 +260,10 @@ static u64 hpet_reg(const struct hpet *h, u32 reg)
 
 static u64 hpet_load(struct device *d, u32 off, u32 size)
 {
-    u64 val = hpet_reg((struct hpet *)d, off & ~7u);
+    u64 val;
 
+    hpet_catch_up((struct hpet *)d);
+    val = hpet_reg((struct hpet *)d, off & ~7u);
     return size == 4 ? (u32)(val >> (off & 4 ? 32 : 0)) : val;
 }
 

@@ -100,10 +100,39 @@ static void periodic_stands_in_for_the_pit(void)
     rig_stop(&r);
 }
 
+/* A periodic timer that may not interrupt wakes nobody, and is where it would be. */
+static void silent(void)
+{
+    struct rig_wire *irq0;
+
+    start();
+    irq0 = rig_wire(&r, "isa.0");
+    wr4(0x100, 1 << 3 | 1 << 6);
+    wr(0x108, 10000);
+    wr(0x108, 10000);
+    wr(0x10, 3);
+    irq0->rises = 0;
+    CHECK_EQ(rd(0x108), 10000);
+    rig_clock(&r, 345670);
+    CHECK_EQ(irq0->rises, 0);
+    CHECK_EQ(rd(0x108), 40000);
+    rig_clock(&r, 100000);
+    wr4(0x100, 1 << 2 | 1 << 3);
+    CHECK_EQ(rd(0x108), 50000);
+    rig_clock(&r, 54320);
+    CHECK_EQ(irq0->rises, 0);
+    rig_clock(&r, 10);
+    CHECK_EQ(irq0->rises, 1);
+    rig_clock(&r, 200000);
+    CHECK_EQ(irq0->rises, 3);
+    rig_stop(&r);
+}
+
 int main(void)
 {
     CASE(counter);
     CASE(once_by_route);
     CASE(periodic_stands_in_for_the_pit);
+    CASE(silent);
     return check_end();
 }
