@@ -9,7 +9,6 @@
 
 #define AT(m) offsetof(struct vcpu, m)
 enum { ROOM = 64 << 10 }; /* more than any block takes */
-enum { VERIFY_INSNS = 16 };
 
 void flags_free(struct build *t, u32 live)
 {
@@ -171,6 +170,21 @@ static int build_undefined(struct build *t)
     return 0;
 }
 
+/* The decoder and what it calls may use vector registers; an instruction like one before not. */
+static int build_one(struct build *t, struct x86_insn *in, const u8 *p, u32 n)
+{
+    enum x86_mode mode = t->mode & MODE_SIZE;
+    int rc;
+
+    if (x86_shape_find(&t->shapes, in, p, n, mode))
+        return 0;
+    vcpu_spill(t->v);
+    rc = x86_decode(in, p, n, mode);
+    if (!rc)
+        x86_shape_add(&t->shapes, in);
+    return rc;
+}
+
 /* Decodes the block's instructions; the sum of their lengths.  0: not even one. */
 static u32 build_decode(struct build *t, const u32 n[2])
 {
@@ -182,7 +196,7 @@ static u32 build_decode(struct build *t, const u32 n[2])
 
         if (at >= n[0] || (t->mode & MODE_CS64K && t->b->pc + at > 0xffff - 15 && t->n))
             break;
-        rc = x86_decode(in, t->code + at, n[0] + n[1] - at, t->mode & MODE_SIZE);
+        rc = build_one(t, in, t->code + at, n[0] + n[1] - at);
         if (rc || at + in->len > n[0]) {
             if (t->n || rc)
                 break;
@@ -216,7 +230,7 @@ static u32 build_live_at(struct build *t, u64 pc)
     for (u32 i = 0; i < 3 && at < PAGE; i++) {
         struct x86_insn in;
 
-        if (x86_decode(&in, page + at, (u32)(PAGE - at), t->mode & MODE_SIZE))
+        if (build_one(t, &in, page + at, (u32)(PAGE - at)))
             return FLAGS_ARITH;
         if (in.eflags_read & left || in.flags & (INSN_BRANCH | INSN_SYSTEM | INSN_STRING))
             return FLAGS_ARITH;
@@ -438,19 +452,21 @@ void translate_close(struct engine *g)
     free(g->build);
 }
 
-int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
+int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
                     const u32 n[2], const u8 *host, struct block **out)
 {
+    struct engine *g = v->engine;
     struct build *t = g->build;
+    u32 len, room = n[0];
     struct block *b;
-    u32 len;
 
     if (g->size - g->used < ROOM || g->nblock == g->room)
         return -ENOSPC;
     t->verify = cache_verifies(g, gpa[0] & -(u64)PAGE);
     t->host = host;
     if (t->verify) {
-        __builtin_memcpy(t->copy, code, n[0]);
+        room = (u32)min_u64(room, sizeof(t->copy));
+        __builtin_memcpy(t->copy, code, room);
         code = t->copy;
     } else { /* from here on stores are seen, so what is read is what will be run */
         tlb_drop_writes(g, gpa[0] & -(u64)PAGE);
@@ -458,6 +474,7 @@ int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const 
     b = cache_alloc(g, sizeof(*b));
     if (!b)
         return -ENOMEM;
+    t->v = v;
     t->g = g;
     t->b = b;
     t->e = (struct emit){ .p = g->rw + g->used, .end = g->rw + g->used + ROOM };
@@ -472,7 +489,7 @@ int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const 
     b->pc = pc;
     b->mode = mode;
     b->id = g->nblock;
-    len = build_decode(t, (u32[]){ n[0], t->verify ? 0 : n[1] });
+    len = build_decode(t, (u32[]){ room, t->verify ? 0 : n[1] });
     if (!len)
         return -ENODATA;
     if (len > n[0]) {

@@ -2,6 +2,7 @@
 #ifndef ENGINE_TRANSLATE_BUILD_H
 #define ENGINE_TRANSLATE_BUILD_H
 #include "engine/translate/translate_int.h"
+#include "engine/x86/shape.h"
 
 /*
  * A block being translated.  At each instruction boundary every guest register is in its
@@ -31,9 +32,10 @@ enum late_kind {
     LATE_STALE,
     LATE_GROUP
 };
-enum { LATES = 4 * BLOCK_INSNS };
+enum { LATES = 4 * BLOCK_INSNS, VERIFY_INSNS = 16 };
 
 struct build {
+    struct vcpu *v; /* on whose thread it is */
     struct engine *g;
     struct block *b;
     struct emit e;
@@ -49,11 +51,12 @@ struct build {
     bool compare;   /* lock-step can compare the block */
     bool verify;    /* it compares its bytes, at `host`, with what they were: a copy */
     const u8 *host;
-    u8 copy[PAGE];
+    u8 copy[VERIFY_INSNS * 15 + 1];
     struct late late[LATES];
     u32 nlate;
     struct block_exit exits[BLOCK_EXITS];
     u32 nexit;
+    struct x86_shapes shapes;
 };
 
 static inline size_t gpr_at(u32 n)

@@ -75,7 +75,7 @@ static void cache_free_chunks(struct engine *g)
         struct chunk *c = g->chunks;
 
         g->chunks = c->next;
-        free(c);
+        munmap(c, sizeof(*c));
     }
 }
 
@@ -103,7 +103,7 @@ void *cache_alloc(struct engine *g, size_t n)
     if (n > CHUNK)
         return NULL;
     if (!c || c->used + n > CHUNK) {
-        c = calloc(1, sizeof(*c));
+        c = cache_reserve(sizeof(*c)); /* calloc may use vector registers */
         if (!c)
             return NULL;
         c->next = g->chunks;

@@ -294,10 +294,11 @@ static struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global)
     if (!b) {
         enum tier was = tier_set(v, TIER_TRANSLATE);
 
-        vcpu_spill(v);
-        rc = translate_block(g, gpa, rip, mode, code, n, host, &b);
-        if (!rc && g->eyes)
+        rc = translate_block(v, gpa, rip, mode, code, n, host, &b);
+        if (!rc && g->eyes) {
+            vcpu_spill(v);
             eyes_made(v, b, v->c.s.rip, code);
+        }
         tier_set(v, was);
     }
     pthread_mutex_unlock(&g->lock);

@@ -302,7 +302,7 @@ void cache_empty(struct engine *g);
  * -ENOSPC: the cache is full. */
 int translate_open(struct engine *g);
 void translate_close(struct engine *g);
-int translate_block(struct engine *g, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
+int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
                     const u32 n[2], const u8 *host, struct block **b);
 
 /* run.c */
