@@ -105,9 +105,6 @@ void late_emit(struct build *t)
         case LATE_GROUP:
             stack_late(t, &l);
             break;
-        case LATE_STALE:
-            site_emit(t, WHY_STALE, 0, 0, 0, NULL);
-            break;
         case LATE_INDIRECT:
             site_emit(t, WHY_INDIRECT, l.insn, 0, 0, NULL);
             break;
@@ -341,29 +338,29 @@ static u64 build_lines(u64 gpa, u32 len)
 }
 
 /* The bytes that were translated are still there, or C makes the block anew.  Flags are lost. */
-static void build_verify(struct build *t)
+static void build_verify(struct build *t, const u8 *stale)
 {
     struct emit *e = &t->e;
-    u32 len = t->b->len, at = 0;
+    u32 len = t->b->len, at = 0, n;
 
     x_mov_imm(e, R10, (u64)(uintptr_t)t->host);
-    while (at < len) {
-        struct xmem m = x_at(R10, (i32)at);
+    for (; at < len; at += n) {
+        struct xmem m;
         u64 want;
 
-        if (len - at >= 8) {
+        if (len >= 8 && at + 8 > len)
+            at = len - 8;
+        m = x_at(R10, (i32)at);
+        n = len - at >= 8 ? 8 : len - at >= 4 ? 4 : 1;
+        if (n == 8) {
             __builtin_memcpy(&want, t->copy + at, 8);
             x_mov_imm(e, R11, want);
             x_mem(e, 0x3b | X_W, R11, &m);
-            at += 8;
         } else {
-            u32 n = len - at >= 4 ? 4 : 1;
-
             x_mem(e, n == 4 ? 0x81 : 0x80, 7, &m); /* cmp */
             x_bytes(e, t->copy + at, n);
-            at += n;
         }
-        late_add(t, LATE_STALE, x_jump(e, X_JNE));
+        x_jump_to(e, X_JNE, stale);
     }
 }
 
@@ -373,8 +370,13 @@ static void build_entries(struct build *t)
     struct engine *g = t->g;
     struct block *b = t->b;
     struct emit *e = &t->e;
-    u8 *save = NULL;
+    u8 *save = NULL, *stale = NULL;
 
+    if (t->verify) {
+        t->flags = FLAGS_MEMORY;
+        stale = e->p;
+        site_emit(t, WHY_STALE, 0, 0, 0, NULL);
+    }
     t->flags = FLAGS_HOST;
     if (t->verify) { /* the comparison needs them in memory */
         save = e->p;
@@ -383,7 +385,7 @@ static void build_entries(struct build *t)
     b->entry = engine_rx(g, e->p);
     t->flags = FLAGS_MEMORY;
     if (t->verify)
-        build_verify(t);
+        build_verify(t, stale);
     if (t->live[0])
         flags_restore(t);
     b->entry_host = engine_rx(g, save ? save : e->p);

@@ -29,7 +29,6 @@ enum late_kind {
     LATE_POLL,
     LATE_INDIRECT,
     LATE_STEP,
-    LATE_STALE,
     LATE_GROUP
 };
 enum { LATES = 4 * BLOCK_INSNS, VERIFY_INSNS = 16 };

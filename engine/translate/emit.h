@@ -7,8 +7,9 @@
 
 /*
  * Writes x86-64 host instructions (Intel SDM volume 2).  The emitter never writes past
- * `end`: it sets `full` and the caller throws the work away.  Addresses are those of the
- * writable mapping; all that is encoded is relative, so it runs where the other one is.
+ * `end`: near it each instruction sets `full` and begins at the same place again, and the
+ * caller throws the work away.  Addresses are those of the writable mapping; all that is
+ * encoded is relative, so it runs where the other one is.
  */
 struct emit {
     u8 *p, *end;
@@ -33,15 +34,34 @@ enum {
     X_ADDR32 = 1 << 28,
 };
 
+enum { X_ROOM = 64 }; /* more than an instruction and the single bytes behind it take */
+
+/* Before each instruction. */
+static inline void x_begin(struct emit *e)
+{
+    if (__builtin_expect(e->end - e->p < X_ROOM, 0)) {
+        e->full = true;
+        e->p = e->end - X_ROOM;
+    }
+}
+/* Bytes of an instruction that has begun. */
 static inline void x_u8(struct emit *e, u8 v)
 {
-    if (e->p < e->end)
-        *e->p++ = v;
-    else
-        e->full = true;
+    *e->p++ = v;
+}
+static inline void x_u16(struct emit *e, u16 v)
+{
+    __builtin_memcpy(e->p, &v, 2);
+    e->p += 2;
+}
+static inline void x_u32(struct emit *e, u32 v)
+{
+    __builtin_memcpy(e->p, &v, 4);
+    e->p += 4;
 }
 static inline void x_bytes(struct emit *e, const void *from, u32 n)
 {
+    x_begin(e);
     if ((size_t)(e->end - e->p) >= n) {
         __builtin_memcpy(e->p, from, n);
         e->p += n;
@@ -49,17 +69,10 @@ static inline void x_bytes(struct emit *e, const void *from, u32 n)
         e->full = true;
     }
 }
-static inline void x_u16(struct emit *e, u16 v)
-{
-    x_bytes(e, &v, 2);
-}
-static inline void x_u32(struct emit *e, u32 v)
-{
-    x_bytes(e, &v, 4);
-}
 static inline void x_u64(struct emit *e, u64 v)
 {
-    x_bytes(e, &v, 8);
+    __builtin_memcpy(e->p, &v, 8);
+    e->p += 8;
 }
 
 /* ModRM, SIB and displacement of a memory operand. */
@@ -106,6 +119,7 @@ static inline void x_mem(struct emit *e, u32 op, u32 reg, const struct xmem *m)
 {
     u8 rex = x_rex_mem(reg, m) | (op & X_W ? 8 : 0);
 
+    x_begin(e);
     if (m->gs)
         x_u8(e, 0x65);
     if (op & X_LOCK)
@@ -124,6 +138,7 @@ static inline void x_reg(struct emit *e, u32 op, u32 reg, u32 rm)
 {
     u8 rex = (reg & 8 ? 4 : 0) | (rm & 8 ? 1 : 0) | (op & X_W ? 8 : 0);
 
+    x_begin(e);
     if (op & X_66)
         x_u8(e, 0x66);
     if (op & X_BYTE && (reg >= 4 || rm >= 4))
@@ -146,9 +161,15 @@ static inline struct xmem x_gs_at(int base, i32 disp)
 }
 static inline void x_gs_op(struct emit *e, u32 op, u32 reg, size_t at)
 {
-    struct xmem m = x_gs((i32)at);
-
-    x_mem(e, op, reg, &m);
+    x_begin(e);
+    x_u8(e, 0x65);
+    if (op & X_LOCK)
+        x_u8(e, 0xf0);
+    if (op & X_66)
+        x_u8(e, 0x66);
+    x_opcode(e, op, (reg & 8 ? 4 : 0) | (op & X_W ? 8 : 0) | (op & X_BYTE && reg >= 4 ? 0x40 : 0));
+    x_u16(e, (u16)(0x2504 | (reg & 7) << 3));
+    x_u32(e, (u32)at);
 }
 
 /* Moves of 64 and 32 bits. */
@@ -178,6 +199,7 @@ static inline void x_lea32(struct emit *e, u32 to, struct xmem m)
 }
 static inline void x_mov_imm(struct emit *e, u32 to, u64 v)
 {
+    x_begin(e);
     if (v <= 0xffffffff) {
         x_opcode(e, 0xb8 | (to & 7), to & 8 ? 1 : 0);
         x_u32(e, (u32)v);
@@ -208,6 +230,7 @@ static inline void x_shift(struct emit *e, u32 n, u32 w, u32 reg, u8 by) /* 4 sh
 enum { X_JMP = 0xe9, X_CALL = 0xe8, X_JE = 0x0f84, X_JNE = 0x0f85, X_JA = 0x0f87, X_JG = 0x0f8f };
 static inline u8 *x_jump(struct emit *e, u32 op)
 {
+    x_begin(e);
     x_opcode(e, op, 0);
     x_u32(e, 0);
     return e->p - 4;
