@@ -6,9 +6,9 @@
 #include "engine/translate/build.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define AT(m) offsetof(struct vcpu, m)
-enum { ROOM = 64 << 10 }; /* more than any block takes */
 
 void flags_free(struct build *t, u32 live)
 {
@@ -370,7 +370,7 @@ static void build_entries(struct build *t)
     struct engine *g = t->g;
     struct block *b = t->b;
     struct emit *e = &t->e;
-    u8 *save = NULL, *stale = NULL;
+    u8 *save = NULL, *stale = NULL, *home;
 
     if (t->verify) {
         t->flags = FLAGS_MEMORY;
@@ -379,16 +379,17 @@ static void build_entries(struct build *t)
     }
     t->flags = FLAGS_HOST;
     if (t->verify) { /* the comparison needs them in memory */
-        save = e->p;
+        save = build_home(t);
         flags_free(t, t->live[0]);
     }
-    b->entry = engine_rx(g, e->p);
+    b->entry = engine_rx(g, build_home(t));
     t->flags = FLAGS_MEMORY;
     if (t->verify)
         build_verify(t, stale);
     if (t->live[0])
         flags_restore(t);
-    b->entry_host = engine_rx(g, save ? save : e->p);
+    home = build_home(t);
+    b->entry_host = engine_rx(g, save ? save : home);
     t->flags = t->live[0] ? FLAGS_HOST : FLAGS_MEMORY;
 }
 
@@ -398,11 +399,11 @@ static void build_code(struct build *t)
     struct block *b = t->b;
     struct emit *e = &t->e;
 
-    b->code = engine_rx(g, e->p);
+    b->code = engine_rx(g, build_home(t));
     t->i = 0;
     build_entries(t);
     for (t->i = 0; t->i < t->n && !e->full; t->i++) {
-        b->host[t->i] = (u32)(e->p - g->rw);
+        b->host[t->i] = (u32)(build_home(t) - g->rw);
         build_insn(t);
     }
     t->i = t->n - 1;
@@ -415,15 +416,28 @@ static int build_exits(struct build *t)
 {
     struct block *b = t->b;
 
-    b->exits = cache_alloc(t->g, t->nexit * sizeof(*b->exits));
+    if (!t->again)
+        b->exits = cache_alloc(t->g, t->nexit * sizeof(*b->exits));
     if (!b->exits)
         return -ENOMEM;
     for (u32 i = 0; i < t->nexit; i++) {
         b->exits[i] = t->exits[i];
         b->exits[i].from = b;
+        b->exits[i].rel += t->e.delta;
+        b->exits[i].stub += t->e.delta;
     }
     b->nexit = (u8)t->nexit;
     return 0;
+}
+
+/* From where it was written to its place. */
+static void build_move(struct build *t)
+{
+    u8 *home = build_home(t);
+    u32 n = (u32)(t->e.p - t->code_now);
+
+    __builtin_memcpy(home - n, t->code_now, n);
+    t->b->end = engine_rx(t->g, home);
 }
 
 static int build_finish(struct build *t)
@@ -435,8 +449,8 @@ static int build_finish(struct build *t)
         return -ENOMEM;
     if (t->e.full)
         return -ENOSPC;
-    b->end = engine_rx(g, t->e.p);
-    g->used = (u64)(t->e.p - g->rw + 15) & -16ull;
+    build_move(t);
+    g->used = (u64)(build_home(t) - g->rw + 15) & -16ull;
     g->blocks[g->nblock++] = b;
     g->count_block++;
     g->count_insn += b->ninsn;
@@ -446,12 +460,68 @@ static int build_finish(struct build *t)
 
 int translate_open(struct engine *g)
 {
-    g->build = calloc(1, sizeof(*g->build));
-    return g->build ? 0 : -ENOMEM;
+    g->build = aligned_alloc(64, (sizeof(*g->build) + 63) & -64ul);
+    if (!g->build)
+        return -ENOMEM;
+    memset(g->build, 0, sizeof(*g->build));
+    return 0;
 }
 void translate_close(struct engine *g)
 {
     free(g->build);
+}
+
+/* The bytes that are translated: from here on stores to them are seen, or they are a copy. */
+static const u8 *build_source(struct build *t, u64 gpa, const u8 *code, u32 *n)
+{
+    t->verify = cache_verifies(t->g, gpa & -(u64)PAGE);
+    if (!t->verify) {
+        tlb_drop_writes(t->g, gpa & -(u64)PAGE);
+        return code;
+    }
+    *n = (u32)min_u64(*n, sizeof(t->copy));
+    __builtin_memcpy(t->copy, code, *n);
+    return t->copy;
+}
+
+static void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to)
+{
+    t->v = v;
+    t->b = b;
+    t->e = (struct emit){ .p = t->code_now,
+                          .base = t->code_now,
+                          .end = t->code_now + sizeof(t->code_now),
+                          .delta = to - t->code_now };
+    t->n = t->nlate = t->nexit = 0;
+    t->mode = b->mode;
+    t->set = mode_set(b->mode);
+    t->ended = false;
+    t->compare = true;
+}
+
+/* What is known of the block once it is decoded. */
+static int build_describe(struct build *t, u32 len)
+{
+    struct engine *g = t->g;
+    struct block *b = t->b;
+
+    b->len = (u16)len;
+    b->ninsn = (u8)t->n;
+    b->lines = build_lines(b->gpa, len);
+    if (!t->again) {
+        b->host = cache_alloc(g, t->n * sizeof(*b->host));
+        b->at = cache_alloc(g, (t->n + 1) * sizeof(*b->at));
+        b->op = cache_alloc(g, t->n * sizeof(*b->op));
+    }
+    if (!b->host || !b->at || !b->op || build_undefined(t))
+        return -ENOMEM;
+    for (u32 i = 0; i <= t->n; i++)
+        b->at[i] = (u16)(t->pc[i] - b->pc);
+    for (u32 i = 0; i < t->n; i++) {
+        b->op[i] = t->in[i].op | (t->in[i].osize == 8 ? OP_WIDE : 0);
+        b->host[i] = 0;
+    }
+    return 0;
 }
 
 int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
@@ -462,35 +532,21 @@ int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8
     u32 len, room = n[0];
     struct block *b;
 
-    if (g->size - g->used < ROOM || g->nblock == g->room)
+    if (g->size - g->used < CODE_ROOM || g->nblock == g->room)
         return -ENOSPC;
-    t->verify = cache_verifies(g, gpa[0] & -(u64)PAGE);
-    t->host = host;
-    if (t->verify) {
-        room = (u32)min_u64(room, sizeof(t->copy));
-        __builtin_memcpy(t->copy, code, room);
-        code = t->copy;
-    } else { /* from here on stores are seen, so what is read is what will be run */
-        tlb_drop_writes(g, gpa[0] & -(u64)PAGE);
-    }
     b = cache_alloc(g, sizeof(*b));
     if (!b)
         return -ENOMEM;
-    t->v = v;
     t->g = g;
-    t->b = b;
-    t->e = (struct emit){ .p = g->rw + g->used, .end = g->rw + g->used + ROOM };
-    t->n = t->nlate = t->nexit = 0;
-    t->mode = mode;
-    t->set = mode_set(mode);
-    t->code = code;
+    t->again = false;
+    t->host = host;
+    t->code = build_source(t, gpa[0], code, &room);
     t->ncode = n[0];
-    t->ended = false;
-    t->compare = true;
     b->gpa = gpa[0];
     b->pc = pc;
     b->mode = mode;
     b->id = g->nblock;
+    build_start(t, v, b, g->rw + g->used);
     len = build_decode(t, (u32[]){ room, t->verify ? 0 : n[1] });
     if (!len)
         return -ENODATA;
@@ -500,20 +556,61 @@ int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8
         b->gpa2 = gpa[1];
         tlb_drop_writes(g, gpa[1]);
     }
-    b->len = (u16)len;
-    b->ninsn = (u8)t->n;
-    b->lines = build_lines(gpa[0], len);
-    b->host = cache_alloc(g, t->n * sizeof(*b->host));
-    b->at = cache_alloc(g, (t->n + 1) * sizeof(*b->at));
-    b->op = cache_alloc(g, t->n * sizeof(*b->op));
-    if (!b->host || !b->at || !b->op || build_undefined(t))
+    if (build_describe(t, len))
         return -ENOMEM;
-    for (u32 i = 0; i <= t->n; i++)
-        b->at[i] = (u16)(t->pc[i] - pc);
-    for (u32 i = 0; i < t->n; i++)
-        b->op[i] = t->in[i].op | (t->in[i].osize == 8 ? OP_WIDE : 0);
     build_liveness(t);
     build_code(t);
     *out = b;
     return build_finish(t);
+}
+
+/* Instructions are fetched anew behind it: IRET does that, and no intercept has it. */
+static void build_serialize(void)
+{
+    u64 sp, tmp;
+
+    __asm__ volatile("mov %%rsp, %0\n\t"
+                     "sub $128, %%rsp\n\t" /* the red zone */
+                     "mov %%ss, %k1\n\tpush %1\n\t"
+                     "push %0\n\t"
+                     "pushf\n\t"
+                     "mov %%cs, %k1\n\tpush %1\n\t"
+                     "lea 1f(%%rip), %1\n\tpush %1\n\t"
+                     "iretq\n"
+                     "1:"
+                     : "=&r"(sp), "=&r"(tmp)::"memory", "cc");
+}
+
+bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, const u8 *host)
+{
+    struct engine *g = v->engine;
+    struct build *t = g->build;
+    const struct block was = *b;
+    u64 room = (u64)(b->end - b->code + 15) & -16ull;
+    u32 len;
+
+    t->g = g;
+    t->again = true;
+    t->host = host;
+    t->ncode = n;
+    t->code = build_source(t, b->gpa, code, &n);
+    build_start(t, v, b, engine_rw(g, b->code));
+    len = t->verify ? build_decode(t, (u32[]){ n, 0 }) : 0;
+    if (!len || t->n > was.ninsn || build_describe(t, len))
+        return false;
+    cache_unlink_exits(g, b);
+    build_liveness(t);
+    build_code(t);
+    if (t->nexit > was.nexit || t->e.full || (u64)(t->e.p - t->code_now) > room ||
+        b->entry != was.entry || b->entry_host != was.entry_host) {
+        *b = was;
+        b->nexit = 0;
+        return false;
+    }
+    build_exits(t);
+    build_move(t);
+    g->count_block++;
+    g->count_insn += b->ninsn;
+    build_serialize();
+    return true;
 }

@@ -31,7 +31,7 @@ enum late_kind {
     LATE_STEP,
     LATE_GROUP
 };
-enum { LATES = 4 * BLOCK_INSNS, VERIFY_INSNS = 16 };
+enum { LATES = 4 * BLOCK_INSNS, VERIFY_INSNS = 16, CODE_ROOM = 64 << 10 /* more than a block takes */ };
 
 struct build {
     struct vcpu *v; /* on whose thread it is */
@@ -48,6 +48,7 @@ struct build {
     u32 ncode;      /* bytes of it in this page */
     bool ended;     /* the last instruction went somewhere itself */
     bool compare;   /* lock-step can compare the block */
+    bool again;     /* in the place of a block whose bytes have changed */
     bool verify;    /* it compares its bytes, at `host`, with what they were: a copy */
     const u8 *host;
     u8 copy[VERIFY_INSNS * 15 + 1];
@@ -56,11 +57,17 @@ struct build {
     struct block_exit exits[BLOCK_EXITS];
     u32 nexit;
     struct x86_shapes shapes;
+    _Alignas(64) u8 code_now[CODE_ROOM]; /* written here, then moved to its place */
 };
 
 static inline size_t gpr_at(u32 n)
 {
     return offsetof(struct vcpu, c.s.gpr) + 8 * (size_t)n;
+}
+/* Where the next byte of code will be. */
+static inline u8 *build_home(const struct build *t)
+{
+    return t->e.p + t->e.delta;
 }
 static inline bool is_evicted(u32 n)
 {

@@ -218,6 +218,13 @@ static void cache_unlink(struct block_exit *x)
     cache_patch(x->rel, x->stub);
 }
 
+void cache_unlink_exits(struct engine *g, struct block *b)
+{
+    for (u32 i = 0; i < b->nexit; i++)
+        if (b->exits[i].to)
+            cache_unlink(&b->exits[i]);
+}
+
 void cache_kill(struct engine *g, struct block *b)
 {
     struct block **p = &g->hash[cache_hash(b->gpa, b->pc, b->mode)];
@@ -228,9 +235,7 @@ void cache_kill(struct engine *g, struct block *b)
     *p = b->hash_next;
     while (b->incoming)
         cache_unlink(b->incoming);
-    for (u32 i = 0; i < b->nexit; i++)
-        if (b->exits[i].to)
-            cache_unlink(&b->exits[i]);
+    cache_unlink_exits(g, b);
     for (u32 i = 0; i < MAX_VCPUS; i++)
         if (g->vcpu[i])
             jump_drop(g->vcpu[i], b->pc, b->entry);

@@ -9,10 +9,13 @@
  * Writes x86-64 host instructions (Intel SDM volume 2).  The emitter never writes past
  * `end`: near it each instruction sets `full` and begins at the same place again, and the
  * caller throws the work away.  Addresses are those of the writable mapping; all that is
- * encoded is relative, so it runs where the other one is.
+ * encoded is relative, so it runs where the other one is.  Code that is written from `base`
+ * on may be for a place `delta` bytes further on.
  */
 struct emit {
     u8 *p, *end;
+    const u8 *base;
+    i64 delta;
     bool full;
 };
 
@@ -251,6 +254,6 @@ static inline void x_jump_to(struct emit *e, u32 op, const u8 *to)
     u8 *rel = x_jump(e, op);
 
     if (!e->full)
-        x_patch(rel, to);
+        x_patch(rel, to >= e->base && to < e->end ? to : to - e->delta);
 }
 #endif

@@ -456,16 +456,41 @@ static const u8 *vcpu_exit(struct vcpu *v, struct block *b, u32 n)
     return to->entry;
 }
 
-/* Its bytes are not what they were. */
+/* Can a stale block that was just entered be made anew in its place?  Engine lock held. */
+static bool vcpu_renew(struct vcpu *v, struct block *b)
+{
+    struct engine *g = v->engine;
+    u32 off = b->gpa & (PAGE - 1);
+    const u8 *host;
+    enum tier was;
+    bool done;
+    u64 gpa;
+
+    if (b->dead || g->nvcpu != 1 || v->check || g->eyes || x86_must_ask(&v->c) ||
+        vcpu_mode(v) != b->mode)
+        return false;
+    host = tlb_code(v, vcpu_linear(v), &gpa);
+    if (!host || (gpa & -(u64)PAGE) != (b->gpa & -(u64)PAGE))
+        return false;
+    was = tier_set(v, TIER_TRANSLATE);
+    done = translate_again(v, b, host + off, PAGE - off, host + off);
+    tier_set(v, was);
+    return done;
+}
+
+/* Its bytes are not what they were: RIP is at its start. */
 static const u8 *vcpu_stale(struct vcpu *v, struct block *b)
 {
     struct engine *g = v->engine;
+    bool again;
 
+    v->flushed = false;
     pthread_mutex_lock(&g->lock);
-    if (!b->dead)
+    again = vcpu_renew(v, b);
+    if (!again && !b->dead)
         cache_kill(g, b);
     pthread_mutex_unlock(&g->lock);
-    return vcpu_next(v);
+    return again ? b->entry : vcpu_next(v);
 }
 
 static const u8 *vcpu_native_fault(struct vcpu *v)

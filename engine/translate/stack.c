@@ -250,7 +250,7 @@ void stack_late(struct build *t, const struct late *l)
     for (u32 i = 0; i < l->value; i++) {
         t->i = l->insn + i;
         t->flags = FLAGS_MEMORY;
-        t->b->host[t->i] = (u32)(t->e.p - t->g->rw);
+        t->b->host[t->i] = (u32)(build_home(t) - t->g->rw);
         if (t->in[t->i].op == ZYDIS_MNEMONIC_RET) {
             flow_insn(t, &t->in[t->i]);
             return;

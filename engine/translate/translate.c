@@ -187,6 +187,7 @@ static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_i
     tlb_init(v);
     pthread_mutex_lock(&g->lock);
     g->vcpu[index] = v;
+    g->nvcpu++;
     pthread_mutex_unlock(&g->lock);
     *out = v;
     return 0;
@@ -198,6 +199,7 @@ static void engine_translate_cpu_close(struct vcpu *v)
 
     pthread_mutex_lock(&g->lock);
     g->vcpu[v->c.index] = NULL;
+    g->nvcpu--;
     pthread_mutex_unlock(&g->lock);
     check_free(v);
     x86_cpu_fini(&v->c);

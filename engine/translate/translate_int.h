@@ -214,6 +214,7 @@ struct engine {
     pthread_mutex_t cpus;
     pthread_cond_t parked;
     struct vcpu *vcpu[MAX_VCPUS];
+    u32 nvcpu; /* under lock */
     atomic_bool stop_world; /* the cache is about to be emptied: come out */
     u32 cpus_in;            /* vCPUs that hold addresses of translated code */
 
@@ -294,6 +295,7 @@ void cache_link(struct engine *g, struct block_exit *x, struct block *to);
 void cache_wrote(struct engine *g, u64 gpa, u64 len);
 bool cache_verifies(struct engine *g, u64 gpa); /* blocks of the page are to verify themselves */
 void cache_kill(struct engine *g, struct block *b);
+void cache_unlink_exits(struct engine *g, struct block *b);
 void cache_calm(struct engine *g); /* now and then: pages out of verify mode; takes the lock */
 void cache_empty(struct engine *g);
 
@@ -304,6 +306,12 @@ int translate_open(struct engine *g);
 void translate_close(struct engine *g);
 int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8 *code,
                     const u32 n[2], const u8 *host, struct block **b);
+
+/*
+ * A block that verifies itself, made anew where it is: its entries and links to it stay good.
+ * No other vCPU may be there.  false: it cannot be, and the block is to be dropped.
+ */
+bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, const u8 *host);
 
 /* run.c */
 u32 vcpu_mode(struct vcpu *v);

@@ -91,8 +91,7 @@ static void common(void)
         CHECK_EQ(x86_decode(&in, (const u8 *)pairs[i].a, pairs[i].len, X86_MODE64), 0);
         x86_shape_add(&shapes, &in);
         CHECK(x86_shape_find(&shapes, &in, (const u8 *)pairs[i].b, pairs[i].len, X86_MODE64));
-        CHECK(
-            !x86_shape_find(&shapes, &in, (const u8 *)pairs[i].b, pairs[i].len - 1, X86_MODE64));
+        CHECK(!x86_shape_find(&shapes, &in, (const u8 *)pairs[i].b, pairs[i].len - 1, X86_MODE64));
         CHECK(!x86_shape_find(&shapes, &in, (const u8 *)pairs[i].b, pairs[i].len, X86_MODE32));
     }
 }
