@@ -43,6 +43,8 @@ struct cpu_io {
     /* REP INSB and OUTSB at a persona's port, forwards, a page's bytes at a time.  p NULL: is it
      * such a port, with these registers?  asked before the permission checks; may be NULL */
     bool (*bulk)(void *arg, struct x86_state *regs, u16 port, bool out, u8 *p, u32 n);
+    /* may `port` claim this one?  NULL: any.  Engines that have to fetch the registers ask */
+    bool (*has_port)(void *arg, u16 port);
 };
 
 enum stop { STOP_KICKED, STOP_HALTED, STOP_SHUTDOWN, STOP_DEBUG, STOP_BROKEN };
@@ -91,6 +93,7 @@ struct engine_options {
 struct engine_ops {
     const char *name;                           /* "kvm", "translate", "interpret" */
     int (*probe)(u64 *features, struct err *e); /* can it run here?  no side effects */
+    const char *(*found)(void); /* after probe: what it found, a line for people; may be NULL */
     int (*open)(void **engine, const struct engine_options *o, struct err *e);
     void (*close)(void *engine);
 

@@ -39,6 +39,7 @@ struct persona_class {
     /* a stream of bytes in or out, as cpu_io.bulk */
     int (*bulk)(struct persona *p, u32 cpu, u16 port, bool out, struct x86_state *regs, u8 *bytes,
                 u32 n);
+    const u16 *ports;                          /* those that `port` knows; 0 ends */
     int (*vector)(struct persona *p, u32 cpu); /* -1: none */
 };
 extern const struct persona_class *const persona_catalog[]; /* generated; ends with NULL */

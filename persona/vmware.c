@@ -176,6 +176,8 @@ static int vmware_port(struct persona *p, u32 cpu, u16 port, u32 size, bool out,
     return PERSONA_PASS;
 }
 
+static const u16 vmware_ports[] = { PORT_BACKDOOR, PORT_BACKDOOR_BULK, PORT_BALLOON, 0 };
+
 static int vmware_hex(char c)
 {
     if (c >= '0' && c <= '9')
@@ -227,4 +229,5 @@ const struct persona_class persona_vmware = {
     .create = vmware_create,
     .cpuid = vmware_cpuid,
     .port = vmware_port,
+    .ports = vmware_ports,
 };

@@ -35,6 +35,17 @@ static bool cpu_bulk(void *arg, struct x86_state *regs, u16 port, bool out, u8 *
            v->class->bulk(v, c->index, port, out, regs, p, n) == PERSONA_DONE;
 }
 
+static bool cpu_has_port(void *arg, u16 port)
+{
+    struct vm_cpu *c = arg;
+    struct persona *p = c->vm->persona;
+
+    for (const u16 *at = p && p->class->port ? p->class->ports : NULL; at && *at; at++)
+        if (*at == port)
+            return true;
+    return false;
+}
+
 static u64 cpu_in(void *arg, u16 port, u32 size)
 {
     struct vm_cpu *c = arg;
@@ -478,7 +489,8 @@ int vm_cpus_new(struct vm *vm, struct err *e)
                              .vector = cpu_vector,
                              .tpr = cpu_tpr,
                              .tpr_set = cpu_tpr_set,
-                             .bulk = cpu_bulk };
+                             .bulk = cpu_bulk,
+                             .has_port = cpu_has_port };
 
         c->vm = vm;
         c->index = i;

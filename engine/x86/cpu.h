@@ -140,6 +140,8 @@ _Noreturn void x86_raise_code(struct x86_cpu *c, u8 vector, u32 code);
 _Noreturn void x86_raise_page(struct x86_cpu *c, u64 lin, u32 code);
 /* Deliver c->fault (state as at the faulting instruction), with double and triple faults. */
 enum x86_stepped x86_deliver_fault(struct x86_cpu *c);
+/* Deliver an external interrupt, or VECTOR_NMI, that was acknowledged and may come in. */
+enum x86_stepped x86_interrupt(struct x86_cpu *c, int vector);
 /* Software interrupt INT n, INT3, INTO, INT1: next is the RIP after it. */
 void x86_software_interrupt(struct x86_cpu *c, u8 vector, u64 next, bool icebp);
 /* INT n in virtual 8086 mode, asked first: raises #GP by IOPL, or with CR4.VME goes through the

@@ -428,6 +428,14 @@ enum x86_stepped x86_deliver_fault(struct x86_cpu *c)
     return event_run(c, e, event_class(e.vector));
 }
 
+enum x86_stepped x86_interrupt(struct x86_cpu *c, int vector)
+{
+    struct event e = { .vector = vector == VECTOR_NMI ? VEC_NMI : (u8)vector, .next = c->s.rip };
+
+    c->s.nmi_blocked |= vector == VECTOR_NMI;
+    return event_run(c, e, EVENT_BENIGN);
+}
+
 enum x86_stepped x86_events(struct x86_cpu *c, bool *stop)
 {
     u32 open = x86_open(c);
@@ -443,11 +451,8 @@ enum x86_stepped x86_events(struct x86_cpu *c, bool *stop)
         c->window = true;
         c->asked = (u8)open;
     } else if (v >= 0 && v <= VECTOR_NMI) {
-        struct event e = { .vector = v == VECTOR_NMI ? VEC_NMI : (u8)v, .next = c->s.rip };
-
         atomic_store(&c->pending, 1); /* there may be more */
-        c->s.nmi_blocked |= v == VECTOR_NMI;
-        return event_run(c, e, EVENT_BENIGN);
+        return x86_interrupt(c, v);
     }
     return c->s.halted ? STEP_HALT : STEPPED;
 }
