@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What KVM hands back: ports, memory outside slots, MSRs, halts, and instructions that its
+ * emulator gives up on.  Those run in the software core, one at a time.
+ */
+#include "engine/kvm/kvm_int.h"
+#include <errno.h>
+#include <string.h>
+
+static u64 exit_get(const void *p, u32 size)
+{
+    u64 v = 0;
+
+    memcpy(&v, p, size);
+    return v;
+}
+
+/* ---- ports that take and give whole registers ---- */
+
+/* The I/O instruction that KVM stopped in, found in memory: KVM does not tell. */
+struct exit_insn {
+    bool string;
+    u64 next; /* RIP after it */
+};
+
+static bool exit_is_prefix(const struct vcpu *v, u8 b)
+{
+    return b == 0xf2 || b == 0xf3 || b == 0x66 || b == 0x67 || b == 0x2e || b == 0x36 ||
+           b == 0x3e || b == 0x26 || b == 0x64 || b == 0x65 ||
+           (x86_code64(&v->c.s) && (b & 0xf0) == 0x40);
+}
+
+static int exit_code_byte(struct vcpu *v, u64 rip)
+{
+    u64 gpa, lin = v->c.s.seg[SEG_CS].base + rip;
+    const u8 *p;
+
+    if (!x86_long(&v->c.s))
+        lin = (u32)lin;
+    p = x86_peek(&v->c, lin, &gpa) ? x86_ram(&v->kvm->mem, gpa, 1, false) : NULL;
+    return p ? *p : -1;
+}
+
+/* RIP stands at the instruction, or behind it when KVM's emulator has done all but the port. */
+static struct exit_insn exit_insn(struct vcpu *v)
+{
+    u64 rip = v->c.s.rip, at = rip;
+    int b;
+
+    for (u32 i = 0; i < 14 && (b = exit_code_byte(v, at)) >= 0 && exit_is_prefix(v, (u8)b); i++)
+        at++;
+    b = exit_code_byte(v, at);
+    if (b >= 0x6c && b <= 0x6f)
+        return (struct exit_insn){ true, at + 1 };
+    if (b >= 0xec && b <= 0xef)
+        return (struct exit_insn){ false, at + 1 };
+    if (b >= 0xe4 && b <= 0xe7)
+        return (struct exit_insn){ false, at + 2 };
+    b = exit_code_byte(v, rip - 1);
+    return (struct exit_insn){ b == 0x6e || b == 0x6f, rip };
+}
+
+/* KVM has moved RCX and RSI for the element of OUTS that it hands over: back. */
+static void exit_undo_outs(struct vcpu *v, u32 size)
+{
+    struct x86_state *s = &v->c.s;
+    u64 by = s->rflags & FLAG_DF ? size : -(u64)size;
+    u64 mask = x86_code64(s) ? ~0ull : s->seg[SEG_CS].attr & ATTR_DB ? 0xffffffff : 0xffff;
+
+    s->gpr[RCX] = (s->gpr[RCX] & ~mask) | ((s->gpr[RCX] + 1) & mask);
+    s->gpr[RSI] = (s->gpr[RSI] & ~mask) | ((s->gpr[RSI] + by) & mask);
+}
+
+/*
+ * INS is KVM's to finish: it stores the elements that we give it.  The persona has stored what
+ * it wanted, so it is given what is there already; then come the persona's registers.
+ */
+static int exit_end_ins(struct vcpu *v, u8 *data, u32 bytes, u64 rdi, u64 next)
+{
+    struct x86_state *s = &v->c.s;
+    u64 gpr[16], gpa;
+    int r;
+
+    for (u32 i = 0; i < bytes; i++) {
+        const u8 *p = x86_peek(&v->c, s->seg[SEG_ES].base + rdi + i, &gpa)
+                          ? x86_ram(&v->kvm->mem, gpa, 1, false)
+                          : NULL;
+
+        data[i] = p ? *p : 0;
+    }
+    memcpy(gpr, s->gpr, sizeof(gpr));
+    if (!kvm_finish(v, NULL))
+        return -EIO;
+    r = kvm_fetch(v);
+    memcpy(s->gpr, gpr, sizeof(gpr));
+    s->rip = next;
+    return r ? r : kvm_store_regs(v);
+}
+
+/* 1: it was such a port, and is done.  0: it was not.  Or a negative errno. */
+static int exit_port_whole(struct vcpu *v, u8 *data)
+{
+    const struct cpu_io *io = &v->io;
+    u16 port = v->run->io.port;
+    u32 size = v->run->io.size, count = v->run->io.count;
+    bool out = v->run->io.direction == KVM_EXIT_IO_OUT;
+    struct exit_insn in;
+    u64 rdi;
+    int r;
+
+    if (!io->port || (io->has_port && !io->has_port(io->arg, port)))
+        return 0;
+    r = kvm_fetch(v);
+    if (r)
+        return r;
+    x86_flush(&v->c, FLUSH_ALL, 0);
+    in = exit_insn(v);
+    rdi = v->c.s.gpr[RDI];
+    if (in.string && out)
+        exit_undo_outs(v, size);
+    if (!io->port(io->arg, &v->c.s, port, size, out))
+        return 0;
+    if (!out && in.string) {
+        r = exit_end_ins(v, data, size * count, rdi, in.next);
+    } else {
+        if (!out)
+            memcpy(data, &v->c.s.gpr[RAX], size);
+        if (out && in.string)
+            v->c.s.rip = in.next;
+        r = kvm_store_regs(v);
+    }
+    return r ? r : 1;
+}
+
+static bool exit_port(struct vcpu *v, struct err *e)
+{
+    const struct cpu_io *io = &v->io;
+    const struct kvm_run *run = v->run;
+    u8 *data = (u8 *)v->run + run->io.data_offset;
+    u32 size = run->io.size, count = run->io.count;
+    u16 port = run->io.port;
+    bool out = run->io.direction == KVM_EXIT_IO_OUT;
+    int r = exit_port_whole(v, data);
+
+    if (r < 0)
+        err_set(e, r, "the registers of a port access: %s", strerror(-r));
+    if (r)
+        return r > 0;
+    for (u32 i = 0; i < count; i++, data += size) {
+        u64 val;
+
+        if (out) {
+            io->out(io->arg, port, size, exit_get(data, size));
+        } else {
+            val = io->in(io->arg, port, size);
+            memcpy(data, &val, size);
+        }
+    }
+    return true;
+}
+
+/* ---- memory outside slots ---- */
+
+static u32 exit_piece(u64 gpa, u32 left)
+{
+    return left >= 8 && !(gpa & 7)   ? 8
+           : left >= 4 && !(gpa & 3) ? 4
+           : left >= 2 && !(gpa & 1) ? 2
+                                     : 1;
+}
+
+/* In the pieces that the software core makes of it: naturally aligned, from low to high. */
+static void exit_memory(struct vcpu *v)
+{
+    const struct cpu_io *io = &v->io;
+    u8 *data = v->run->mmio.data;
+    u32 left = v->run->mmio.len <= 8 ? v->run->mmio.len : 8;
+    u64 gpa = v->run->mmio.phys_addr;
+    bool write = v->run->mmio.is_write;
+
+    while (left) {
+        u32 n = exit_piece(gpa, left);
+        u64 val;
+
+        if (write) {
+            io->store(io->arg, gpa, n, exit_get(data, n));
+        } else {
+            val = io->load(io->arg, gpa, n);
+            memcpy(data, &val, n);
+        }
+        gpa += n, data += n, left -= n;
+    }
+}
+
+/* ---- MSRs ---- */
+
+struct exit_msr {
+    u32 msr;
+    bool write;
+    u64 val;
+};
+
+static void exit_msr_go(struct x86_cpu *c, void *arg)
+{
+    struct exit_msr *m = arg;
+
+    if (m->write)
+        x86_wrmsr(c, m->msr, m->val);
+    else
+        m->val = x86_rdmsr(c, m->msr);
+}
+
+/* One that KVM keeps comes here only when it refuses it: that is the guest's #GP. */
+static void exit_msr(struct vcpu *v, bool write)
+{
+    struct kvm_run *run = v->run;
+    struct exit_msr m = { run->msr.index, write, run->msr.data };
+
+    run->msr.error = kvm_model_owns(m.msr) || !x86_guard(&v->c, exit_msr_go, &m);
+    run->msr.data = m.val;
+}
+
+/* ---- what KVM cannot do ---- */
+
+/* One instruction in the software core. */
+static bool exit_step(struct vcpu *v, struct err *e)
+{
+    int r = kvm_load(v);
+
+    if (!r) {
+        x86_flush(&v->c, FLUSH_ALL, 0);
+        if (x86_step(&v->c) == STEP_SHUTDOWN) {
+            v->shutdown = true;
+            return true;
+        }
+        r = kvm_store(v);
+    }
+    if (r)
+        err_set(e, r, "an instruction that KVM cannot run: %s", strerror(-r));
+    return !r;
+}
+
+static bool exit_internal(struct vcpu *v, struct err *e)
+{
+    const struct kvm_run *run = v->run;
+
+    if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+        return exit_step(v, e);
+    err_set(e, -EIO, "KVM's internal error %u", run->internal.suberror);
+    return false;
+}
+
+bool kvm_exit(struct vcpu *v, struct err *e)
+{
+    struct kvm_run *run = v->run;
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        v->stat[STAT_PORT]++;
+        v->unfinished = true;
+        return exit_port(v, e);
+    case KVM_EXIT_MMIO:
+        v->stat[STAT_MMIO]++;
+        v->unfinished = true;
+        exit_memory(v);
+        return true;
+    case KVM_EXIT_X86_RDMSR:
+    case KVM_EXIT_X86_WRMSR:
+        v->stat[STAT_MSR]++;
+        v->unfinished = true;
+        exit_msr(v, run->exit_reason == KVM_EXIT_X86_WRMSR);
+        return true;
+    case KVM_EXIT_HLT:
+        v->stat[STAT_HALT]++;
+        v->c.s.halted = true;
+        return true;
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+        v->stat[STAT_WINDOW]++;
+        return true;
+    case KVM_EXIT_SET_TPR:
+        v->stat[STAT_TPR]++;
+        return true;
+    case KVM_EXIT_SHUTDOWN:
+        v->shutdown = true;
+        return true;
+    case KVM_EXIT_INTERNAL_ERROR:
+        v->stat[STAT_STEP]++;
+        return exit_internal(v, e);
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_UNKNOWN:
+        return true;
+    case KVM_EXIT_FAIL_ENTRY:
+        err_set(e, -EIO, "the processor refuses to enter the guest, reason 0x%llx",
+                (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+        return false;
+    default:
+        err_set(e, -EIO, "KVM came back for a reason that is not known, %u", run->exit_reason);
+        return false;
+    }
+}
