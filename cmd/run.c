@@ -53,7 +53,7 @@ static const struct opt run_opts[] = {
     { "firmware", OPT_TEXT, RUN_AT(firmware), "KIND", "bios efi",
       "start by this, whatever the package says" },
     { "bios", OPT_TEXT, RUN_AT(bios), "FILE", NULL, "firmware image instead of SeaBIOS" },
-    { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto translate interpret", "CPU engine" },
+    { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto kvm translate interpret", "CPU engine" },
     { "persona", OPT_TEXT, RUN_AT(persona), "NAME", "auto none vmware",
       "the hypervisor that the guest is shown" },
     { "console", OPT_TEXT, RUN_AT(console), "WHICH", "serial vga none",
@@ -211,6 +211,8 @@ static void run_show(const struct desc *d, const struct vm *vm, const struct vm_
     fprintf(stderr, "%s: %u vCPU%s, %llu MiB, engine %s, persona %s, firmware %s\n", d->name,
             d->cpus, d->cpus > 1 ? "s" : "", (unsigned long long)d->memory >> 20, vm_engine(vm),
             vm_persona(vm), vm_firmware(vm));
+    if (vm_engine_why(vm)[0])
+        fprintf(stderr, "  engine   %s: %s\n", vm_engine(vm), vm_engine_why(vm));
     for (const struct desc_disk *k = d->disks; k; k = k->next)
         if (k->path)
             fprintf(stderr, "  %-8s %s, %llu MiB, %s\n", k->name, k->controller,
@@ -238,6 +240,7 @@ static void run_show_json(const struct desc *d, const struct vm *vm, const struc
     if (!o)
         return;
     json_object_set_new(o, "engine", json_string(vm_engine(vm)));
+    json_object_set_new(o, "engine_why", json_string(vm_engine_why(vm)));
     json_object_set_new(o, "persona", json_string(vm_persona(vm)));
     json_object_set_new(o, "firmware_image", json_string(vm_firmware(vm)));
     json_object_set_new(o, "state", how->throwaway ? json_null() : json_string(how->state));

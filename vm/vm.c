@@ -10,6 +10,7 @@
 #include "vm/control.h"
 #include "vm/vm_int.h"
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,31 +167,77 @@ static void vm_asked(void *arg, enum machine_event what, u32 code)
 
 /* ---- making ---- */
 
+/*
+ * In what order "auto" tries: the host's hardware, then the translator, then what always runs.
+ * An engine that runs on hardware where there is some is not taken where there is none.
+ */
+static const struct {
+    const char *name;
+    bool hardware; /* only so */
+} vm_engines[] = { { "kvm", true }, { "translate", false }, { "interpret", false } };
+
+static const struct engine_ops *vm_engine_named(const char *name)
+{
+    for (u32 i = 0; engine_catalog[i]; i++)
+        if (!strcmp(engine_catalog[i]->name, name))
+            return engine_catalog[i];
+    return NULL;
+}
+
+static void vm_why(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void vm_why(struct vm *vm, const char *fmt, ...)
+{
+    size_t n = strlen(vm->why);
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(vm->why + n, sizeof(vm->why) - n, fmt, ap);
+    va_end(ap);
+}
+
+static int vm_choose_auto(struct vm *vm, struct notes *notes, struct err *e)
+{
+    for (u32 i = 0; i < LEN(vm_engines); i++) {
+        const struct engine_ops *o = vm_engine_named(vm_engines[i].name);
+        struct err no = { 0 };
+        u64 features = 0;
+
+        if (!o)
+            continue;
+        if (o->probe(&features, &no)) {
+            vm_why(vm, "%s%s: %s", vm->why[0] ? "; " : "", o->name, no.text);
+        } else if (vm_engines[i].hardware && !(features & ENGINE_HARDWARE)) {
+            vm_why(vm, "%s%s %s", vm->why[0] ? "; " : "", o->name,
+                   o->found ? o->found() : "has no hardware here");
+        } else {
+            vm->ops = o;
+            if (!vm->why[0] && o->found)
+                vm_why(vm, "%s", o->found());
+            if (!strcmp(o->name, "interpret"))
+                note(notes, NOTE_CHANGED, "engine", "the interpreter, which is slow: %s", vm->why);
+            return 0;
+        }
+    }
+    return err_set(e, -ENOENT, "no engine runs here: %s", vm->why);
+}
+
 static int vm_choose_engine(struct vm *vm, struct notes *notes, struct err *e)
 {
     const char *want = vm->how.engine;
-    bool any = !strcmp(want, "auto");
-    struct err why = { 0 };
-    u64 features;
+    u64 features = 0;
+    int r;
 
-    for (u32 pass = 0; pass < 2; pass++) {
-        for (u32 i = 0; engine_catalog[i]; i++) {
-            const struct engine_ops *o = engine_catalog[i];
-
-            if (any ? (pass == 1) != !strcmp(o->name, "interpret") : strcmp(o->name, want) != 0)
-                continue;
-            if (!o->probe(&features, any ? &why : e)) {
-                vm->ops = o;
-                if (any && pass)
-                    note(notes, NOTE_CHANGED, "engine", "the interpreter, which is slow: %s",
-                         why.text);
-                return 0;
-            }
-            if (!any)
-                return err_in(e, "engine %s: ", o->name);
-        }
-    }
-    return err_set(e, -ENOENT, "there is no engine \"%s\"", want);
+    if (!strcmp(want, "auto"))
+        return vm_choose_auto(vm, notes, e);
+    vm->ops = vm_engine_named(want);
+    if (!vm->ops)
+        return err_set(e, -ENOENT, "there is no engine \"%s\"", want);
+    r = vm->ops->probe(&features, e);
+    if (r)
+        return err_in(e, "engine %s: ", want);
+    if (vm->ops->found)
+        vm_why(vm, "%s", vm->ops->found());
+    return 0;
 }
 
 static int vm_open_engine(struct vm *vm, struct err *e)
@@ -321,6 +368,11 @@ int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
 const char *vm_engine(const struct vm *vm)
 {
     return vm->ops->name;
+}
+
+const char *vm_engine_why(const struct vm *vm)
+{
+    return vm->why;
 }
 
 const char *vm_persona(const struct vm *vm)

@@ -43,6 +43,7 @@ struct vm {
     struct persona *persona;
     const struct engine_ops *ops;
     void *engine;
+    char why[200]; /* this engine */
     struct vm_cpu *cpus;
     u32 ncpus;
     struct firmware_start *start; /* the boot processor's first state */
