@@ -20,44 +20,53 @@ static u64 exit_get(const void *p, u32 size)
 /* The I/O instruction that KVM stopped in, found in memory: KVM does not tell. */
 struct exit_insn {
     bool string;
-    u64 next; /* RIP after it */
+    u64 at; /* RIP of it */
 };
 
-static bool exit_is_prefix(const struct vcpu *v, u8 b)
+static bool exit_is_prefix(const struct vcpu *v, int b)
 {
     return b == 0xf2 || b == 0xf3 || b == 0x66 || b == 0x67 || b == 0x2e || b == 0x36 ||
            b == 0x3e || b == 0x26 || b == 0x64 || b == 0x65 ||
            (x86_code64(&v->c.s) && (b & 0xf0) == 0x40);
 }
 
-static int exit_code_byte(struct vcpu *v, u64 rip)
+static const u8 *exit_byte(struct vcpu *v, u8 seg, u64 off)
 {
-    u64 gpa, lin = v->c.s.seg[SEG_CS].base + rip;
-    const u8 *p;
+    u64 gpa, lin = v->c.s.seg[seg].base + off;
 
     if (!x86_long(&v->c.s))
         lin = (u32)lin;
-    p = x86_peek(&v->c, lin, &gpa) ? x86_ram(&v->kvm->mem, gpa, 1, false) : NULL;
+    return x86_peek(&v->c, lin, &gpa) ? x86_ram(&v->kvm->mem, gpa, 1, false) : NULL;
+}
+
+static int exit_code(struct vcpu *v, u64 rip)
+{
+    const u8 *p = exit_byte(v, SEG_CS, rip);
+
     return p ? *p : -1;
+}
+
+static bool exit_is_string(int opcode)
+{
+    return opcode >= 0x6c && opcode <= 0x6f;
 }
 
 /* RIP stands at the instruction, or behind it when KVM's emulator has done all but the port. */
 static struct exit_insn exit_insn(struct vcpu *v)
 {
     u64 rip = v->c.s.rip, at = rip;
-    int b;
+    int opcode, rep;
 
-    for (u32 i = 0; i < 14 && (b = exit_code_byte(v, at)) >= 0 && exit_is_prefix(v, (u8)b); i++)
+    for (u32 i = 0; i < 14 && exit_is_prefix(v, exit_code(v, at)); i++)
         at++;
-    b = exit_code_byte(v, at);
-    if (b >= 0x6c && b <= 0x6f)
-        return (struct exit_insn){ true, at + 1 };
-    if (b >= 0xec && b <= 0xef)
-        return (struct exit_insn){ false, at + 1 };
-    if (b >= 0xe4 && b <= 0xe7)
-        return (struct exit_insn){ false, at + 2 };
-    b = exit_code_byte(v, rip - 1);
-    return (struct exit_insn){ b == 0x6e || b == 0x6f, rip };
+    opcode = exit_code(v, at);
+    if (exit_is_string(opcode))
+        return (struct exit_insn){ true, rip };
+    if ((opcode & ~0xb) == 0xe4) /* IN and OUT: E4-E7, EC-EF */
+        return (struct exit_insn){ false, rip };
+    rep = exit_code(v, rip - 2);
+    return (struct exit_insn){ exit_is_string(exit_code(v, rip - 1)),
+                               rip - 1 - (rep == 0xf2 || rep == 0xf3) };
 }
 
 /* KVM has moved RCX and RSI for the element of OUTS that it hands over: back. */
@@ -72,40 +81,40 @@ static void exit_undo_outs(struct vcpu *v, u32 size)
 }
 
 /*
- * INS is KVM's to finish: it stores the elements that we give it.  The persona has stored what
- * it wanted, so it is given what is there already; then come the persona's registers.
+ * INS and OUTS run in the software core, which knows what such a port does with a whole
+ * stream.  KVM still wants to store the elements of INS that it asked for: it is given what is
+ * in memory by then, and then the state as the core left it.
  */
-static int exit_end_ins(struct vcpu *v, u8 *data, u32 bytes, u64 rdi, u64 next)
+static int exit_string(struct vcpu *v, const struct exit_insn *in, u8 *data, bool out)
 {
-    struct x86_state *s = &v->c.s;
-    u64 gpr[16], gpa;
-    int r;
+    u32 bytes = v->run->io.size * v->run->io.count;
+    u64 rdi = v->c.s.gpr[RDI];
 
-    for (u32 i = 0; i < bytes; i++) {
-        const u8 *p = x86_peek(&v->c, s->seg[SEG_ES].base + rdi + i, &gpa)
-                          ? x86_ram(&v->kvm->mem, gpa, 1, false)
-                          : NULL;
+    if (out)
+        exit_undo_outs(v, v->run->io.size);
+    v->c.s.rip = in->at;
+    v->shutdown = x86_step(&v->c) == STEP_SHUTDOWN;
+    if (!out) {
+        x86_flush(&v->c, FLUSH_ALL, 0);
+        for (u32 i = 0; i < bytes; i++) {
+            const u8 *p = exit_byte(v, SEG_ES, rdi + i);
 
-        data[i] = p ? *p : 0;
+            data[i] = p ? *p : 0;
+        }
+        if (!kvm_finish(v, NULL))
+            return -EIO;
     }
-    memcpy(gpr, s->gpr, sizeof(gpr));
-    if (!kvm_finish(v, NULL))
-        return -EIO;
-    r = kvm_fetch(v);
-    memcpy(s->gpr, gpr, sizeof(gpr));
-    s->rip = next;
-    return r ? r : kvm_store_regs(v);
+    return kvm_store(v);
 }
 
-/* 1: it was such a port, and is done.  0: it was not.  Or a negative errno. */
+/* 1: the port was one, and all is done.  0: it was not.  Or a negative errno. */
 static int exit_port_whole(struct vcpu *v, u8 *data)
 {
     const struct cpu_io *io = &v->io;
     u16 port = v->run->io.port;
-    u32 size = v->run->io.size, count = v->run->io.count;
+    u32 size = v->run->io.size;
     bool out = v->run->io.direction == KVM_EXIT_IO_OUT;
     struct exit_insn in;
-    u64 rdi;
     int r;
 
     if (!io->port || (io->has_port && !io->has_port(io->arg, port)))
@@ -115,20 +124,15 @@ static int exit_port_whole(struct vcpu *v, u8 *data)
         return r;
     x86_flush(&v->c, FLUSH_ALL, 0);
     in = exit_insn(v);
-    rdi = v->c.s.gpr[RDI];
-    if (in.string && out)
-        exit_undo_outs(v, size);
+    if (in.string) {
+        r = exit_string(v, &in, data, out);
+        return r ? r : 1;
+    }
     if (!io->port(io->arg, &v->c.s, port, size, out))
         return 0;
-    if (!out && in.string) {
-        r = exit_end_ins(v, data, size * count, rdi, in.next);
-    } else {
-        if (!out)
-            memcpy(data, &v->c.s.gpr[RAX], size);
-        if (out && in.string)
-            v->c.s.rip = in.next;
-        r = kvm_store_regs(v);
-    }
+    if (!out)
+        memcpy(data, &v->c.s.gpr[RAX], size);
+    r = kvm_store_regs(v);
     return r ? r : 1;
 }
 
