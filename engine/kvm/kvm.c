@@ -198,7 +198,7 @@ static void kvm_cpu_close(struct vcpu *v)
     for (at = &k->first; *at != v; at = &(*at)->next)
         ;
     *at = v->next;
-    for (u32 i = 0; i < STAT_COUNT; i++)
+    for (u32 i = 0; i < STATS; i++)
         k->stat[i] += v->stat[i];
     pthread_mutex_unlock(&k->lock);
     kvm_cpu_free(v);
@@ -228,23 +228,23 @@ static int kvm_set(struct vcpu *v, const struct x86_state *s)
     return r;
 }
 
-static void kvm_stats(void *engine, void (*one)(void *arg, const char *name, u64 val), void *arg)
+static void kvm_stats(void *engine, void (*one)(void *arg, const struct engine_stat *s), void *arg)
 {
-    static const char *const names[STAT_COUNT] = { "entries",      "port exits",
-                                                   "memory exits", "MSR exits",
-                                                   "halts",        "interrupt window exits",
-                                                   "TPR exits",    "instructions run in software" };
+    static const char *const names[STATS] = { "entries", "ports",
+                                              "memory",  "MSRs",
+                                              "halts",   "interrupt windows",
+                                              "TPR",     "instructions run in software" };
     struct kvm *k = engine;
-    u64 n[STAT_COUNT];
+    u64 n[STATS];
 
     pthread_mutex_lock(&k->lock);
     memcpy(n, k->stat, sizeof(n));
     for (const struct vcpu *v = k->first; v; v = v->next)
-        for (u32 i = 0; i < STAT_COUNT; i++)
+        for (u32 i = 0; i < STATS; i++)
             n[i] += v->stat[i];
     pthread_mutex_unlock(&k->lock);
-    for (u32 i = 0; i < STAT_COUNT; i++)
-        one(arg, names[i], n[i]);
+    for (u32 i = 0; i < STATS; i++)
+        one(arg, &(struct engine_stat){ "exits", names[i], STAT_COUNT, n[i] });
 }
 
 const struct engine_ops engine_kvm = {

@@ -23,7 +23,7 @@ enum kvm_stat {
     STAT_WINDOW,
     STAT_TPR,
     STAT_STEP,
-    STAT_COUNT
+    STATS
 };
 
 struct kvm_slot {
@@ -46,7 +46,7 @@ struct kvm {
     pthread_cond_t calm;
     struct vcpu *first;
     atomic_bool changing; /* the slots are: nobody enters KVM_RUN */
-    u64 stat[STAT_COUNT]; /* of vCPUs that were closed */
+    u64 stat[STATS]; /* of vCPUs that were closed */
 };
 
 struct vcpu {
@@ -61,7 +61,7 @@ struct vcpu {
     bool unfinished;    /* the instruction of the last exit is done by the next KVM_RUN */
     bool shutdown;      /* a triple fault */
     bool stale;         /* run's view of interrupts is from before a set */
-    u64 stat[STAT_COUNT];
+    u64 stat[STATS];
 };
 
 /* kvm.c */
