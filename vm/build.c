@@ -135,8 +135,11 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
         ends[n] = (struct device_end){ kinds[n], b };
         n++;
     }
+    if (cds && !strcmp(class, "nvme"))
+        return err_set(e, -EINVAL, "%s: NVMe has no CD-ROM drives", name);
     snprintf(cd, sizeof(cd), "%llu", (unsigned long long)cds);
-    return build_device(vm, class, name, (const char *const[]){ "cd", cd, NULL }, ends, e);
+    return build_device(vm, class, name, (const char *const[]){ cds ? "cd" : NULL, cd, NULL }, ends,
+                        e);
 }
 
 static int build_virtio_disks(struct vm *vm, const char *controller, struct err *e)
@@ -173,10 +176,8 @@ struct build_storage {
     u32 units;
 };
 static const struct build_storage build_storages[] = {
-    { "pvscsi", "scsi", 64 },
-    { "lsilogic", "scsi", 16 },
-    { "lsisas1068", "scsi", 16 },
-    { "ahci", "sata", 30 },
+    { "pvscsi", "scsi", 64 }, { "lsilogic", "scsi", 16 }, { "lsisas1068", "scsi", 16 },
+    { "ahci", "sata", 30 },   { "nvme", "nvme", 16 },
 };
 
 static const struct build_storage *build_storage_of(const char *class)

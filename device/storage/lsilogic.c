@@ -126,4 +126,5 @@ const struct device_class device_lsilogic = {
     .pause = mpt_pause,
     .resume = mpt_resume,
     .check = mpt_check,
+    .restored = mpt_restored,
 };

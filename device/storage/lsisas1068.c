@@ -231,4 +231,5 @@ const struct device_class device_lsisas1068 = {
     .pause = mpt_pause,
     .resume = mpt_resume,
     .check = mpt_check,
+    .restored = mpt_restored,
 };

@@ -14,10 +14,14 @@
 
 enum { MPT_KEY = 6 };
 
+static bool mpt_line(const struct mpt *m)
+{
+    return m->state.intr_status & ~m->state.intr_mask & (MPT_INTR_DOORBELL | MPT_INTR_REPLY);
+}
+
 static void mpt_interrupt(struct mpt *m)
 {
-    const struct mpt_state *s = &m->state;
-    bool on = s->intr_status & ~s->intr_mask & (MPT_INTR_DOORBELL | MPT_INTR_REPLY);
+    bool on = mpt_line(m);
 
     if (on && !m->line && pci_message(&m->dev))
         pci_raise(&m->dev, 0);
@@ -473,6 +477,13 @@ void mpt_pause(struct device *d)
 void mpt_resume(struct device *d)
 {
     bell_ring(((struct mpt *)d)->bell); /* what was left in the queue, or came with it */
+}
+
+void mpt_restored(struct device *d)
+{
+    struct mpt *m = (struct mpt *)d;
+
+    m->line = mpt_line(m);
 }
 
 int mpt_check(const struct device *d, struct err *e)

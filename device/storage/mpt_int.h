@@ -104,6 +104,7 @@ void mpt_destroy(struct device *d);
 void mpt_reset(struct device *d, enum reset kind);
 void mpt_pause(struct device *d);
 void mpt_resume(struct device *d);
+void mpt_restored(struct device *d);
 int mpt_check(const struct device *d, struct err *e);
 extern const struct field mpt_config_fields[], mpt_state_fields[];
 extern const struct pci_bar mpt_bars[];
