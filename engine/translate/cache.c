@@ -8,17 +8,23 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 enum { CHUNK = 1 << 20, QUIET = 32 };
 /* So many stores to a page of code in so many ticks of the host's clock: it holds data too. */
 enum { HITS = 32 };
 #define HITS_TICKS 30000000ull
 #define CALM_TICKS 3000000000ull
+/* Translated code that an idle guest keeps, with its records; so many ns of little work. */
+enum { IDLE_KEEP = 16 << 20, IDLE_PCT = 5 };
+#define IDLE_NS ((i64)2 * 1000000000)
+#define IDLE_TICKS 10000000000ull /* looked at again when so many have gone by */
 struct chunk {
     struct chunk *next;
     u32 used, pad;
-    u8 data[CHUNK];
+    u8 data[CHUNK - 16];
 };
+_Static_assert(sizeof(struct chunk) == CHUNK, "whole pages");
 
 static void *cache_reserve(u64 n)
 {
@@ -75,6 +81,7 @@ static void cache_free_chunks(struct engine *g)
         struct chunk *c = g->chunks;
 
         g->chunks = c->next;
+        g->record_bytes -= sizeof(*c);
         munmap(c, sizeof(*c));
     }
 }
@@ -100,14 +107,15 @@ void *cache_alloc(struct engine *g, size_t n)
     void *p;
 
     n = (n + 15) & ~(size_t)15;
-    if (n > CHUNK)
+    if (n > sizeof(c->data))
         return NULL;
-    if (!c || c->used + n > CHUNK) {
+    if (!c || c->used + n > sizeof(c->data)) {
         c = cache_reserve(sizeof(*c)); /* calloc may use vector registers */
         if (!c)
             return NULL;
         c->next = g->chunks;
         g->chunks = c;
+        g->record_bytes += sizeof(*c);
     }
     p = c->data + c->used;
     c->used += (u32)n;
@@ -369,11 +377,35 @@ void cache_empty(struct engine *g)
             atomic_fetch_and(&g->page[p->gpa >> 12], (u8)~PAGE_CODE);
     for (u32 i = 0; i < PAGE_HASH; i++)
         g->page_hash[i] = NULL;
-    for (u32 i = 0; i < HASH_SIZE; i++)
-        g->hash[i] = NULL;
     cache_free_chunks(g);
+    /* the memory goes back to the host, and what is read next is zeroes */
+    madvise(g->hash, HASH_SIZE * sizeof(*g->hash), MADV_DONTNEED);
+    madvise(g->blocks, g->room * sizeof(*g->blocks), MADV_DONTNEED);
+    madvise(g->rw + g->start, g->size - g->start, MADV_REMOVE);
     g->verify = NULL;
     g->nblock = 0;
     g->used = g->start;
     g->count_full++;
+}
+
+bool cache_is_too_much(struct engine *g)
+{
+    u64 now = __builtin_ia32_rdtsc();
+    struct timespec t;
+    i64 ns, cpu;
+    bool idle;
+
+    if (now - atomic_load(&g->idle_looked) < IDLE_TICKS)
+        return false;
+    pthread_mutex_lock(&g->lock);
+    atomic_store(&g->idle_looked, now);
+    ns = stats_now();
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    cpu = (i64)t.tv_sec * 1000000000 + t.tv_nsec;
+    idle = ns - g->idle_ns > IDLE_NS && (cpu - g->idle_cpu) * 100 < (ns - g->idle_ns) * IDLE_PCT &&
+           g->used - g->start + g->record_bytes > IDLE_KEEP;
+    g->idle_ns = ns;
+    g->idle_cpu = cpu;
+    pthread_mutex_unlock(&g->lock);
+    return idle;
 }

@@ -327,8 +327,12 @@ static bool vcpu_events(struct vcpu *v)
             return false;
         }
     }
+    if (!c->s.halted)
+        return true;
     v->stop = STOP_HALTED;
-    return !c->s.halted;
+    if (cache_is_too_much(v->engine))
+        vcpu_empty_cache(v);
+    return false;
 }
 
 static bool vcpu_check_after(struct vcpu *v)

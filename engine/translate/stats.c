@@ -49,6 +49,7 @@ static void stats_blocks(const struct stats_to *t)
     stats_one(t, "blocks", "host code", STAT_BYTES, g->count_bytes);
     stats_one(t, "blocks", "dropped", STAT_COUNT, g->count_invalid);
     stats_one(t, "blocks", "code cache in use", STAT_BYTES, g->used);
+    stats_one(t, "blocks", "records", STAT_BYTES, g->record_bytes);
     stats_one(t, "blocks", "code cache emptied", STAT_COUNT, g->count_full);
 }
 

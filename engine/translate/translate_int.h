@@ -186,7 +186,7 @@ struct code_page {
     struct block *first, *second; /* that start here; that reach in from the page before */
 };
 
-enum { HASH_SIZE = 1 << 20, PAGE_HASH = 1 << 12, MAX_VCPUS = 64 };
+enum { HASH_SIZE = 1 << 18, PAGE_HASH = 1 << 12, MAX_VCPUS = 64 };
 enum { PAGE_CODE = 1, PAGE_WRITTEN = 2 }; /* engine.page flags */
 
 struct engine {
@@ -219,9 +219,12 @@ struct engine {
     u32 cpus_in;            /* vCPUs that hold addresses of translated code */
 
     u64 count_block, count_insn, count_bytes, count_invalid, count_full;
-    struct eyes *eyes; /* or NULL */
-    u64 open_tsc;      /* when it was opened: host time stamp */
-    i64 open_ns;       /* ... and monotonic time */
+    u64 record_bytes;        /* of chunks */
+    _Atomic u64 idle_looked; /* host time stamp */
+    i64 idle_ns, idle_cpu;   /* then: monotonic time, the process' time on processors */
+    struct eyes *eyes;       /* or NULL */
+    u64 open_tsc;            /* when it was opened: host time stamp */
+    i64 open_ns;             /* ... and monotonic time */
 };
 
 static inline u8 *engine_rx(const struct engine *g, const u8 *rw)
@@ -298,6 +301,8 @@ void cache_kill(struct engine *g, struct block *b);
 void cache_unlink_exits(struct engine *g, struct block *b);
 void cache_calm(struct engine *g); /* now and then: pages out of verify mode; takes the lock */
 void cache_empty(struct engine *g);
+/* Asked when a vCPU halts: has the guest done next to nothing lately, and has much code? */
+bool cache_is_too_much(struct engine *g);
 
 /* block.c; engine lock held.  gpa: of the first byte, and of the next page; code: n[0]
  * bytes up to the end of the page and n[1] of the next one; host: where they are in memory.
