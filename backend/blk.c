@@ -255,6 +255,17 @@ void *blk_store_of(const struct blk *b)
     return b->store;
 }
 
+void *blk_store_set(struct blk *b, void *store)
+{
+    void *old;
+
+    pthread_mutex_lock(&b->lock);
+    old = b->store;
+    b->store = store;
+    pthread_mutex_unlock(&b->lock);
+    return old;
+}
+
 /* The one check of a request's numbers; 0 or what is wrong with them. */
 static int blk_check(const struct blk *b, const struct blk_req *r)
 {

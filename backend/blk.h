@@ -36,6 +36,9 @@ u64 blk_size(const struct blk *b);
 bool blk_readonly(const struct blk *b);
 const char *blk_name(const struct blk *b);         /* for messages */
 void blk_submit(struct blk *b, struct blk_req *r); /* any thread; never fails by itself */
+/* Nothing is under way: another image of the same size takes its place, e.g. an overlay over
+ * it.  The old one is the caller's now. */
+struct image *blk_swap(struct blk *b, struct image *take_im);
 void blk_drain(struct blk *b); /* returns when nothing is under way; not on the lane */
 
 /*

@@ -13,6 +13,8 @@ static int blk_image_run(void *store, const struct blk_req *r)
 {
     struct image *im = store;
 
+    if (!im)
+        return -EIO; /* it could not be opened again */
     switch (r->op) {
     case BLK_READ:
         return image_read(im, r->off, r->v, r->n, r->len);
@@ -30,8 +32,13 @@ static void blk_image_close(void *store)
 {
     struct err e = { 0 };
 
-    if (image_close(store, &e))
+    if (store && image_close(store, &e))
         log_error("%s", e.text);
+}
+
+struct image *blk_swap(struct blk *b, struct image *take_im)
+{
+    return blk_store_set(b, take_im);
 }
 
 int blk_open(struct blk **b, struct image *take_im, struct loop *lane, struct err *e)

@@ -12,5 +12,6 @@ struct blk_store {
 int blk_open_store(struct blk **b, const struct blk_store *ops, void *store, u64 size,
                    bool readonly, const char *name, struct loop *lane, struct err *e);
 void *blk_store_of(const struct blk *b);
+void *blk_store_set(struct blk *b, void *store); /* the old one */
 void blk_hold(struct blk *b, bool on);
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mimic run: boots whatever it is given, with no daemon, no root and no configuration. */
-#include "backend/tty.h"
+#include "cmd/boot.h"
 #include "cmd/commands.h"
 #include "cmd/eyes.h"
 #include "cmd/open.h"
@@ -84,15 +84,6 @@ static const struct opt run_opts[] = {
       "print what was chosen, and counters, as JSON objects on standard error" },
     { "quiet", OPT_FLAG, RUN_AT(quiet), NULL, NULL, "do not print what was chosen" },
 };
-
-static struct vm *run_vm; /* for the signal handler */
-
-static void run_signal(int sig)
-{
-    (void)sig;
-    if (run_vm)
-        vm_signal(run_vm);
-}
 
 /* "8080:80", "8080:80/udp" */
 static int run_port(const char *text, struct net_port *p, struct err *e)
@@ -202,71 +193,6 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
     return r ? r : desc_check(d, e);
 }
 
-/* ---- what was chosen ---- */
-
-static void run_show(const struct desc *d, const struct vm *vm, const struct vm_how *how,
-                     const struct notes *notes)
-{
-    fprintf(stderr, "%s: %u vCPU%s, %llu MiB, engine %s, persona %s, firmware %s\n", d->name,
-            d->cpus, d->cpus > 1 ? "s" : "", (unsigned long long)d->memory >> 20, vm_engine(vm),
-            vm_persona(vm), vm_firmware(vm));
-    if (vm_engine_why(vm)[0])
-        fprintf(stderr, "  engine   %s: %s\n", vm_engine(vm), vm_engine_why(vm));
-    for (const struct desc_disk *k = d->disks; k; k = k->next)
-        if (k->path)
-            fprintf(stderr, "  %-8s %s, %llu MiB, %s\n", k->name, k->controller,
-                    (unsigned long long)k->capacity >> 20, k->source ? k->source : k->path);
-    for (const struct desc_nic *n = d->nics; n; n = n->next)
-        fprintf(stderr, "  %-8s %s, user-mode network%s\n", n->name, n->class,
-                how->restricted ? " without a way out" : "");
-    for (u32 i = 0; i < how->nports; i++)
-        fprintf(stderr, "  publish  127.0.0.1:%u -> guest port %u%s\n", how->ports[i].host,
-                how->ports[i].guest, how->ports[i].udp ? " (UDP)" : "");
-    if (d->disks)
-        fprintf(stderr, "  writes   %s\n", how->throwaway ? "thrown away" : how->state);
-    open_show_notes(notes, stderr, false);
-}
-
-static void run_show_json(const struct desc *d, const struct vm *vm, const struct vm_how *how,
-                          const struct notes *notes)
-{
-    struct buf b = { 0 };
-    json_t *o = NULL;
-
-    if (!desc_json(d, notes, &b))
-        o = json_loadb((const char *)b.p, b.len, 0, NULL);
-    buf_fini(&b);
-    if (!o)
-        return;
-    json_object_set_new(o, "engine", json_string(vm_engine(vm)));
-    json_object_set_new(o, "engine_why", json_string(vm_engine_why(vm)));
-    json_object_set_new(o, "persona", json_string(vm_persona(vm)));
-    json_object_set_new(o, "firmware_image", json_string(vm_firmware(vm)));
-    json_object_set_new(o, "state", how->throwaway ? json_null() : json_string(how->state));
-    json_dumpf(o, stderr, JSON_COMPACT);
-    fputc('\n', stderr);
-    json_decref(o);
-}
-
-/* ---- running ---- */
-
-static int run_result(const struct vm_result *r)
-{
-    switch (r->end) {
-    case VM_POWERED_OFF:
-        return EXIT_DONE;
-    case VM_EXITED:
-        return (int)(r->code & 0xff);
-    case VM_STOPPED:
-        fprintf(stderr, "mimic run: stopped without a clean power off\n");
-        return EXIT_STOPPED;
-    case VM_CRASHED:
-        fprintf(stderr, "mimic run: the guest cannot go on: %s\n", r->text);
-        return EXIT_CRASH;
-    }
-    return EXIT_CRASH;
-}
-
 /* The OVF environment on a CD, when the package wants it told so; path: "" without one */
 static int run_environment(struct desc *d, char path[300], struct err *e)
 {
@@ -277,41 +203,6 @@ static int run_environment(struct desc *d, char path[300], struct err *e)
         return 0;
     snprintf(path, 300, "%.200s/mimic-%d-ovf-env.iso", tmp ? tmp : "/var/tmp", (int)getpid());
     return ovf_env_attach(d, d, path, e);
-}
-
-static int run_boot(const struct run_options *o, const struct vm_how *how, struct notes *notes)
-{
-    struct sigaction act = { .sa_handler = run_signal };
-    struct vm_result result = { 0 };
-    struct err e = { 0 };
-    struct vm *vm;
-    int r = vm_new(&vm, how, notes, &e);
-
-    if (r) {
-        fprintf(stderr, "mimic run: %s\n", e.text);
-        return exit_code(r);
-    }
-    if (o->json)
-        run_show_json(how->desc, vm, how, notes);
-    else if (!o->quiet)
-        run_show(how->desc, vm, how, notes);
-    run_vm = vm;
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-    sigaction(SIGHUP, &act, NULL);
-    if (how->console != VM_CONSOLE_NONE)
-        tty_raw(0);
-    r = vm_run(vm, &result, &e);
-    tty_restore();
-    run_vm = NULL;
-    if (o->eyes.stats)
-        eyes_show_stats(vm, o->json);
-    vm_free(vm);
-    if (r) {
-        fprintf(stderr, "mimic run: %s\n", e.text);
-        return exit_code(r);
-    }
-    return run_result(&result);
 }
 
 static enum vm_console run_console(const struct run_options *o)
@@ -371,7 +262,7 @@ static int run_run(int argc, char **argv)
                                .nports = o.publish.n,
                                .restricted = o.net && !strcmp(o.net, "restricted"),
                                .eyes = eyes };
-        r = run_boot(&o, &how, &notes);
+        r = boot_vm("run", &(struct boot_how){ o.json, o.quiet, o.eyes.stats }, &how, &notes);
     }
     eyes_end(&eyes);
     if (*cd)

@@ -181,4 +181,9 @@ struct desc_device *desc_device(const struct desc *d, const char *name); /* or N
 int desc_check(const struct desc *d, struct err *e);
 /* JSON, for --json: one object, keys as the members here. */
 int desc_json(const struct desc *d, const struct notes *n, struct buf *to);
+/*
+ * And back, into one that desc_init has prepared: all that a VM is built from.  Left out:
+ * further VMs, properties, snapshots, files, notes.
+ */
+int desc_read_json(struct desc *d, struct span text, struct err *e);
 #endif

@@ -82,20 +82,25 @@ static json_t *json_files(const struct desc *d)
     return list;
 }
 
+static json_t *json_disk(const struct desc_disk *k)
+{
+    return json_pack("{so ss so sI ss so sI sI so so so sI sI so so so so so}", "name",
+                     json_of(k->name), "media", json_media(k->media), "controller",
+                     json_of(k->controller), "unit", (json_int_t)k->unit, "mode",
+                     json_mode(k->mode), "source", json_of(k->source), "offset",
+                     (json_int_t)k->offset, "length", (json_int_t)k->length, "container",
+                     json_of(k->container), "path", json_of(k->path), "format", json_of(k->format),
+                     "capacity", (json_int_t)k->capacity, "boot", (json_int_t)k->boot, "serial",
+                     json_of(k->serial), "parent", json_of(k->parent), "pieces", json_pieces(k),
+                     "part", json_of(k->part), "base", k->base ? json_disk(k->base) : json_null());
+}
+
 static json_t *json_disks(const struct desc *d)
 {
     json_t *list = json_array();
 
     for (const struct desc_disk *k = d->disks; k; k = k->next)
-        json_array_append_new(
-            list,
-            json_pack("{so ss so sI ss so sI sI so so so sI sI so so so}", "name", json_of(k->name),
-                      "media", json_media(k->media), "controller", json_of(k->controller), "unit",
-                      (json_int_t)k->unit, "mode", json_mode(k->mode), "source", json_of(k->source),
-                      "offset", (json_int_t)k->offset, "length", (json_int_t)k->length, "container",
-                      json_of(k->container), "path", json_of(k->path), "format", json_of(k->format),
-                      "capacity", (json_int_t)k->capacity, "boot", (json_int_t)k->boot, "serial",
-                      json_of(k->serial), "parent", json_of(k->parent), "pieces", json_pieces(k)));
+        json_array_append_new(list, json_disk(k));
     return list;
 }
 

@@ -92,17 +92,20 @@ static int build_serial(struct vm *vm, struct err *e)
 
 static int build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struct err *e)
 {
+    struct vm_disk *k = &vm->disks[vm->ndisks];
     struct image *im;
     int r;
 
-    if (vm->nblks == VM_DISKS_MAX)
+    if (vm->ndisks == VM_DISKS_MAX)
         return err_set(e, -E2BIG, "%s: more than %d disks", d->name, VM_DISKS_MAX);
-    r = vm_disk_open(vm, d, &im, e);
+    r = vm_disk_open(vm, d, &im, &k->overlay, e);
     if (r)
         return r;
     r = blk_open(b, im, machine_lane(vm->machine), e);
     if (!r)
-        vm->blks[vm->nblks++] = *b;
+        k->desc = d, k->blk = *b, vm->ndisks++;
+    else
+        free(k->overlay);
     return r;
 }
 
@@ -322,8 +325,10 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
 
 void vm_unbuild(struct vm *vm)
 {
-    for (u32 i = 0; i < vm->nblks; i++)
-        blk_close(vm->blks[i]);
+    for (u32 i = 0; i < vm->ndisks; i++) {
+        blk_close(vm->disks[i].blk);
+        free(vm->disks[i].overlay);
+    }
     for (u32 i = 0; i < vm->nnets; i++)
         net_close(vm->nets[i]);
     for (u32 i = 0; i < LEN(vm->serial); i++)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define VERB_TELL_NS 100000000ll
+
 static void verb_status(struct vm *vm, struct control_call *c)
 {
     const struct desc *d = vm->how.desc;
@@ -66,6 +68,46 @@ static void verb_stats(struct vm *vm, struct control_call *c)
     control_answer(c, o);
 }
 
+struct verb_save {
+    struct control_call *call;
+    i64 told;
+};
+
+static void verb_save_told(void *arg, u64 done, u64 total)
+{
+    struct verb_save *s = arg;
+    i64 now = loop_now();
+
+    if (now - s->told < VERB_TELL_NS)
+        return;
+    s->told = now;
+    control_event(s->call, "progress",
+                  json_pack("{s:I, s:I}", "done", (json_int_t)done, "total", (json_int_t)total));
+}
+
+/* A VM that stood before stands again, or is gone. */
+static void verb_save(struct vm *vm, struct control_call *c)
+{
+    struct verb_save told = { .call = c };
+    struct vm_save how = { .path = control_text(c, "file"),
+                           .packed = control_flag(c, "compress"),
+                           .told = verb_save_told,
+                           .arg = &told };
+    bool stood = vm->paused, keep = control_flag(c, "keep");
+    struct err e = { 0 };
+    int r = how.path ? vm_save(vm, &how, &e) : err_set(&e, -EINVAL, "\"file\" is not given");
+
+    if ((r || keep) && !stood)
+        vm_resume(vm);
+    if (r) {
+        control_fail(c, r, "%s", e.text);
+        return;
+    }
+    if (!keep)
+        vm_finish(vm, VM_SAVED, 0);
+    control_answer(c, json_pack("{s:I}", "size", (json_int_t)how.size));
+}
+
 static const struct control_verb control_plain[] = {
     { "status", "what it is and what it does", verb_status },
     { "shutdown", "presses the power button; the guest is stopped if it does not care",
@@ -73,6 +115,7 @@ static const struct control_verb control_plain[] = {
     { "stop", "ends it at once, as if the plug was pulled", verb_stop },
     { "pause", "everything stands still", verb_pause },
     { "resume", "and goes on", verb_resume },
+    { "save", "into \"file\"; \"compress\": small; \"keep\": it does not end", verb_save },
     { "stats", "counters of the engine", verb_stats },
     { 0 },
 };

@@ -575,6 +575,56 @@ void vm_cpus_reset(struct vm *vm)
     free(s);
 }
 
+const struct field vm_cpu_fields[] = {
+    FIELD_ANY(1, struct vm_cpu_saved, state, F_STRUCT, sizeof(struct x86_state), 1, F_MUST,
+              "registers", x86_state_fields),
+    FIELD(2, struct vm_cpu_saved, ask, F_MUST, "INIT, start-up IPI, NMI on their way"),
+    FIELD(3, struct vm_cpu_saved, nmis, F_MUST, "NMIs that came"),
+    FIELD(4, struct vm_cpu_saved, nmi_pending, F_MUST, "NMIs to be delivered"),
+    FIELD(5, struct vm_cpu_saved, sipi_page, F_MUST, "where a start-up IPI points"),
+    FIELD(6, struct vm_cpu_saved, waiting, F_MUST, "waits for a start-up IPI"),
+    FIELDS(0, struct vm_cpu_saved, pad, F_LOCAL, "none"),
+    FIELD_END,
+};
+enum { ASK_SAVED = ASK_NMI | ASK_INIT | ASK_SIPI };
+
+void vm_cpu_get(const struct vm_cpu *c, struct vm_cpu_saved *s)
+{
+    c->vm->ops->get(c->v, &s->state);
+    s->state.tsc_offset -= c->vm->tsc_offset;
+    s->ask = atomic_load(&c->ask) & ASK_SAVED;
+    s->nmis = atomic_load(&c->nmis);
+    s->nmi_pending = c->nmi_pending;
+    s->sipi_page = atomic_load(&c->sipi_page);
+    s->waiting = c->waiting;
+}
+
+int vm_cpu_set(struct vm_cpu *c, const struct vm_cpu_saved *s, struct err *e)
+{
+    struct x86_state *state = aligned_alloc(64, sizeof(*state));
+    int r;
+
+    if (!state)
+        return err_set(e, -ENOMEM, "out of memory");
+    *state = s->state;
+    state->tsc_offset += c->vm->tsc_offset;
+    r = x86_state_check(state, e);
+    if (!r && s->nmi_pending > 2)
+        r = err_set(e, -EBADMSG, "%u NMIs wait", s->nmi_pending);
+    if (!r && (r = c->vm->ops->set(c->v, state)))
+        err_set(e, r, "engine %s does not take its registers", c->vm->ops->name);
+    free(state);
+    if (r)
+        return r;
+    atomic_fetch_or(&c->ask, s->ask & ASK_SAVED);
+    atomic_store(&c->nmis, s->nmis);
+    c->nmi_pending = s->nmi_pending;
+    atomic_store(&c->sipi_page, s->sipi_page);
+    c->waiting = s->waiting;
+    c->vm->ops->kick(c->v); /* it asks what waits */
+    return 0;
+}
+
 /* What the guest itself added to a counter stays. */
 void vm_cpus_tsc(struct vm *vm)
 {

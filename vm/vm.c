@@ -275,7 +275,11 @@ static int vm_check_memory(u64 want, struct err *e)
 static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
 {
     const struct desc *d = vm->how.desc;
-    struct machine_make make = { .ram = d->memory, .cpus = d->cpus, .tsc_hz = vm_host_tsc_hz() };
+    const struct saved *saved = vm->how.saved;
+    u64 tsc_hz = saved ? vm_saved_tsc_hz(saved) : 0;
+    struct machine_make make = { .ram = d->memory,
+                                 .cpus = d->cpus,
+                                 .tsc_hz = tsc_hz ? tsc_hz : vm_host_tsc_hz() };
     int r;
 
     r = vm_check_memory(d->memory, e);
@@ -297,6 +301,8 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
         r = vm_cpus_new(vm, e);
     if (!r)
         r = vm_prepare(vm, e);
+    if (!r && saved)
+        r = vm_load(vm, saved, e);
     return r;
 }
 
@@ -355,7 +361,10 @@ int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
     if (vm->how.control && control_open(&vm->control, vm, vm->how.control, vm->how.desc->name,
                                         machine_loop(vm->machine), &why))
         log_warn("no commands for the running VM: %s", why.text);
-    vm_cpus_release(vm);
+    if (vm->paused)
+        vm_resume(vm); /* a saved one goes on */
+    else
+        vm_cpus_release(vm);
     loop_run(machine_loop(vm->machine));
     vm_cpus_park(vm);
     control_close(vm->control);

@@ -12,6 +12,7 @@
  * thread, the one that made it, but for vm_signal.
  */
 struct vm;
+struct saved;
 
 enum vm_console { VM_CONSOLE_SERIAL, VM_CONSOLE_VGA, VM_CONSOLE_NONE };
 
@@ -29,12 +30,13 @@ struct vm_how {
     bool check;                   /* run the engines in lock-step */
     const struct net_port *ports; /* --publish */
     u32 nports;
-    bool restricted;         /* the network has no way out */
-    struct engine_eyes eyes; /* what is to be told about translated code */
-    const char *control;     /* directory of its control socket; NULL: it has none */
+    bool restricted;           /* the network has no way out */
+    struct engine_eyes eyes;   /* what is to be told about translated code */
+    const struct saved *saved; /* goes on from there; lent until vm_new returns; or NULL */
+    const char *control;       /* directory of its control socket; NULL: it has none */
 };
 
-enum vm_end { VM_POWERED_OFF, VM_EXITED, VM_STOPPED, VM_CRASHED };
+enum vm_end { VM_POWERED_OFF, VM_EXITED, VM_STOPPED, VM_SAVED, VM_CRASHED };
 struct vm_result {
     enum vm_end end;
     u32 code;       /* VM_EXITED: the test device's */
@@ -56,6 +58,32 @@ const char *vm_engine(const struct vm *vm);
 const char *vm_engine_why(const struct vm *vm); /* why that one; "" when there is no more to say */
 const char *vm_persona(const struct vm *vm); /* "none" when there is none */
 const char *vm_firmware(const struct vm *vm);
+/*
+ * The VM into a file, which must not be there yet.  Its disks' overlays are frozen and it goes
+ * on in new ones, so that the file can be restored again and again.  The VM stands afterwards.
+ */
+struct vm_save {
+    const char *path;
+    bool packed; /* small: compressed, each page once; else mapped by who restores it */
+    void (*told)(void *arg, u64 done, u64 total);
+    void *arg;
+    u64 size; /* out: bytes of the file */
+};
+int vm_save(struct vm *vm, struct vm_save *how, struct err *e);
+
+/*
+ * What a saved VM is built from, into a description that desc_init has prepared; texts are in
+ * its arena.  how.saved is set.  The files of its disks are there and have not changed.
+ */
+int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, struct err *e);
+/* Has its own state directory gone on since it was saved?  -EBUSY says that it has. */
+int vm_saved_fresh(const struct saved *s, const struct vm_how *how, struct err *e);
+/* Another VM of it: new UUID, MAC addresses and name, writes in `state`. */
+int vm_saved_copy(struct desc *d, struct vm_how *how, const char *state, struct err *e);
+
+/* The next run of a disk of that state directory begins a new overlay over the disk's file. */
+int vm_overlay_fresh(const char *state, const char *disk, struct err *e);
+
 /* Stands still: no vCPU, no device, no clock.  Already so: nothing happens. */
 void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);

@@ -6,6 +6,7 @@
 #include "firmware/firmware.h"
 #include "machine/machine.h"
 #include "persona/persona.h"
+#include "vm/saved.h"
 #include "vm/vm.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -48,8 +49,12 @@ struct vm {
     u32 ncpus;
     struct firmware_start *start; /* the boot processor's first state */
 
-    struct blk *blks[VM_DISKS_MAX];
-    u32 nblks;
+    struct vm_disk {
+        const struct desc_disk *desc;
+        struct blk *blk;
+        char *overlay; /* where its writes are kept; NULL: nowhere */
+    } disks[VM_DISKS_MAX];
+    u32 ndisks;
     struct net *nets[VM_NICS_MAX];
     u32 nnets;
     struct chr *serial[2];
@@ -92,13 +97,45 @@ void vm_unbuild(struct vm *vm);
 int vm_screen_open(struct vm *vm, struct err *e);
 void vm_screen_close(struct vm *vm);
 
-/* disk.c: the image that a disk of the description runs on */
+/* disk.c: the image that a disk of the description runs on.  overlay: see struct vm_disk */
 struct image;
-int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, struct err *e);
+struct image_open;
+int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, char **overlay,
+                 struct err *e);
+int vm_disk_create(const char *overlay, const struct image_open *parent, struct err *e);
+
+/* overlay.c: where writes are kept */
+int vm_overlay_open(const struct vm *vm, const struct desc_disk *d, const struct image_open *parent,
+                    struct image **im, char **overlay, struct err *e);
+/* VM paused.  The overlay stays as it is from now on, and the disk goes on in a new one over
+ * it.  frozen: its path, to be freed. */
+int vm_overlay_freeze(struct vm *vm, struct vm_disk *d, char **frozen, struct err *e);
+/* A name of the file of `path` and its parents until the disk's own; the caller frees each and
+ * the list.  Answers how many. */
+int vm_overlay_chain(const struct desc_disk *d, const char *path, char ***chain, u32 *n,
+                     struct err *e);
+/* What has to be the same for a file to be the same one: text of path, size, time, place. */
+int vm_file_identity(const char *path, u64 offset, u64 length, char *text, size_t room,
+                     struct err *e);
 
 int vm_make_dirs(const char *path, struct err *e); /* all of the path, for us alone */
 /* The VM's state directory is there, or an error. */
 int vm_make_state(const struct vm *vm, struct err *e);
+
+/* save.c, load.c */
+int vm_load(struct vm *vm, const struct saved *s, struct err *e); /* just built; it stands */
+/* What is kept of a vCPU. */
+struct vm_cpu_saved {
+    struct x86_state state; /* tsc_offset: what the guest added by itself */
+    u32 ask, nmis, nmi_pending;
+    u8 sipi_page;
+    bool waiting;
+    u8 pad[50];
+};
+extern const struct field vm_cpu_fields[];
+void vm_cpu_get(const struct vm_cpu *c, struct vm_cpu_saved *s); /* parked */
+int vm_cpu_set(struct vm_cpu *c, const struct vm_cpu_saved *s, struct err *e);
+u64 vm_saved_tsc_hz(const struct saved *s); /* 0: does not say */
 
 /* efi.c: the firmware and its variables, for a description that asks for EFI */
 int vm_efi_open(struct vm *vm, struct notes *notes, struct err *e); /* sets vm->efi */
