@@ -12,7 +12,7 @@
 
 enum { CHUNK = 1 << 20, QUIET = 32 };
 /* So many stores to a page of code in so many ticks of the host's clock: it holds data too. */
-enum { HITS = 32 };
+enum { HITS = 128 };
 #define HITS_TICKS 30000000ull
 #define CALM_TICKS 3000000000ull
 /* Translated code that an idle guest keeps, with its records; so many ns of little work. */
