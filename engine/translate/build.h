@@ -128,5 +128,6 @@ void stack_move(struct build *t, i32 by);
 bool system_insn(struct build *t, const struct x86_insn *in);
 bool system_ends(const struct build *t, const struct x86_insn *in);
 bool system_is_quiet(const struct build *t, const struct x86_insn *in);
+bool entry_insn(struct build *t, const struct x86_insn *in);
 bool plain_insn(struct build *t, const struct x86_insn *in);
 #endif

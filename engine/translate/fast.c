@@ -6,18 +6,13 @@
 #include "engine/interpret/op.h"
 #include "engine/translate/translate_int.h"
 
-/* The mode of 64-bit code, computed once for each privilege level and AC. */
-static void fast_mode(struct vcpu *v)
+static void fast_crossing(struct vcpu *v, struct crossing *to, u8 known)
 {
-    u32 i = (x86_cpl(&v->c.s) == 3 ? 2 : 0) | (v->c.s.rflags & FLAG_AC ? 1 : 0);
-
-    if (!(v->memo_known >> i & 1)) {
-        v->mode_known = false;
-        v->memo[i] = vcpu_mode(v);
-        v->memo_known |= (u8)(1 << i);
-    }
-    v->mode = v->memo[i];
-    v->mode_known = true;
+    to->cs = v->c.s.seg[SEG_CS];
+    to->ss = v->c.s.seg[SEG_SS];
+    to->mode = vcpu_mode(v);
+    if (!(to->mode & MODE_NEVER))
+        v->memo_known |= known;
 }
 
 static bool fast_syscall(struct vcpu *v, u64 next)
@@ -32,6 +27,8 @@ static bool fast_syscall(struct vcpu *v, u64 next)
     flags_pack(v);
     c->s.rip = next - in.len;
     op_syscall(c, &in);
+    if (!(~c->s.fmask & (FLAGS_ARITH | FLAG_TF | FLAG_AC)))
+        fast_crossing(v, &v->enter, MEMO_ENTER);
     return true;
 }
 
@@ -47,6 +44,8 @@ static bool fast_sysret(struct vcpu *v)
         return false;
     flags_pack(v);
     op_sysret(c, &in);
+    if (!(c->s.rflags & (FLAG_TF | FLAG_AC)))
+        fast_crossing(v, &v->leave, MEMO_LEAVE);
     return true;
 }
 
@@ -67,7 +66,6 @@ static bool fast_iret(struct vcpu *v, u64 next)
 bool fast_step(struct vcpu *v, const struct block *b, u32 i)
 {
     u64 next = block_rip(v, b, b->pc + b->at[i + 1]);
-    u8 known = v->memo_known;
     bool done = false;
 
     if ((b->mode & MODE_SIZE) != X86_MODE64)
@@ -89,8 +87,5 @@ bool fast_step(struct vcpu *v, const struct block *b, u32 i)
     if (!done)
         return false;
     flags_unpack(v);
-    v->memo_known = known;
-    if (x86_code64(&v->c.s) && !(v->c.s.rflags & FLAG_TF))
-        fast_mode(v);
     return true;
 }

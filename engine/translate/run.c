@@ -112,10 +112,43 @@ static u32 mode_of(struct vcpu *v)
     return mode | set << MODE_SET_SHIFT;
 }
 
+void vcpu_memo(struct vcpu *v)
+{
+    const struct x86_state *s = &v->c.s;
+
+    if (v->memo_of.cr0 == s->cr0 && v->memo_of.cr4 == s->cr4 && v->memo_of.efer == s->efer &&
+        v->memo_of.xcr0 == s->xcr0 && v->memo_of.dr7 == s->dr[7] && v->memo_of.star == s->star &&
+        v->memo_of.fmask == s->fmask)
+        return;
+    v->memo_known = 0;
+    v->memo_of.cr0 = s->cr0;
+    v->memo_of.cr4 = s->cr4;
+    v->memo_of.efer = s->efer;
+    v->memo_of.xcr0 = s->xcr0;
+    v->memo_of.dr7 = s->dr[7];
+    v->memo_of.star = s->star;
+    v->memo_of.fmask = s->fmask;
+}
+
+/* 64-bit code has one mode for each privilege level and AC. */
+static u32 mode_by_memo(struct vcpu *v)
+{
+    const struct x86_state *s = &v->c.s;
+    u32 cpl = x86_cpl(s), i = (cpl ? 2 : 0) | (s->rflags & FLAG_AC ? 1 : 0);
+
+    if (!x86_code64(s) || s->rflags & FLAG_TF || cpl == 1 || cpl == 2)
+        return mode_of(v);
+    if (!(v->memo_known >> i & 1)) {
+        v->memo[i] = mode_of(v);
+        v->memo_known |= (u8)(1 << i);
+    }
+    return v->memo[i];
+}
+
 u32 vcpu_mode(struct vcpu *v)
 {
     if (!v->mode_known) {
-        v->mode = mode_of(v);
+        v->mode = mode_by_memo(v);
         v->mode_known = true;
     }
     return v->mode;
@@ -131,6 +164,8 @@ static enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
     v->stats.step[op & OP_NAME]++;
     was = tier_set(v, TIER_INTERPRET);
     r = x86_step(&v->c);
+    if (!op || (op & OP_NAME) == ZYDIS_MNEMONIC_WRMSR)
+        vcpu_memo(v);
     tier_set(v, was);
     flags_unpack(v);
     return r;
@@ -321,6 +356,7 @@ static bool vcpu_events(struct vcpu *v)
         v->stats.event++;
         cache_calm(v->engine);
         r = x86_events(c, &stop);
+        vcpu_memo(v);
         flags_unpack(v);
         if (r == STEP_SHUTDOWN || stop) {
             v->stop = stop ? STOP_KICKED : STOP_SHUTDOWN;

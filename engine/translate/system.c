@@ -174,6 +174,8 @@ bool system_insn(struct build *t, const struct x86_insn *in)
         return system_table(t, in, in->op == ZYDIS_MNEMONIC_SIDT ? AT(c.s.idtr) : AT(c.s.gdtr));
     if (!is_code64(t))
         return false;
+    if (in->op == ZYDIS_MNEMONIC_SYSCALL || in->op == ZYDIS_MNEMONIC_SYSRET)
+        return entry_insn(t, in);
     if (in->op == ZYDIS_MNEMONIC_RDTSC || in->op == ZYDIS_MNEMONIC_RDTSCP)
         return system_rdtsc(t, in->op == ZYDIS_MNEMONIC_RDTSCP);
     if (in->op == ZYDIS_MNEMONIC_PUSHFQ)

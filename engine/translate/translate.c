@@ -53,7 +53,7 @@ static void engine_hook_mode(struct x86_cpu *c)
     struct vcpu *v = (struct vcpu *)c;
 
     v->mode_known = false;
-    v->memo_known = 0;
+    vcpu_memo(v);
 }
 
 static void engine_translate_close(void *engine)

@@ -93,6 +93,8 @@ struct vcpu_stats {
     enum tier tier;
 };
 
+enum { MEMO_ENTER = 1 << 4, MEMO_LEAVE = 1 << 5 };
+
 struct vcpu {
     struct x86_cpu c; /* first */
     struct engine *engine;
@@ -115,11 +117,19 @@ struct vcpu {
         u64 page, addend;
     } stack[TLB_SETS];
 
+    u8 memo_known; /* bits: of memo, and MEMO_* */
+    struct crossing {
+        struct x86_segment cs, ss;
+        u32 mode;
+    } enter, leave; /* what SYSCALL and SYSRET make of the state */
+
     /* the rest */
     u32 mode; /* of the state, when mode_known */
     bool mode_known, flushed;
-    u8 memo_known;  /* of memo: bits */
-    u32 memo[4];    /* mode in 64-bit code: at CPL 0 and 3, each with AC clear and set */
+    u32 memo[4]; /* mode in 64-bit code: at CPL 0 and 3, each with AC clear and set */
+    struct {     /* what memo, enter and leave were made from */
+        u64 cr0, cr4, efer, xcr0, dr7, star, fmask;
+    } memo_of;
     u8 check_phase; /* enum check_phase */
     u32 slot_mode[JUMP_SLOTS];
     u64 slot_base[JUMP_SLOTS];
@@ -320,6 +330,7 @@ bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, con
 
 /* run.c */
 u32 vcpu_mode(struct vcpu *v);
+void vcpu_memo(struct vcpu *v); /* control state may have changed: what is known of modes */
 /* Arithmetic flags from the block's form into RFLAGS, and back. */
 void flags_pack(struct vcpu *v);
 void flags_unpack(struct vcpu *v);
