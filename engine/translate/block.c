@@ -499,6 +499,18 @@ static void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to
     t->compare = true;
 }
 
+/* REP MOVS or STOS that string.c knows. */
+static bool build_is_piece(const struct build *t, const struct x86_insn *in)
+{
+    u32 kind = in->opcode & 0xfe;
+
+    return in->flags & INSN_STRING && in->flags & INSN_REP && !(in->flags & INSN_SEGMENT) &&
+           (kind == 0xa4 || kind == 0xaa) &&
+           (is_code64(t)
+                ? in->asize == 8
+                : in->asize == 4 && t->mode & MODE_FLAT && (t->mode & MODE_SIZE) == X86_MODE32);
+}
+
 /* What is known of the block once it is decoded. */
 static int build_describe(struct build *t, u32 len)
 {
@@ -518,7 +530,8 @@ static int build_describe(struct build *t, u32 len)
     for (u32 i = 0; i <= t->n; i++)
         b->at[i] = (u16)(t->pc[i] - b->pc);
     for (u32 i = 0; i < t->n; i++) {
-        b->op[i] = t->in[i].op | (t->in[i].osize == 8 ? OP_WIDE : 0);
+        b->op[i] = t->in[i].op | (t->in[i].osize == 8 ? OP_WIDE : 0) |
+                   (build_is_piece(t, &t->in[i]) ? OP_PIECE : 0);
         b->host[i] = 0;
     }
     return 0;

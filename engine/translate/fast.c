@@ -63,28 +63,50 @@ static bool fast_iret(struct vcpu *v, u64 next)
     return x86_guard(c, fast_iret_guarded, &next);
 }
 
-bool fast_step(struct vcpu *v, const struct block *b, u32 i)
+static bool fast_string(struct vcpu *v, u32 op, u64 next)
 {
-    u64 next = block_rip(v, b, b->pc + b->at[i + 1]);
-    bool done = false;
+    switch (op & OP_NAME) {
+    case ZYDIS_MNEMONIC_MOVSB:
+        return string_step(v, 1, true, next);
+    case ZYDIS_MNEMONIC_MOVSW:
+        return string_step(v, 2, true, next);
+    case ZYDIS_MNEMONIC_MOVSD:
+        return string_step(v, 4, true, next);
+    case ZYDIS_MNEMONIC_MOVSQ:
+        return string_step(v, 8, true, next);
+    case ZYDIS_MNEMONIC_STOSB:
+        return string_step(v, 1, false, next);
+    case ZYDIS_MNEMONIC_STOSW:
+        return string_step(v, 2, false, next);
+    case ZYDIS_MNEMONIC_STOSD:
+        return string_step(v, 4, false, next);
+    default:
+        return string_step(v, 8, false, next);
+    }
+}
 
-    if ((b->mode & MODE_SIZE) != X86_MODE64)
-        return false;
-    switch (b->op[i]) {
+static bool fast_crosses(struct vcpu *v, u32 op, u64 next)
+{
+    switch (op) {
     case ZYDIS_MNEMONIC_SYSCALL:
     case ZYDIS_MNEMONIC_SYSCALL | OP_WIDE:
-        done = fast_syscall(v, next);
-        break;
+        return fast_syscall(v, next);
     case ZYDIS_MNEMONIC_SYSRET | OP_WIDE:
-        done = fast_sysret(v);
-        break;
+        return fast_sysret(v);
     case ZYDIS_MNEMONIC_IRETQ | OP_WIDE:
-        done = fast_iret(v, next);
-        break;
+        return fast_iret(v, next);
     default:
         return false;
     }
-    if (!done)
+}
+
+bool fast_step(struct vcpu *v, const struct block *b, u32 i)
+{
+    u64 next = block_rip(v, b, b->pc + b->at[i + 1]);
+
+    if (b->op[i] & OP_PIECE)
+        return fast_string(v, b->op[i], next);
+    if ((b->mode & MODE_SIZE) != X86_MODE64 || !fast_crosses(v, b->op[i], next))
         return false;
     flags_unpack(v);
     return true;

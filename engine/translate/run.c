@@ -447,11 +447,11 @@ static const u8 *vcpu_step(struct vcpu *v, struct block *b, u32 i)
     u64 next = block_rip(v, b, b->pc + b->at[i + 1]);
 
     v->flushed = false;
-    if (!v->check && fast_step(v, b, i))
-        return vcpu_next(v);
-    if (vcpu_interpret(v, b->op[i]) == STEP_SHUTDOWN)
-        return vcpu_leave(v, STOP_SHUTDOWN);
-    vcpu_vector_mode(v);
+    if (v->check || !fast_step(v, b, i)) {
+        if (vcpu_interpret(v, b->op[i]) == STEP_SHUTDOWN)
+            return vcpu_leave(v, STOP_SHUTDOWN);
+        vcpu_vector_mode(v);
+    }
     if (v->c.s.rip != next || i + 1u >= b->ninsn || !b->host[i + 1] || b->dead || v->flushed ||
         vcpu_mode(v) != b->mode || v->c.s.shadow || v->c.s.shadow_ss || v->c.s.halted ||
         x86_must_ask(&v->c))

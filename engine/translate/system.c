@@ -131,6 +131,75 @@ static bool system_rdtsc(struct build *t, bool aux)
     return true;
 }
 
+/* A register of the vCPU block into a general one. */
+static void system_read(struct build *t, u32 gpr, size_t from)
+{
+    struct emit *e = &t->e;
+
+    if (is_evicted(gpr)) {
+        x_load(e, R10, from);
+        x_store(e, gpr_at(gpr), R10);
+    } else {
+        x_load(e, host_of(gpr), from);
+    }
+}
+
+/* MOV from CR0, CR2, CR3, CR4. */
+static bool system_control(struct build *t, const struct x86_insn *in)
+{
+    static const size_t at[] = { AT(c.s.cr0), 0, AT(c.s.cr2), AT(c.s.cr3), AT(c.s.cr4) };
+
+    if (in->opd[0].kind != OPD_GPR || in->opd[1].kind != OPD_CR || in->opd[1].reg >= LEN(at) ||
+        !at[in->opd[1].reg])
+        return false;
+    system_read(t, in->opd[0].reg, at[in->opd[1].reg]);
+    return true;
+}
+
+/* The interpreter's, if this bit of CR4 is not set. */
+static void system_if_cr4(struct build *t, u32 bit)
+{
+    flags_free(t, FLAGS_ARITH);
+    x_gs_op(&t->e, 0xf7, 0, AT(c.s.cr4)); /* test */
+    x_u32(&t->e, bit);
+    late_add(t, LATE_STEP, x_jump(&t->e, X_JE));
+}
+
+/* RDFSBASE and its like; a base to be written that is not in the lower half goes to C. */
+static bool system_base(struct build *t, const struct x86_insn *in)
+{
+    bool gs = in->op == ZYDIS_MNEMONIC_RDGSBASE || in->op == ZYDIS_MNEMONIC_WRGSBASE;
+    bool write = in->op == ZYDIS_MNEMONIC_WRFSBASE || in->op == ZYDIS_MNEMONIC_WRGSBASE;
+    size_t at = gs ? AT(c.s.seg[SEG_GS].base) : AT(c.s.seg[SEG_FS].base);
+    struct emit *e = &t->e;
+
+    if (in->osize != 8 || in->opd[0].kind != OPD_GPR)
+        return false;
+    system_if_cr4(t, CR4_FSGSBASE);
+    if (!write) {
+        system_read(t, in->opd[0].reg, at);
+        return true;
+    }
+    operand_load_gpr(t, R10, in->opd[0].reg);
+    x_mov(e, R11, R10);
+    x_shift(e, 5, X_W, R11, 47);
+    late_add(t, LATE_STEP, x_jump(e, X_JNE));
+    x_store(e, at, R10);
+    return true;
+}
+
+static bool system_rdpkru(struct build *t)
+{
+    struct emit *e = &t->e;
+
+    system_if_cr4(t, CR4_PKE);
+    x_reg(e, 0x85, RCX, RCX); /* test */
+    late_add(t, LATE_STEP, x_jump(e, X_JNE));
+    x_gs_op(e, 0x8b, RAX, AT(c.s.pkru));
+    x_mov_imm(e, RDX, 0);
+    return true;
+}
+
 /* SGDT and SIDT: firmware built by EDK2 reads the table's place at each access to a device. */
 static bool system_table(struct build *t, const struct x86_insn *in, size_t table)
 {
@@ -168,6 +237,25 @@ bool system_is_quiet(const struct build *t, const struct x86_insn *in)
            t->mode & MODE_RING0 && is_code64(t);
 }
 
+static bool system_ring0(struct build *t, const struct x86_insn *in)
+{
+    switch (in->op) {
+    case ZYDIS_MNEMONIC_CLI:
+        return system_cli(t);
+    case ZYDIS_MNEMONIC_STI:
+        return system_sti(t);
+    case ZYDIS_MNEMONIC_STAC:
+    case ZYDIS_MNEMONIC_CLAC:
+        return system_smap(t, in->op == ZYDIS_MNEMONIC_STAC);
+    case ZYDIS_MNEMONIC_MOV:
+        return system_control(t, in);
+    case ZYDIS_MNEMONIC_SWAPGS:
+        return system_swapgs(t);
+    default:
+        return false;
+    }
+}
+
 bool system_insn(struct build *t, const struct x86_insn *in)
 {
     if (in->op == ZYDIS_MNEMONIC_SIDT || in->op == ZYDIS_MNEMONIC_SGDT)
@@ -178,21 +266,17 @@ bool system_insn(struct build *t, const struct x86_insn *in)
         return entry_insn(t, in);
     if (in->op == ZYDIS_MNEMONIC_RDTSC || in->op == ZYDIS_MNEMONIC_RDTSCP)
         return system_rdtsc(t, in->op == ZYDIS_MNEMONIC_RDTSCP);
-    if (in->op == ZYDIS_MNEMONIC_PUSHFQ)
-        return in->osize == 8 && system_pushf(t);
-    if (!(t->mode & MODE_RING0))
-        return false;
     switch (in->op) {
-    case ZYDIS_MNEMONIC_CLI:
-        return system_cli(t);
-    case ZYDIS_MNEMONIC_STI:
-        return system_sti(t);
-    case ZYDIS_MNEMONIC_STAC:
-    case ZYDIS_MNEMONIC_CLAC:
-        return system_smap(t, in->op == ZYDIS_MNEMONIC_STAC);
-    case ZYDIS_MNEMONIC_SWAPGS:
-        return system_swapgs(t);
+    case ZYDIS_MNEMONIC_PUSHFQ:
+        return in->osize == 8 && system_pushf(t);
+    case ZYDIS_MNEMONIC_RDFSBASE:
+    case ZYDIS_MNEMONIC_RDGSBASE:
+    case ZYDIS_MNEMONIC_WRFSBASE:
+    case ZYDIS_MNEMONIC_WRGSBASE:
+        return system_base(t, in);
+    case ZYDIS_MNEMONIC_RDPKRU:
+        return system_rdpkru(t);
     default:
-        return false;
+        return t->mode & MODE_RING0 && system_ring0(t, in);
     }
 }

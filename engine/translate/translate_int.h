@@ -173,7 +173,7 @@ struct block {
     const u8 *entry_host; /* with flags in the host */
     const u8 *end;
     u32 *host;      /* per instruction: offset in the code cache, 0 when none */
-    u16 *op;        /* per instruction: its mnemonic, OP_WIDE with an operand size of 8 */
+    u16 *op;        /* per instruction: its mnemonic, and OP_* */
     u16 *at;        /* per instruction, and the end: offset of its bytes */
     u32 *undefined; /* lock-step only: flags undefined behind each; NULL: not compared */
     u64 host_flags; /* bit n: a native fault of instruction n has its flags in the host */
@@ -182,7 +182,12 @@ struct block {
     struct block_exit *exits, *incoming;
 };
 
-enum { OP_WIDE = 1 << 15, OP_NAME = OP_WIDE - 1 };
+enum {
+    OP_WIDE = 1 << 15,  /* operand size 8 */
+    OP_PIECE = 1 << 14, /* REP with flat addresses as wide as the mode: string_step may do it */
+    OP_NAME = OP_PIECE - 1
+};
+_Static_assert((int)ZYDIS_MNEMONIC_MAX_VALUE <= (int)OP_NAME, "names and flags share a word");
 
 struct code_page {
     struct code_page *next;
@@ -224,7 +229,7 @@ struct engine {
     pthread_mutex_t cpus;
     pthread_cond_t parked;
     struct vcpu *vcpu[MAX_VCPUS];
-    u32 nvcpu; /* under lock */
+    u32 nvcpu;              /* under lock */
     atomic_bool stop_world; /* the cache is about to be emptied: come out */
     u32 cpus_in;            /* vCPUs that hold addresses of translated code */
 
@@ -367,7 +372,11 @@ void eyes_made(struct vcpu *v, const struct block *b, u64 rip, const u8 *code);
 /* io.c */
 void vcpu_io(struct vcpu *v, const struct cpu_io *real);
 
-/* fast.c: instruction i of b, RIP at it, done in the common case: true; else nothing happened */
+/* string.c: at s.rip, elements of `size` bytes; false: not done, or not to its end */
+bool string_step(struct vcpu *v, u32 size, bool move, u64 next);
+
+/* fast.c: instruction i of b, RIP at it, done in the common case: true; else it still is to be
+ * done, or what is left of it */
 bool fast_step(struct vcpu *v, const struct block *b, u32 i);
 
 /* check.c; vector state spilled, flags packed */
