@@ -13,7 +13,7 @@ static const struct name_map names[] = {
     { NAME_SCSI, "lsisas1068", "lsisas1068", true, NULL, "LSI Logic SAS" },
     { NAME_SCSI, "VirtualSCSI", "pvscsi", true, NULL, "VMware paravirtual SCSI" },
     { NAME_SCSI, "pvscsi", "pvscsi", true, NULL, "VMware paravirtual SCSI" },
-    { NAME_SCSI, "buslogic", "buslogic", false, "pvscsi", "BusLogic SCSI" },
+    { NAME_SCSI, "buslogic", "buslogic", true, NULL, "BusLogic SCSI" },
     { NAME_SCSI, "VirtioSCSI", "virtio_scsi", false, "virtio_blk", "virtio SCSI" },
     { NAME_SCSI, "virtio-scsi", "virtio_scsi", false, "virtio_blk", "virtio SCSI" },
     { NAME_SCSI, "virtio-scsi-pci", "virtio_scsi", false, "virtio_blk", "virtio SCSI" },

@@ -179,8 +179,8 @@ struct build_storage {
     u32 units;
 };
 static const struct build_storage build_storages[] = {
-    { "pvscsi", "scsi", 64 }, { "lsilogic", "scsi", 16 }, { "lsisas1068", "scsi", 16 },
-    { "ahci", "sata", 30 },   { "nvme", "nvme", 16 },
+    { "pvscsi", "scsi", 64 },   { "lsilogic", "scsi", 16 }, { "lsisas1068", "scsi", 16 },
+    { "buslogic", "scsi", 16 }, { "ahci", "sata", 30 },     { "nvme", "nvme", 16 },
 };
 
 static const struct build_storage *build_storage_of(const char *class)
