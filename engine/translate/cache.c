@@ -69,7 +69,8 @@ int cache_open(struct engine *g, struct err *e)
     g->hash = cache_reserve(HASH_SIZE * sizeof(*g->hash));
     g->blocks = cache_reserve(g->room * sizeof(*g->blocks));
     g->page = cache_reserve(g->pages);
-    if (!g->hash || !g->blocks || !g->page)
+    g->direct = cache_reserve(g->pages);
+    if (!g->hash || !g->blocks || !g->page || !g->direct)
         return err_set(e, -ENOMEM, "no address space for the translator's tables");
     rc = cache_map(g->size, &g->rw, &g->rx, e);
     return rc ? rc : glue_emit(g);
@@ -95,6 +96,8 @@ void cache_close(struct engine *g)
         munmap(g->blocks, g->room * sizeof(*g->blocks));
     if (g->page)
         munmap((void *)g->page, g->pages);
+    if (g->direct)
+        munmap(g->direct, g->pages);
     if (g->rw) {
         munmap(g->rw, g->size);
         munmap(g->rx, g->size);
@@ -278,7 +281,7 @@ bool cache_verifies(struct engine *g, u64 gpa)
 {
     const struct code_page *p = *cache_page_slot(g, gpa);
 
-    return p && p->verify;
+    return (p && p->verify) || g->direct[gpa >> 12];
 }
 
 static void cache_page_kill(struct engine *g, struct code_page *p)
@@ -291,6 +294,18 @@ static void cache_page_kill(struct engine *g, struct code_page *p)
             cache_kill(g, b);
     p->first = p->second = NULL;
     p->lines = 0;
+}
+
+void cache_unseen(struct engine *g, u64 gpa)
+{
+    struct code_page *p;
+
+    if (!(atomic_load(&g->page[gpa >> 12]) & PAGE_CODE))
+        return;
+    p = *cache_page_slot(g, gpa);
+    if (p)
+        cache_page_kill(g, p);
+    atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
 }
 
 /* Seen stores that do not stop coming cost more than comparing the code before it runs. */

@@ -4,7 +4,7 @@
  * translated, take events, find or make the next block.  vcpu_main is called by the fixed
  * code with the guest's general registers and flags in the vCPU block.
  */
-#include "engine/translate/translate_int.h"
+#include "engine/translate/direct.h"
 #include <errno.h>
 
 /* Arithmetic flags between the block's form (OF, LAHF) and RFLAGS. */
@@ -216,6 +216,12 @@ void vcpu_step_out(struct vcpu *v)
     pthread_cond_broadcast(&v->engine->parked);
 }
 
+void vcpu_poke(struct vcpu *v)
+{
+    atomic_store(&v->c.pending, 1);
+    direct_poke(v);
+}
+
 /* Another thread asks: flush everything, or come out while the cache is emptied. */
 static void vcpu_requests(struct vcpu *v)
 {
@@ -242,7 +248,7 @@ static void vcpu_empty_cache(struct vcpu *v)
         g->stop_world = true;
         for (u32 i = 0; i < MAX_VCPUS; i++)
             if (g->vcpu[i])
-                atomic_store(&g->vcpu[i]->c.pending, 1);
+                vcpu_poke(g->vcpu[i]);
         while (g->cpus_in)
             pthread_cond_wait(&g->parked, &g->cpus);
         pthread_mutex_lock(&g->lock);
@@ -355,6 +361,8 @@ static bool vcpu_events(struct vcpu *v)
         flags_pack(v);
         v->stats.event++;
         cache_calm(v->engine);
+        if (v->direct && x86_cpl(&c->s) == 3)
+            direct_sample(v);
         r = x86_events(c, &stop);
         vcpu_memo(v);
         flags_unpack(v);
@@ -413,6 +421,14 @@ static const u8 *vcpu_next(struct vcpu *v)
             return vcpu_leave(v, STOP_BROKEN);
         if (!vcpu_events(v))
             return vcpu_leave(v, v->stop);
+        if (v->direct_on && x86_cpl(&v->c.s) == 3) {
+            enum direct_did did = direct_run(v);
+
+            if (did == DIRECT_RAN)
+                continue;
+            if (did != DIRECT_NOT)
+                return vcpu_leave(v, did == DIRECT_BROKEN ? STOP_BROKEN : STOP_SHUTDOWN);
+        }
         mode = vcpu_mode(v);
         if (!(mode & MODE_NEVER) && !v->c.s.shadow && !v->c.s.shadow_ss) {
             const u8 *host = v->check ? NULL : vcpu_cached(v, mode);

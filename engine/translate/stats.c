@@ -3,6 +3,7 @@
  * The translator's counters as they are shown to people.  They are read while vCPUs run: a
  * number may be some events old, and the sums need not agree to the last one.
  */
+#include "engine/translate/sandbox.h"
 #include "engine/translate/translate_int.h"
 #include <stdio.h>
 #include <string.h>
@@ -102,6 +103,19 @@ static void stats_time(const struct stats_to *t)
                   (u64)((unsigned __int128)t->sum.ticks[i] * 1000000000u / hz));
 }
 
+static void stats_direct(const struct stats_to *t)
+{
+    static const char *const name[] = {
+        [SANDBOX_CALL] = "system calls",
+        [SANDBOX_FAULT] = "faults",
+        [SANDBOX_POKED] = "interrupted",
+    };
+
+    stats_one(t, "direct execution", "address spaces promoted", STAT_COUNT, t->sum.promoted);
+    for (u32 i = 0; i < LEN(name); i++)
+        stats_one(t, "direct execution", name[i], STAT_COUNT, t->sum.stop[i]);
+}
+
 /* What the interpreter did most. */
 static void stats_steps(const struct stats_to *t)
 {
@@ -135,5 +149,6 @@ void stats_show(const struct engine *g, void (*one)(void *arg, const struct engi
     stats_blocks(&t);
     stats_exits(&t);
     stats_misses(&t);
+    stats_direct(&t);
     stats_steps(&t);
 }

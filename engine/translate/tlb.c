@@ -4,7 +4,7 @@
  * and the page cache of code for the dispatcher.  Each belongs to one vCPU; other threads
  * only take entries away, by making a tag one that never matches.
  */
-#include "engine/translate/translate_int.h"
+#include "engine/translate/direct.h"
 
 #define JUMP_NOWHERE 0x8000000000000001ull
 
@@ -156,6 +156,8 @@ static void tlb_flush_page(struct vcpu *v, u64 lin)
 void tlb_flush(struct vcpu *v, enum x86_flush how, u64 lin)
 {
     v->flushed = true;
+    if (v->direct)
+        direct_flush(v, how, lin);
     if (how == FLUSH_PAGE && !large_test(v, lin)) {
         tlb_flush_page(v, lin);
         return;

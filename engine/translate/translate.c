@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The engine's contract: engine/engine.h by the block translator. */
-#include "engine/translate/translate_int.h"
+#include "engine/translate/direct.h"
 #include <asm/prctl.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -120,7 +120,7 @@ static void engine_flush_all(struct engine *g)
             continue;
         number[i] = atomic_fetch_add(&v->asked, 1) + 1;
         if (v->inside)
-            atomic_store(&v->c.pending, 1);
+            vcpu_poke(v);
     }
     for (u32 i = 0; i < MAX_VCPUS; i++) {
         struct vcpu *v = g->vcpu[i];
@@ -178,6 +178,8 @@ static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_i
     rc = x86_cpu_init(&v->c, index, &v->io, &g->mem, g->options.tsc_hz, e);
     if (!rc && g->options.check)
         rc = check_new(v);
+    if (!rc)
+        rc = direct_open(v);
     if (rc) {
         munmap(v, size);
         return rc;
@@ -201,6 +203,7 @@ static void engine_translate_cpu_close(struct vcpu *v)
     g->vcpu[v->c.index] = NULL;
     g->nvcpu--;
     pthread_mutex_unlock(&g->lock);
+    direct_close(v);
     check_free(v);
     x86_cpu_fini(&v->c);
     munmap(v, (sizeof(*v) + PAGE - 1) & -(size_t)PAGE);
@@ -242,7 +245,7 @@ static enum stop engine_translate_run(struct vcpu *v, struct err *e)
 
 static void engine_translate_kick(struct vcpu *v)
 {
-    atomic_store(&v->c.pending, 1);
+    vcpu_poke(v);
 }
 
 static int engine_translate_get(struct vcpu *v, struct x86_state *s)

@@ -87,6 +87,7 @@ struct vcpu_stats {
     u64 why[WHY_KINDS], fault, event;
     u64 ports, mmio;     /* accesses to devices */
     u64 miss[2];         /* TLB entries filled: for reads, for writes */
+    u64 promoted, stop[4];    /* direct execution: address spaces, by enum sandbox_stop */
     u64 refused, across; /* misses left to the interpreter: no RAM or rights; two pages */
     u64 step[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* interpreted, by mnemonic; [0]: outside blocks */
     u64 ticks[TIERS], stamp;                /* host time stamps, when they are taken */
@@ -146,6 +147,10 @@ struct vcpu {
     atomic_uint asked, done; /* requests to flush everything: numbers */
     struct err *err;
     struct check *check;
+    struct direct *direct;
+    /* some address space's user code runs in a sandbox: whatever goes to CPL 3 comes by
+     * vcpu_next while it is set */
+    bool direct_on;
     struct vcpu_stats stats;
 
     _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
@@ -224,6 +229,7 @@ struct engine {
     struct chunk *chunks;
     struct build *build; /* the translator's work space */
     _Atomic u8 *page;    /* a byte a guest page: PAGE_* */
+    u8 *direct;          /* a byte a guest page: sandboxes that may write to it */
     u64 pages;
 
     pthread_mutex_t cpus;
@@ -312,6 +318,7 @@ struct block *cache_by_host(struct engine *g, const u8 *rx);
 void cache_link(struct engine *g, struct block_exit *x, struct block *to);
 void cache_wrote(struct engine *g, u64 gpa, u64 len);
 bool cache_verifies(struct engine *g, u64 gpa); /* blocks of the page are to verify themselves */
+void cache_unseen(struct engine *g, u64 gpa); /* stores to the page go unseen from now */
 void cache_kill(struct engine *g, struct block *b);
 void cache_unlink_exits(struct engine *g, struct block *b);
 void cache_calm(struct engine *g); /* now and then: pages out of verify mode; takes the lock */
@@ -343,6 +350,7 @@ const u8 *vcpu_main(struct vcpu *v); /* called by the fixed code; where to go on
 void vcpu_step_in(struct vcpu *v);
 void vcpu_step_out(struct vcpu *v);
 void vcpu_loaded(struct vcpu *v);
+void vcpu_poke(struct vcpu *v); /* any thread: it comes out of its code soon */
 
 /* stats.c */
 void stats_show(const struct engine *g, void (*one)(void *arg, const struct engine_stat *s),

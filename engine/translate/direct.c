@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which address spaces run directly, and how: user code that events keep interrupting is
+ * promoted; what stops too often, each time at the cost of two switches of processes, is put
+ * back for a while that doubles.
+ *
+ * Not run directly: what a sandbox cannot show as the guest has it (other selectors than
+ * Linux and Windows use, single step, 5-level paging), pages with instructions that differ
+ * or a protection key (direct_pages.c), lock-step.
+ */
+#include "engine/translate/direct.h"
+#include "base/bytes.h"
+#include "engine/translate/sandbox.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, SAMPLES = 2, STOPS = 256 };
+enum { CS_USER = 0x33, SS_USER = 0x2b, PML4_FIRST = 64, PML4_LAST = 250 };
+enum { SI_TRACE = 2 }; /* siginfo's TRAP_TRACE */
+
+struct space {
+    u64 cr3;
+    bool on, stale;
+    u32 samples;
+    u64 sampled, used, not_before, wait; /* host TSC */
+    u64 skip;                            /* page of code that is left to the translator */
+    struct sandbox *sandbox;
+    struct direct_pages pages;
+    u64 pending[PENDING]; /* linear pages that the guest flushed */
+    u32 npending;
+    u64 refill; /* where the guest took a page fault; 0: nowhere */
+    u32 stops;  /* since `from` */
+    u64 from;
+};
+struct direct {
+    struct space space[SPACES];
+    struct sandbox *running; /* under lock: it may be poked */
+    pthread_mutex_t lock;
+    struct x86_slot_table *slots; /* by which the pages were mapped */
+    u64 ms;                       /* host TSC ticks */
+    u32 sandboxes;
+    bool broken; /* no sandbox can be made here */
+};
+
+int direct_open(struct vcpu *v)
+{
+    struct engine *g = v->engine;
+    struct direct *d;
+
+    if (g->options.no_direct || g->options.check)
+        return 0;
+    d = calloc(1, sizeof(*d));
+    if (!d)
+        return -ENOMEM;
+    pthread_mutex_init(&d->lock, NULL);
+    d->ms = g->options.tsc_hz / 1000;
+    v->direct = d;
+    return 0;
+}
+
+static void direct_empty(struct vcpu *v, struct space *s)
+{
+    if (!s->sandbox)
+        return;
+    direct_pages_free(v, &s->pages);
+    sandbox_free(s->sandbox);
+    s->sandbox = NULL;
+    v->direct->sandboxes--;
+}
+
+void direct_close(struct vcpu *v)
+{
+    struct direct *d = v->direct;
+
+    if (!d)
+        return;
+    for (u32 i = 0; i < SPACES; i++)
+        direct_empty(v, &d->space[i]);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+    v->direct = NULL;
+}
+
+/* ---- which ---- */
+
+/* Is the state one that a host process can have? */
+static bool direct_fits(struct vcpu *v)
+{
+    const struct x86_state *s = &v->c.s;
+    u32 no = MODE_NO_X87 | MODE_NO_SSE | MODE_NO_AVX, mode = vcpu_mode(v);
+
+    if (mode & (MODE_NEVER | no) || (mode & MODE_SIZE) != X86_MODE64 || !(mode & MODE_USER))
+        return false;
+    if (s->seg[SEG_CS].sel != CS_USER || s->seg[SEG_SS].sel != SS_USER ||
+        (s->seg[SEG_DS].sel && s->seg[SEG_DS].sel != SS_USER) ||
+        (s->seg[SEG_ES].sel && s->seg[SEG_ES].sel != SS_USER) || s->seg[SEG_FS].sel ||
+        s->seg[SEG_GS].sel)
+        return false;
+    if (!(s->rflags & FLAG_IF) || s->rflags & (FLAG_IOPL | FLAG_ID | FLAG_TF | FLAG_NT))
+        return false;
+    if (s->cr4 & CR4_PKE && s->pkru & 3) /* key 0's rights; other keys are not mapped */
+        return false;
+    return !(s->cr4 & CR4_LA57) && s->rip < SANDBOX_END && s->seg[SEG_FS].base < SANDBOX_END &&
+           s->seg[SEG_GS].base < SANDBOX_END;
+}
+
+static struct space *direct_find(struct direct *d, u64 cr3)
+{
+    for (u32 i = 0; i < SPACES; i++)
+        if (d->space[i].cr3 == cr3 && d->space[i].used)
+            return &d->space[i];
+    return NULL;
+}
+
+static void direct_demote(struct vcpu *v, struct space *s, u64 now)
+{
+    struct direct *d = v->direct;
+
+    s->on = false;
+    s->samples = 0;
+    s->wait = min_u64(s->wait ? 2 * s->wait : 50 * d->ms, 5000 * d->ms);
+    s->not_before = now + s->wait;
+    v->direct_on = false;
+    for (u32 i = 0; i < SPACES; i++)
+        v->direct_on |= d->space[i].on;
+}
+
+/* The one that ran longest ago. */
+static struct space *direct_new_space(struct vcpu *v, u64 cr3, u64 now)
+{
+    struct direct *d = v->direct;
+    struct space *s = &d->space[0];
+
+    for (u32 i = 1; i < SPACES; i++)
+        if (d->space[i].used < s->used)
+            s = &d->space[i];
+    if (s->on)
+        direct_demote(v, s, now);
+    direct_empty(v, s);
+    *s = (struct space){ .cr3 = cr3, .used = now };
+    return s;
+}
+
+/* Is the top-level entry for lin empty?  Then no guest page is near it. */
+static bool direct_is_hole(struct vcpu *v, u64 lin)
+{
+    u64 at = (v->c.s.cr3 & 0xffffffffff000) + 8 * (lin >> 39 & 0x1ff);
+    const u8 *p = x86_ram(&v->engine->mem, at, 8, false);
+
+    return p && !(*p & 1);
+}
+
+/* The sandbox of another space, emptied. */
+static int direct_take_over(struct vcpu *v, struct space *s, struct space *from, u64 now)
+{
+    if (from->on)
+        direct_demote(v, from, now);
+    s->sandbox = from->sandbox;
+    s->pages = from->pages;
+    from->sandbox = NULL;
+    from->pages = (struct direct_pages){ 0 };
+    return direct_pages_drop(v, &s->pages, s->sandbox);
+}
+
+/* A new sandbox, or when there are enough the one that was used longest ago. */
+static int direct_sandbox(struct vcpu *v, struct space *s, u64 now)
+{
+    struct direct *d = v->direct;
+    const struct mem_slot *slot = x86_slot(&v->engine->mem, v->c.s.cr3 & 0xffffffffff000);
+    struct space *old = NULL;
+    u64 at = PML4_FIRST;
+    int rc;
+
+    for (u32 i = 0; i < SPACES; i++) {
+        struct space *x = &d->space[i];
+
+        if (x->sandbox && (!old || x->used < old->used))
+            old = x;
+    }
+    if (d->sandboxes >= SANDBOXES && direct_is_hole(v, sandbox_at(old->sandbox)))
+        return direct_take_over(v, s, old, now);
+    if (d->sandboxes >= SANDBOXES) {
+        if (old->on)
+            direct_demote(v, old, now);
+        direct_empty(v, old);
+    }
+    while (at < PML4_LAST && !direct_is_hole(v, at << 39))
+        at++;
+    if (!slot || !slot->shared || at == PML4_LAST)
+        return -ENOSPC;
+    rc = sandbox_new(&s->sandbox, slot->fd, at << 39);
+    d->sandboxes += !rc;
+    return rc;
+}
+
+static bool direct_promote(struct vcpu *v, struct space *s, u64 now)
+{
+    const struct x86_state *c = &v->c.s;
+    struct direct *d = v->direct;
+    bool tsc = !c->tsc_offset && !(c->cr4 & CR4_TSD);
+    int rc = 0;
+
+    vcpu_spill(v);
+    if (!s->sandbox)
+        rc = direct_sandbox(v, s, now);
+    if (!rc)
+        rc = sandbox_rules(s->sandbox, false, tsc);
+    if (rc) {
+        d->broken = rc != -ENOSPC;
+        direct_empty(v, s);
+        return false;
+    }
+    s->on = s->stale = v->direct_on = true;
+    s->from = now;
+    s->stops = 0;
+    v->stats.promoted++;
+    return true;
+}
+
+void direct_sample(struct vcpu *v)
+{
+    u64 cr3 = v->c.s.cr3, now = __builtin_ia32_rdtsc();
+    struct direct *d = v->direct;
+    struct space *s = direct_find(d, cr3);
+
+    if (d->broken || (s && (s->on || now - s->sampled < d->ms)) || !direct_fits(v))
+        return;
+    if (!s) {
+        vcpu_spill(v);
+        s = direct_new_space(v, cr3, now);
+    }
+    if (now - s->sampled > 50 * d->ms)
+        s->samples = 0;
+    s->sampled = s->used = now;
+    if (++s->samples >= SAMPLES && now >= s->not_before && !direct_promote(v, s, now))
+        direct_demote(v, s, now);
+}
+
+void direct_flush(struct vcpu *v, enum x86_flush how, u64 lin)
+{
+    struct direct *d = v->direct;
+
+    for (u32 i = 0; d->sandboxes && i < SPACES; i++) {
+        struct space *s = &d->space[i];
+
+        if (how == FLUSH_PAGE && s->npending < PENDING)
+            s->pending[s->npending++] = lin & -(u64)PAGE;
+        else
+            s->stale = true;
+    }
+}
+
+void direct_poke(struct vcpu *v)
+{
+    struct direct *d = v->direct;
+
+    if (!d)
+        return;
+    pthread_mutex_lock(&d->lock);
+    if (d->running)
+        sandbox_poke(d->running);
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- how ---- */
+
+/* What the guest flushed is looked at again. */
+static int direct_sync(struct vcpu *v, struct space *s)
+{
+    struct x86_slot_table *slots = atomic_load(&v->engine->mem.now);
+    struct direct *d = v->direct;
+    int rc = 0;
+
+    if (d->slots != slots) {
+        for (u32 i = 0; i < SPACES; i++)
+            if (d->space[i].sandbox && !rc)
+                rc = direct_pages_drop(v, &d->space[i].pages, d->space[i].sandbox);
+        d->slots = slots;
+    } else if (s->stale) {
+        rc = direct_pages_check_all(v, &s->pages, s->sandbox);
+    } else {
+        for (u32 i = 0; i < s->npending && !rc; i++)
+            rc = direct_pages_check(v, &s->pages, s->sandbox, s->pending[i]);
+    }
+    s->stale = false;
+    s->npending = 0;
+    if (s->refill && !rc)
+        rc = direct_pages_fill(v, &s->pages, s->sandbox, s->refill);
+    s->refill = 0;
+    return rc ? rc : sandbox_sync(s->sandbox);
+}
+
+#define USER_FLAGS (FLAGS_ARITH | FLAG_DF | FLAG_TF | FLAG_NT | FLAG_AC | FLAG_ID)
+
+static void direct_give(const struct vcpu *v, struct user_regs_struct *r)
+{
+    const struct x86_state *s = &v->c.s;
+    const u64 *g = s->gpr;
+
+    *r = (struct user_regs_struct){
+        .rax = g[RAX],
+        .rcx = g[RCX],
+        .rdx = g[RDX],
+        .rbx = g[RBX],
+        .rsp = g[RSP],
+        .rbp = g[RBP],
+        .rsi = g[RSI],
+        .rdi = g[RDI],
+        .r8 = g[R8],
+        .r9 = g[R9],
+        .r10 = g[R10],
+        .r11 = g[R11],
+        .r12 = g[R12],
+        .r13 = g[R13],
+        .r14 = g[R14],
+        .r15 = g[R15],
+        .rip = s->rip,
+        .eflags = (s->rflags & USER_FLAGS) | FLAG_IF | FLAG_ONE,
+        .cs = CS_USER,
+        .ss = SS_USER,
+        .ds = s->seg[SEG_DS].sel,
+        .es = s->seg[SEG_ES].sel,
+        .fs_base = s->seg[SEG_FS].base,
+        .gs_base = s->seg[SEG_GS].base,
+    };
+}
+
+static void direct_take(struct vcpu *v, const struct user_regs_struct *r)
+{
+    struct x86_state *s = &v->c.s;
+    u64 g[16] = { [RAX] = r->rax, [RCX] = r->rcx, [RDX] = r->rdx, [RBX] = r->rbx,
+                  [RSP] = r->rsp, [RBP] = r->rbp, [RSI] = r->rsi, [RDI] = r->rdi,
+                  [R8] = r->r8,   [R9] = r->r9,   [R10] = r->r10, [R11] = r->r11,
+                  [R12] = r->r12, [R13] = r->r13, [R14] = r->r14, [R15] = r->r15 };
+
+    memcpy(s->gpr, g, sizeof(g));
+    s->rip = r->rip;
+    s->rflags = (s->rflags & ~(u64)(USER_FLAGS | FLAG_RF)) | (r->eflags & USER_FLAGS);
+    s->seg[SEG_FS].base = r->fs_base;
+    s->seg[SEG_GS].base = r->gs_base;
+}
+
+struct direct_load {
+    u8 seg;
+    u16 sel;
+};
+static void direct_load_segment(struct x86_cpu *c, void *arg)
+{
+    const struct direct_load *l = arg;
+
+    x86_load_segment(c, l->seg, l->sel);
+}
+static void direct_load_code(struct x86_cpu *c, void *arg)
+{
+    const u16 *sel = arg;
+
+    x86_far_jump(c, *sel, c->s.rip, c->s.rip);
+}
+
+/* Selectors that the guest's code loaded by itself: the guest's descriptors for them. */
+static void direct_take_segments(struct vcpu *v, const struct user_regs_struct *r)
+{
+    struct direct_load load[] = { { SEG_DS, (u16)r->ds },
+                                  { SEG_ES, (u16)r->es },
+                                  { SEG_FS, (u16)r->fs },
+                                  { SEG_GS, (u16)r->gs },
+                                  { SEG_SS, (u16)r->ss } };
+    u16 cs = (u16)r->cs;
+
+    if (cs != v->c.s.seg[SEG_CS].sel)
+        x86_guard(&v->c, direct_load_code, &cs);
+    for (u32 i = 0; i < LEN(load); i++)
+        if (load[i].sel != v->c.s.seg[load[i].seg].sel)
+            x86_guard(&v->c, direct_load_segment, &load[i]);
+}
+
+/* RIP behind an instruction of this signal: back to its start, for x86_step to do it. */
+static void direct_rewind(struct vcpu *v, u32 len, u8 first, u8 second)
+{
+    u8 code[2];
+    u64 rip = v->c.s.rip - len, gpa;
+
+    for (u32 i = 0; i < len; i++) {
+        const u8 *p =
+            x86_peek(&v->c, rip + i, &gpa) ? x86_ram(&v->engine->mem, gpa, 1, false) : NULL;
+
+        if (!p)
+            return;
+        code[i] = *p;
+    }
+    if (code[0] == first && (len == 1 || code[1] == second))
+        v->c.s.rip = rip;
+}
+
+/* Too many stops for what runs between them? */
+static bool direct_pays(struct vcpu *v, struct space *s, u64 now)
+{
+    struct direct *d = v->direct;
+
+    if (++s->stops < STOPS)
+        return true;
+    if (now - s->from < STOPS * d->ms / 20) {
+        direct_demote(v, s, now);
+        return false;
+    }
+    s->from = now;
+    s->stops = 0;
+    s->wait /= 2;
+    return true;
+}
+
+static enum direct_did direct_step(struct vcpu *v)
+{
+    return x86_step(&v->c) == STEP_SHUTDOWN ? DIRECT_SHUTDOWN : DIRECT_RAN;
+}
+
+/* The instruction at RIP faulted here, which need not mean that it does in the guest. */
+static enum direct_did direct_fault(struct vcpu *v, struct space *s,
+                                    const struct sandbox_what *what)
+{
+    u64 at = v->c.s.rip & -(u64)PAGE;
+    u32 rights = direct_pages_find(&s->pages, at);
+
+    if (what->signal == SIGTRAP && what->code == SI_TRACE) {
+        v->c.fault = (struct x86_fault){ .vector = VEC_DB, .trap = true, .dr6 = 1 << 14 };
+        return x86_deliver_fault(&v->c) == STEP_SHUTDOWN ? DIRECT_SHUTDOWN : DIRECT_RAN;
+    }
+    if (what->signal == SIGTRAP) {
+        direct_rewind(v, 1, 0xcc, 0);
+        direct_rewind(v, 1, 0xf1, 0);
+    }
+    if (what->signal == SIGSEGV && rights && !(rights & SANDBOX_EXEC) &&
+        (what->address & -(u64)PAGE) == at) {
+        s->skip = at;
+        return DIRECT_RAN;
+    }
+    if (what->signal == SIGSEGV && what->address < SANDBOX_END && what->code < SI_KERNEL)
+        s->refill = what->address; /* what is there when this goes on */
+    return direct_step(v);
+}
+
+static enum sandbox_stop direct_go(struct vcpu *v, struct space *s, struct user_regs_struct *r,
+                                   struct sandbox_what *what)
+{
+    struct direct *d = v->direct;
+    enum sandbox_stop stop = SANDBOX_POKED;
+
+    pthread_mutex_lock(&d->lock);
+    d->running = s->sandbox;
+    pthread_mutex_unlock(&d->lock);
+    if (!atomic_load(&v->c.pending))
+        stop = sandbox_run(s->sandbox, r, v->c.s.xsave, what);
+    pthread_mutex_lock(&d->lock);
+    d->running = NULL;
+    pthread_mutex_unlock(&d->lock);
+    return stop;
+}
+
+static enum direct_did direct_stopped(struct vcpu *v, struct space *s, enum sandbox_stop stop,
+                                      const struct sandbox_what *what)
+{
+    switch (stop) {
+    case SANDBOX_CALL:
+        direct_rewind(v, 2, 0x0f, 0x05);
+        direct_rewind(v, 2, 0xcd, 0x80);
+        return direct_step(v);
+    case SANDBOX_FAULT:
+        return direct_fault(v, s, what);
+    case SANDBOX_POKED:
+        return DIRECT_RAN;
+    case SANDBOX_GONE:
+        break;
+    }
+    return DIRECT_BROKEN;
+}
+
+enum direct_did direct_run(struct vcpu *v)
+{
+    struct space *s = direct_find(v->direct, v->c.s.cr3);
+    struct user_regs_struct r;
+    struct sandbox_what what;
+    enum sandbox_stop stop;
+    enum direct_did did;
+
+    if (!s || !s->on || s->skip == (v->c.s.rip & -(u64)PAGE) || !direct_fits(v))
+        return DIRECT_NOT;
+    s->skip = 0;
+    if (!direct_is_hole(v, sandbox_at(s->sandbox))) {
+        direct_demote(v, s, s->used);
+        direct_empty(v, s);
+        return DIRECT_NOT;
+    }
+    vcpu_spill(v);
+    flags_pack(v);
+    if (direct_sync(v, s))
+        return DIRECT_BROKEN;
+    direct_give(v, &r);
+    stop = direct_go(v, s, &r, &what);
+    s->used = __builtin_ia32_rdtsc();
+    if (stop == SANDBOX_GONE)
+        return DIRECT_BROKEN;
+    direct_take(v, &r);
+    if (stop == SANDBOX_CALL)
+        v->c.s.gpr[RAX] = r.orig_rax;
+    direct_take_segments(v, &r);
+    v->mode_known = false;
+    v->memo_known = 0;
+    v->flushed = false;
+    did = direct_stopped(v, s, stop, &what);
+    v->stats.stop[stop & 3]++;
+    if (stop != SANDBOX_POKED)
+        direct_pays(v, s, s->used);
+    flags_unpack(v);
+    return did;
+}
