@@ -24,7 +24,7 @@ struct run_options {
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
     const char *engine, *persona, *console, *net, *state, *option;
     struct opt_list disks, cdroms, publish, properties;
-    bool throwaway, no_verify, no_reboot, testdev, check, json, quiet;
+    bool throwaway, no_verify, no_reboot, testdev, check, no_direct, json, quiet;
     struct eyes_options eyes;
 };
 
@@ -70,6 +70,8 @@ static const struct opt run_opts[] = {
       "exit and test ports for test guests (always there with --kernel)" },
     { "check", OPT_FLAG, RUN_AT(check), NULL, NULL,
       "run translator and interpreter in lock-step; slow" },
+    { "no-direct", OPT_FLAG, RUN_AT(no_direct), NULL, NULL,
+      "never run user code on the host processor as it is, in a traced process" },
     { "stats", OPT_FLAG, RUN_AT(eyes.stats), NULL, NULL,
       "count where the time goes, and print the engine's counters at the end" },
     { "perf-map", OPT_FLAG, RUN_AT(eyes.perf_map), NULL, NULL,
@@ -259,6 +261,7 @@ static int run_run(int argc, char **argv)
                                .testdev = o.testdev,
                                .no_reboot = o.no_reboot,
                                .check = o.check,
+                               .no_direct = o.no_direct,
                                .ports = ports,
                                .nports = o.publish.n,
                                .restricted = o.net && !strcmp(o.net, "restricted"),

@@ -245,7 +245,8 @@ static int vm_open_engine(struct vm *vm, struct err *e)
     struct engine_options o = { .tsc_hz = machine_tsc_hz(vm->machine),
                                 .check = vm->how.check,
                                 .apic_ids = vm->ncpus,
-                                .eyes = vm->how.eyes };
+                                .eyes = vm->how.eyes,
+                                .no_direct = vm->how.no_direct };
     int r = vm->ops->open(&vm->engine, &o, e);
 
     return r ? err_in(e, "engine %s: ", vm->ops->name) : 0;

@@ -28,6 +28,7 @@ struct vm_how {
     bool testdev;                 /* exit and test ports for test guests */
     bool no_reboot;               /* a reset ends the run */
     bool check;                   /* run the engines in lock-step */
+    bool no_direct;               /* all user code is translated */
     const struct net_port *ports; /* --publish */
     u32 nports;
     bool restricted;           /* the network has no way out */

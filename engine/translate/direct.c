@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, SAMPLES = 2, STOPS = 256 };
+enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, SAMPLES = 2, STOPS = 64 };
 enum { CS_USER = 0x33, SS_USER = 0x2b, PML4_FIRST = 64, PML4_LAST = 250 };
 enum { SI_TRACE = 2 }; /* siginfo's TRAP_TRACE */
 

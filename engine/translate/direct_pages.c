@@ -8,6 +8,7 @@
  */
 #include "engine/translate/direct.h"
 #include "engine/translate/sandbox.h"
+#include <Zydis/Zydis.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,12 +133,15 @@ static bool pages_differs(const u8 *p, u32 left)
 /* Does decoding from `start` meet an instruction whose opcode is at `at`?  1, 0; -1: unknown. */
 static int pages_meets(const u8 *p, u32 start, u32 at)
 {
-    struct x86_insn in;
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction in;
 
-    for (u32 i = start; i <= at; i += in.len) {
-        if (x86_decode(&in, p + i, (u32)min_u64(PAGE - i, 15), X86_MODE64))
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    for (u32 i = start; i <= at; i += in.length) {
+        if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&decoder, NULL, p + i, PAGE - i, &in)))
             return -1;
-        if (in.map == 1 && !in.vex && i + in.at_opcode == at + 1)
+        if (in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+            in.opcode_map == ZYDIS_OPCODE_MAP_0F && i + in.raw.prefix_count == at)
             return 1;
     }
     return 0;

@@ -92,9 +92,13 @@ static u64 stats_tick_hz(const struct engine *g)
 static void stats_time(const struct stats_to *t)
 {
     static const char *const name[TIERS] = {
-        [TIER_OUT] = "idle and stopped",           [TIER_CODE] = "translated code",
-        [TIER_C] = "between (TLB, jumps, events)", [TIER_INTERPRET] = "interpreting",
-        [TIER_TRANSLATE] = "translating",          [TIER_DEVICE] = "devices",
+        [TIER_OUT] = "idle and stopped",
+        [TIER_CODE] = "translated code",
+        [TIER_DIRECT] = "user code run directly",
+        [TIER_C] = "between (TLB, jumps, events)",
+        [TIER_INTERPRET] = "interpreting",
+        [TIER_TRANSLATE] = "translating",
+        [TIER_DEVICE] = "devices",
     };
     u64 hz = stats_tick_hz(t->g);
 

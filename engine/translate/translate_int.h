@@ -77,7 +77,7 @@ enum mode_bits {
 };
 
 /* What a vCPU's thread is doing. */
-enum tier { TIER_OUT, TIER_CODE, TIER_C, TIER_INTERPRET, TIER_TRANSLATE, TIER_DEVICE, TIERS };
+enum tier { TIER_OUT, TIER_CODE, TIER_DIRECT, TIER_C, TIER_INTERPRET, TIER_TRANSLATE, TIER_DEVICE, TIERS };
 
 /* Why translated code calls C: in the 8 bytes behind the call. */
 enum why { WHY_MISS, WHY_STEP, WHY_EXIT, WHY_INDIRECT, WHY_POLL, WHY_STALE, WHY_KINDS };
