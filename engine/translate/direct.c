@@ -451,7 +451,12 @@ static enum sandbox_stop direct_go(struct vcpu *v, struct space *s, struct user_
     d->running = s->sandbox;
     pthread_mutex_unlock(&d->lock);
     if (!atomic_load(&v->c.pending))
+    {
+        enum tier was = tier_set(v, TIER_DIRECT);
+
         stop = sandbox_run(s->sandbox, r, v->c.s.xsave, what);
+        tier_set(v, was);
+    }
     pthread_mutex_lock(&d->lock);
     d->running = NULL;
     pthread_mutex_unlock(&d->lock);
