@@ -49,6 +49,7 @@ int direct_open(struct vcpu *v)
     struct engine *g = v->engine;
     struct direct *d;
 
+    v->direct_cr3 = ~0ull;
     if (g->options.no_direct || g->options.check)
         return 0;
     d = calloc(1, sizeof(*d));
@@ -123,6 +124,7 @@ static void direct_demote(struct vcpu *v, struct space *s, u64 now)
     s->wait = min_u64(s->wait ? 2 * s->wait : 50 * d->ms, 5000 * d->ms);
     s->not_before = now + s->wait;
     v->direct_on = false;
+    v->direct_cr3 = ~0ull;
     for (u32 i = 0; i < SPACES; i++)
         v->direct_on |= d->space[i].on;
 }
@@ -492,6 +494,7 @@ enum direct_did direct_run(struct vcpu *v)
     if (!s || !s->on || s->skip == (v->c.s.rip & -(u64)PAGE) || !direct_fits(v))
         return DIRECT_NOT;
     s->skip = 0;
+    v->direct_cr3 = s->cr3;
     if (!direct_is_hole(v, sandbox_at(s->sandbox))) {
         direct_demote(v, s, s->used);
         direct_empty(v, s);

@@ -90,13 +90,17 @@ static bool entry_syscall(struct build *t)
     return true;
 }
 
-/* To the lower half only, and neither into single steps nor past an event that waits. */
+/* To the lower half only, and neither into single steps nor past an event that waits, nor to
+ * user code that runs directly. */
 static bool entry_sysret(struct build *t)
 {
     struct emit *e = &t->e;
 
     flags_free(t, FLAGS_ARITH);
     entry_known(t, MEMO_LEAVE);
+    x_load(e, R11, AT(c.s.cr3));
+    x_gs_op(e, 0x3b | X_W, R11, AT(direct_cr3));
+    late_add(t, LATE_STEP, x_jump(e, X_JE));
     x_gs_op(e, 0x83, 7, AT(c.pending));
     x_u8(e, 0);
     late_add(t, LATE_STEP, x_jump(e, X_JNE));

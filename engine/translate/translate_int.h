@@ -148,9 +148,8 @@ struct vcpu {
     struct err *err;
     struct check *check;
     struct direct *direct;
-    /* some address space's user code runs in a sandbox: whatever goes to CPL 3 comes by
-     * vcpu_next while it is set */
-    bool direct_on;
+    bool direct_on; /* the user code of some address spaces runs in a sandbox */
+    u64 direct_cr3; /* the last of them, or ~0: its user code is entered by vcpu_next */
     struct vcpu_stats stats;
 
     _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
