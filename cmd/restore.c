@@ -104,7 +104,7 @@ static int restore_run(int argc, char **argv)
     struct restore_options o = { 0 };
     struct opt_list words = { 0 };
     struct err e = { 0 };
-    struct saved *s;
+    struct saved *s = NULL;
     int r = opt_parse(&command_restore, argc, argv, &o, &words, &e);
 
     if (r > 0)
@@ -124,6 +124,7 @@ static int restore_run(int argc, char **argv)
     if (r) {
         fprintf(stderr, "mimic restore: %s\n", e.text);
         r = exit_code(r);
+        saved_close(s);
     } else {
         r = o.check ? EXIT_DONE : restore_vm(&o, s);
         saved_close(s);

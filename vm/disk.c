@@ -55,9 +55,10 @@ static void disk_fault(void *arg, const char *text)
 
 /*
  * The overlay's size is the parent's.  The parent's tables are checked while we are at it: a
- * damaged disk is refused here, with a sentence, and not by the guest's file system.
+ * damaged disk is refused here, with a sentence, and not by the guest's file system.  Those of
+ * a saved VM were checked when it started.
  */
-static int disk_parent_size(const struct image_open *parent, u64 *size, struct err *e)
+static int disk_parent_size(const struct image_open *parent, bool check, u64 *size, struct err *e)
 {
     struct disk_fault fault = { 0 };
     struct image *im;
@@ -66,7 +67,7 @@ static int disk_parent_size(const struct image_open *parent, u64 *size, struct e
     if (r)
         return r;
     *size = image_size(im);
-    r = image_check(im, disk_fault, &fault, e);
+    r = check ? image_check(im, disk_fault, &fault, e) : 0;
     if (fault.n)
         r = err_set(e, -EBADMSG, "%s: %s%s", parent->path, fault.first,
                     fault.n > 1 ? " (and more)" : "");
@@ -74,10 +75,10 @@ static int disk_parent_size(const struct image_open *parent, u64 *size, struct e
     return r;
 }
 
-int vm_disk_create(const char *overlay, const struct image_open *parent, struct err *e)
+int vm_disk_create(const char *overlay, const struct image_open *parent, bool check, struct err *e)
 {
     struct image_create make = { .path = overlay, .format = "qcow2", .parent = parent };
-    int r = disk_parent_size(parent, &make.size, e);
+    int r = disk_parent_size(parent, check, &make.size, e);
 
     return r ? r : image_create(&make, e);
 }
@@ -93,7 +94,7 @@ static int disk_open_throwaway(const struct desc_disk *d, const struct image_ope
     snprintf(path, sizeof(path), "%s/mimic-%d-%s.qcow2", tmp ? tmp : "/var/tmp", (int)getpid(),
              d->name);
     how.path = path;
-    r = vm_disk_create(path, parent, e);
+    r = vm_disk_create(path, parent, true, e);
     if (r)
         return r;
     r = image_open(im, &how, e);

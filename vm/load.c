@@ -99,7 +99,6 @@ static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct 
 {
     const char *console = json_string_value(json_object_get(o, "console"));
 
-    how->engine = load_text(d, o, "engine");
     how->persona = load_text(d, o, "persona");
     how->bios = load_text(d, o, "bios");
     how->kernel = load_text(d, o, "kernel");
@@ -130,6 +129,9 @@ int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, stru
              : err_set(e, -EBADMSG, "it has no description");
     free(desc);
     r = r ? r : desc_check(d, e);
+    how->engine = load_text(d, o, "engine");
+    if (how->engine && !strcmp(how->engine, "kvm"))
+        how->engine = "auto"; /* this may be another host */
     r = r ? r : load_how(d, json_object_get(o, "how"), how, e);
     if (r)
         err_in(e, "%s: ", saved_path(s));
@@ -229,6 +231,8 @@ static int load_memories(struct vm *vm, const struct saved *s, struct err *e)
 
     for (u32 i = 0; i < n && !r; i++)
         r = saved_load(s, b[i].name, b[i].p, b[i].len, i == 0, e);
+    if (!r)
+        saved_note_whole(s);
     return r;
 }
 

@@ -189,7 +189,7 @@ int vm_overlay_open(const struct vm *vm, const struct desc_disk *d, const struct
     if (!r && access(path, F_OK)) {
         r = vm_file_identity(d->path, d->offset, d->length, want, sizeof(want), e);
         r = r ? r : overlay_write(note, want, e);
-        r = r ? r : vm_disk_create(path, parent, e);
+        r = r ? r : vm_disk_create(path, parent, !vm->how.saved, e);
     }
     r = r ? r : overlay_open_chain(d, path, parent, im, e);
     if (!r && !(*overlay = strdup(path)))

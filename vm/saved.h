@@ -27,7 +27,8 @@ int saved_memory(struct saved_writer *w, const char *name, const u8 *p, u64 len,
 int saved_commit(struct saved_writer *w, u64 *size, struct err *e);
 void saved_abort(struct saved_writer *w); /* NULL is allowed */
 
-/* All sums but those of memories are checked by open, those by saved_check or as it is loaded. */
+/* All sums but those of memories are checked by open, those by saved_check, or as one is
+ * loaded unless they were before. */
 struct saved;
 int saved_open(struct saved **s, const char *path, struct err *e);
 void saved_close(struct saved *s); /* what is mapped stays */
@@ -38,5 +39,7 @@ int saved_get(const struct saved *s, const char *name, struct span *to, struct e
  * private, fresh: plain pages are mapped over it.  Without map, all of p is written.
  */
 int saved_load(const struct saved *s, const char *name, u8 *p, u64 len, bool map, struct err *e);
-int saved_check(const struct saved *s, struct err *e); /* every sum of every memory */
+int saved_check(struct saved *s, struct err *e); /* every sum of every memory */
+/* Every memory was loaded, so every sum was right: the next one to open it need not look. */
+void saved_note_whole(const struct saved *s);
 #endif

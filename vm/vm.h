@@ -57,7 +57,7 @@ void vm_signal(struct vm *vm);
 /* What was chosen, for the table that is shown before the boot. */
 const char *vm_engine(const struct vm *vm);
 const char *vm_engine_why(const struct vm *vm); /* why that one; "" when there is no more to say */
-const char *vm_persona(const struct vm *vm); /* "none" when there is none */
+const char *vm_persona(const struct vm *vm);    /* "none" when there is none */
 const char *vm_firmware(const struct vm *vm);
 /*
  * The VM into a file, which must not be there yet.  Its disks' overlays are frozen and it goes

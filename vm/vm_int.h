@@ -102,7 +102,7 @@ struct image;
 struct image_open;
 int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, char **overlay,
                  struct err *e);
-int vm_disk_create(const char *overlay, const struct image_open *parent, struct err *e);
+int vm_disk_create(const char *overlay, const struct image_open *parent, bool check, struct err *e);
 
 /* overlay.c: where writes are kept */
 int vm_overlay_open(const struct vm *vm, const struct desc_disk *d, const struct image_open *parent,
