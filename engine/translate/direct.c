@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, SAMPLES = 2, STOPS = 64 };
+enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, SAMPLES = 2, STOPS = 64, FEW = 32, AGAIN = 2 };
 enum { CS_USER = 0x33, SS_USER = 0x2b, PML4_FIRST = 64, PML4_LAST = 250 };
 enum { SI_TRACE = 2 }; /* siginfo's TRAP_TRACE */
 
@@ -30,8 +30,10 @@ struct space {
     struct direct_pages pages;
     u64 pending[PENDING]; /* linear pages that the guest flushed */
     u32 npending;
-    u64 refill; /* where the guest took a page fault; 0: nowhere */
-    u32 stops;  /* since `from` */
+    u64 last_rip, last_lin; /* of the last fault */
+    u32 again;              /* how often it came again */
+    u64 refill;             /* where the guest took a page fault; 0: nowhere */
+    u32 stops;              /* since `from` */
     u64 from;
 };
 struct direct {
@@ -41,7 +43,8 @@ struct direct {
     struct x86_slot_table *slots; /* by which the pages were mapped */
     u64 ms;                       /* host TSC ticks */
     u32 sandboxes;
-    bool broken; /* no sandbox can be made here */
+    u64 flushed, calls; /* when the guest last flushed more than a page; system calls by then */
+    bool broken;        /* no sandbox can be made here */
 };
 
 int direct_open(struct vcpu *v)
@@ -221,6 +224,14 @@ static bool direct_promote(struct vcpu *v, struct space *s, u64 now)
     return true;
 }
 
+/* Has this code run for some time, with hardly a system call? */
+static bool direct_computes(const struct vcpu *v, u64 now)
+{
+    const struct direct *d = v->direct;
+
+    return now - d->flushed > d->ms && v->calls - d->calls < FEW;
+}
+
 void direct_sample(struct vcpu *v)
 {
     u64 cr3 = v->c.s.cr3, now = __builtin_ia32_rdtsc();
@@ -236,7 +247,8 @@ void direct_sample(struct vcpu *v)
     if (now - s->sampled > 50 * d->ms)
         s->samples = 0;
     s->sampled = s->used = now;
-    if (++s->samples >= SAMPLES && now >= s->not_before && !direct_promote(v, s, now))
+    s->samples += direct_computes(v, now) ? SAMPLES : 1;
+    if (s->samples >= SAMPLES && now >= s->not_before && !direct_promote(v, s, now))
         direct_demote(v, s, now);
 }
 
@@ -244,6 +256,10 @@ void direct_flush(struct vcpu *v, enum x86_flush how, u64 lin)
 {
     struct direct *d = v->direct;
 
+    if (how != FLUSH_PAGE) {
+        d->flushed = __builtin_ia32_rdtsc();
+        d->calls = v->calls;
+    }
     for (u32 i = 0; d->sandboxes && i < SPACES; i++) {
         struct space *s = &d->space[i];
 
@@ -418,12 +434,37 @@ static enum direct_did direct_step(struct vcpu *v)
     return x86_step(&v->c) == STEP_SHUTDOWN ? DIRECT_SHUTDOWN : DIRECT_RAN;
 }
 
+/*
+ * An access that the sandbox does not map.  1: it does now; 0: it is not for the sandbox.  A
+ * string instruction is best done there, so nothing is stepped that need not be.
+ */
+static int direct_map(struct vcpu *v, struct space *s, u64 lin)
+{
+    u32 rights = direct_pages_find(&s->pages, lin);
+    struct x86_mapping m;
+    int rc;
+
+    if (s->last_rip == v->c.s.rip && s->last_lin == lin && ++s->again > AGAIN)
+        return 0;
+    if (s->last_rip != v->c.s.rip || s->last_lin != lin)
+        s->again = 0;
+    s->last_rip = v->c.s.rip;
+    s->last_lin = lin;
+    if (rights & SANDBOX_WRITE)
+        return 0;
+    if (rights && x86_walk(&v->c, lin, true, false, ACCESS_USER, &m)) /* a store */
+        return 0;
+    rc = direct_pages_fill(v, &s->pages, s->sandbox, lin);
+    return rc ? rc : (direct_pages_find(&s->pages, lin) & ~rights) != 0;
+}
+
 /* The instruction at RIP faulted here, which need not mean that it does in the guest. */
 static enum direct_did direct_fault(struct vcpu *v, struct space *s,
                                     const struct sandbox_what *what)
 {
     u64 at = v->c.s.rip & -(u64)PAGE;
     u32 rights = direct_pages_find(&s->pages, at);
+    int rc = 0;
 
     if (what->signal == SIGTRAP && what->code == SI_TRACE) {
         v->c.fault = (struct x86_fault){ .vector = VEC_DB, .trap = true, .dr6 = 1 << 14 };
@@ -433,13 +474,16 @@ static enum direct_did direct_fault(struct vcpu *v, struct space *s,
         direct_rewind(v, 1, 0xcc, 0);
         direct_rewind(v, 1, 0xf1, 0);
     }
-    if (what->signal == SIGSEGV && rights && !(rights & SANDBOX_EXEC) &&
-        (what->address & -(u64)PAGE) == at) {
+    if (what->signal != SIGSEGV || what->address >= SANDBOX_END || what->code >= SI_KERNEL)
+        return direct_step(v);
+    if (rights && !(rights & SANDBOX_EXEC) && (what->address & -(u64)PAGE) == at) {
         s->skip = at;
         return DIRECT_RAN;
     }
-    if (what->signal == SIGSEGV && what->address < SANDBOX_END && what->code < SI_KERNEL)
-        s->refill = what->address; /* what is there when this goes on */
+    rc = direct_map(v, s, what->address);
+    if (rc)
+        return rc < 0 ? DIRECT_BROKEN : DIRECT_RAN;
+    s->refill = what->address; /* what is there when this goes on */
     return direct_step(v);
 }
 
@@ -452,8 +496,7 @@ static enum sandbox_stop direct_go(struct vcpu *v, struct space *s, struct user_
     pthread_mutex_lock(&d->lock);
     d->running = s->sandbox;
     pthread_mutex_unlock(&d->lock);
-    if (!atomic_load(&v->c.pending))
-    {
+    if (!atomic_load(&v->c.pending)) {
         enum tier was = tier_set(v, TIER_DIRECT);
 
         stop = sandbox_run(s->sandbox, r, v->c.s.xsave, what);

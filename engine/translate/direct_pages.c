@@ -16,7 +16,7 @@
 #define DIRECT_FREE (~0ull)
 #define DIRECT_GONE (~1ull)
 enum { STARTS = 8, STRIDE = 5 };
-enum { FILL = 64, COUNT_MAX = 255, ROOM_FIRST = 1024, RIGHTS = 7 };
+enum { FILL = 64, FILL_LARGE = 512, COUNT_MAX = 255, ROOM_FIRST = 1024, RIGHTS = 7 };
 
 static u32 pages_slot(const struct direct_pages *p, u64 lin)
 {
@@ -169,11 +169,14 @@ static bool pages_code_is_plain(const u8 *p)
     return true;
 }
 
-/* What of lin's page the sandbox may see: the guest page with its rights; 0: nothing. */
-static u64 pages_look(struct vcpu *v, u64 lin, const struct mem_slot **slot)
+/* What of lin's page the sandbox may see: the guest page with its rights; 0: nothing.
+ * *slot: where it is in memory; *large: it is part of a large page. */
+static u64 pages_look(struct vcpu *v, u64 lin, const struct mem_slot **slot, bool *large)
 {
     struct x86_mapping m;
     u64 gpa, rights = SANDBOX_READ;
+
+    *large = false;
 
     if (x86_walk(&v->c, lin, false, false, ACCESS_USER, &m) || (m.key && v->c.s.cr4 & CR4_PKE))
         return 0;
@@ -185,6 +188,7 @@ static u64 pages_look(struct vcpu *v, u64 lin, const struct mem_slot **slot)
         rights |= SANDBOX_WRITE;
     if (m.exec)
         rights |= SANDBOX_EXEC;
+    *large = m.size > PAGE;
     return gpa | rights;
 }
 
@@ -205,7 +209,8 @@ static int pages_add(struct vcpu *v, struct direct_pages *p, struct sandbox *s, 
                      struct pages_run *run)
 {
     const struct mem_slot *slot;
-    u64 found = pages_look(v, lin, &slot), gpa = found & -(u64)PAGE, off;
+    bool large;
+    u64 found = pages_look(v, lin, &slot, &large), gpa = found & -(u64)PAGE, off;
     struct direct_page *e = pages_get(p, lin);
     u32 rights = found & RIGHTS;
     int rc = 0;
@@ -234,14 +239,17 @@ static int pages_add(struct vcpu *v, struct direct_pages *p, struct sandbox *s, 
 
 int direct_pages_fill(struct vcpu *v, struct direct_pages *p, struct sandbox *s, u64 lin)
 {
-    u64 first = lin & -(u64)(FILL * PAGE);
+    const struct mem_slot *slot;
+    bool large;
+    u64 n = pages_look(v, lin & -(u64)PAGE, &slot, &large) && large ? FILL_LARGE : FILL;
+    u64 first = lin & -(n * PAGE);
     struct pages_run run = { 0 };
-    int rc = p->live + FILL > DIRECT_PAGES_MAX ? direct_pages_drop(v, p, s) : 0, r;
+    int rc = p->live + n > DIRECT_PAGES_MAX ? direct_pages_drop(v, p, s) : 0, r;
 
-    r = pages_room(p, FILL);
+    r = pages_room(p, (u32)n);
     if (rc || r)
         return rc ? rc : r;
-    for (u64 at = first; at != first + FILL * PAGE; at += PAGE) {
+    for (u64 at = first; at != first + n * PAGE; at += PAGE) {
         if (at - sandbox_at(s) < SANDBOX_OWN || at >= SANDBOX_END)
             continue;
         r = pages_add(v, p, s, at, &run);
@@ -255,7 +263,8 @@ static int pages_check(struct vcpu *v, struct direct_pages *p, struct sandbox *s
                        struct direct_page *e)
 {
     const struct mem_slot *slot;
-    u64 lin = e->lin, found = pages_look(v, lin, &slot);
+    bool large;
+    u64 lin = e->lin, found = pages_look(v, lin, &slot, &large);
     bool logged = e->gpa & SANDBOX_WRITE && found && slot->log_dirty;
 
     if (!((found ^ e->gpa) & -(u64)PAGE) && !(e->gpa & ~found & RIGHTS) && !logged)

@@ -75,6 +75,7 @@ static bool entry_syscall(struct build *t)
 
     flags_free(t, FLAGS_ARITH);
     entry_known(t, MEMO_ENTER);
+    x_gs_op(e, 0xff | X_W, 0, AT(calls)); /* inc */
     entry_flags(t);
     x_store(e, gpr_at(R11), R10);
     x_load(e, R11, AT(c.s.fmask));

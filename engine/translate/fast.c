@@ -25,6 +25,7 @@ static bool fast_syscall(struct vcpu *v, u64 next)
     if (!(c->s.efer & EFER_SCE))
         return false;
     flags_pack(v);
+    v->calls++;
     c->s.rip = next - in.len;
     op_syscall(c, &in);
     if (!(~c->s.fmask & (FLAGS_ARITH | FLAG_TF | FLAG_AC)))

@@ -38,7 +38,7 @@ static u8 *glue_to_c_flags(struct emit *e)
 /* Behind the call of C: load everything and go where it said. */
 static void glue_resume(struct emit *e, const struct engine *g)
 {
-    u8 *over;
+    u8 *over, *used;
     struct xmem xsave = x_gs(AT(c.s.xsave));
 
     x_store(e, AT(resume), RAX);
@@ -48,6 +48,11 @@ static void glue_resume(struct emit *e, const struct engine *g)
     x_mov_imm(e, RAX, 7);
     x_reg(e, 0x31, RDX, RDX);
     x_mem(e, 0x0fae | X_W, 5, &xsave); /* xrstor64 */
+    x_gs_op(e, 0x80, 7, AT(upper));
+    x_u8(e, 0);
+    used = x_jump(e, X_JNE);
+    x_bytes(e, (const u8[]){ 0xc5, 0xf8, 0x77 }, 3); /* vzeroupper */
+    x_here(e, used);
     x_gs_op(e, 0xc6, 0, AT(vectors));
     x_u8(e, 1);
     x_here(e, over);

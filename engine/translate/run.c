@@ -626,7 +626,7 @@ static const u8 *vcpu_dispatch(struct vcpu *v)
     return vcpu_step(v, b, s.insn);
 }
 
-const u8 *vcpu_main(struct vcpu *v)
+static const u8 *vcpu_do(struct vcpu *v)
 {
     const u8 *on;
 
@@ -634,4 +634,17 @@ const u8 *vcpu_main(struct vcpu *v)
     on = vcpu_dispatch(v);
     tier_set(v, on ? TIER_CODE : TIER_C);
     return on;
+}
+
+/*
+ * Upper halves that XRSTOR loads count as in use, also when they are 0, and make each SSE
+ * instruction wait for the last use of its destination: the fixed code then cleans them.
+ */
+const u8 *vcpu_main(struct vcpu *v)
+{
+    const u8 *at = vcpu_do(v);
+
+    if (at && !v->vectors)
+        v->upper = vcpu_upper(v->c.s.xsave);
+    return at;
 }

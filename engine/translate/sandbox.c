@@ -255,7 +255,7 @@ void sandbox_poke(struct sandbox *s)
 /* Vector state: the part that guests have, with the rest in its initial state. */
 static int sandbox_give_vectors(struct sandbox *s, const u8 *xstate)
 {
-    static const u64 header[8] = { XCR0_X87 | XCR0_SSE | XCR0_AVX };
+    u64 parts = XCR0_X87 | XCR0_SSE;
     struct iovec v = { s->xstate, s->xsize };
 
     if (s->known && !memcmp(s->xstate, xstate, 416) &&
@@ -263,8 +263,11 @@ static int sandbox_give_vectors(struct sandbox *s, const u8 *xstate)
         return 0;
     memset(s->xstate + 416, 0, s->xsize - 416);
     memcpy(s->xstate, xstate, 416);
-    memcpy(s->xstate + 512, header, sizeof(header));
     memcpy(s->xstate + 576, xstate + 576, X86_XSAVE_SIZE - 576);
+    for (u32 i = 576; i < X86_XSAVE_SIZE; i++)
+        if (xstate[i])
+            parts |= XCR0_AVX; /* in use only when it must be: SSE code is slower then */
+    memcpy(s->xstate + 512, &parts, sizeof(parts));
     return ptrace(PTRACE_SETREGSET, s->pid, NT_X86_XSTATE, &v) ? -errno : 0;
 }
 static int sandbox_take_vectors(struct sandbox *s, u8 *xstate)

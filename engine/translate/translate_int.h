@@ -111,6 +111,7 @@ struct vcpu {
     u64 keep[3];                   /* scratch */
     u16 flags;                     /* OF in the low byte, LAHF's in the high one */
     bool vectors;                  /* the guest's vector state is in the host's registers */
+    bool upper;                    /* ... and is not 0 above XMM: see vcpu_main */
     const u8 *fault_at;            /* host address of a native fault */
     u64 fault_flags;               /* RFLAGS there */
     i64 seg_read[6], seg_write[6]; /* last offset that may be accessed in legacy modes; or -1 */
@@ -149,6 +150,7 @@ struct vcpu {
     struct check *check;
     struct direct *direct;
     bool direct_on; /* the user code of some address spaces runs in a sandbox */
+    u64 calls;      /* system calls of 64-bit code */
     u64 direct_cr3; /* the last of them, or ~0: its user code is entered by vcpu_next */
     struct vcpu_stats stats;
 
@@ -345,6 +347,19 @@ void vcpu_memo(struct vcpu *v); /* control state may have changed: what is known
 /* Arithmetic flags from the block's form into RFLAGS, and back. */
 void flags_pack(struct vcpu *v);
 void flags_unpack(struct vcpu *v);
+/* Is something of the registers' parts above XMM not 0? */
+static inline bool vcpu_upper(const u8 *xsave)
+{
+    u64 any = 0;
+
+    for (u32 i = 576; i < X86_XSAVE_SIZE; i += 8) {
+        u64 part;
+
+        __builtin_memcpy(&part, xsave + i, 8);
+        any |= part;
+    }
+    return any;
+}
 const u8 *vcpu_main(struct vcpu *v); /* called by the fixed code; where to go on; NULL: leave */
 void vcpu_step_in(struct vcpu *v);
 void vcpu_step_out(struct vcpu *v);
