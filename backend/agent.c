@@ -256,16 +256,17 @@ static int agent_job_copy(struct agent_job *job)
 }
 
 static const char *const agent_verbs[AGENT_VERBS] = {
-    "power off",
-    "reboot",
-    "suspend",
-    "freeze its file systems",
-    "thaw its file systems",
-    "set its clock",
-    "set its screen's size",
-    "run a program",
-    "take a file",
-    "give a file",
+    [AGENT_POWEROFF] = "power off",
+    [AGENT_REBOOT] = "reboot",
+    [AGENT_SUSPEND] = "suspend",
+    [AGENT_RESUME] = "resume",
+    [AGENT_FREEZE] = "freeze its file systems",
+    [AGENT_THAW] = "thaw its file systems",
+    [AGENT_TIME] = "set its clock",
+    [AGENT_SCREEN] = "set its screen's size",
+    [AGENT_EXEC] = "run a program",
+    [AGENT_PUT] = "take a file",
+    [AGENT_GET] = "give a file",
 };
 
 int agent_start(struct agent *a, const struct agent_ask *ask, struct agent_job **out, struct err *e)

@@ -18,8 +18,9 @@ struct loop;
 enum agent_verb {
     AGENT_POWEROFF,
     AGENT_REBOOT,
-    AGENT_SUSPEND,
-    AGENT_FREEZE, /* file systems are whole on disk and stand until ... */
+    AGENT_SUSPEND, /* the guest is ready for it: whoever asked then suspends the VM */
+    AGENT_RESUME,  /* it runs again */
+    AGENT_FREEZE,  /* file systems are whole on disk and stand until ... */
     AGENT_THAW,
     AGENT_TIME, /* the guest's clock is set to the host's */
     AGENT_SCREEN,
