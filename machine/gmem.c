@@ -105,6 +105,23 @@ void gmem_unmap(struct gmem *g, const struct iovec *v, int n, u32 written)
     }
 }
 
+bool gmem_has(const struct gmem *g, u64 gpa, u64 n)
+{
+    return gmem_find(g, gpa, n) != NULL;
+}
+
+int gmem_give(struct gmem *g, u64 gpa, u64 n)
+{
+    u8 *p = gmem_find(g, gpa, n);
+
+    if (!p)
+        return -EFAULT;
+    if (madvise(p, n, MADV_REMOVE))
+        return -errno;
+    gmem_written(g, gpa, n);
+    return 0;
+}
+
 u64 gmem_size(const struct gmem *g)
 {
     return g->size;

@@ -18,5 +18,8 @@ int gmem_map(struct gmem *g, u64 gpa, u32 n, enum gmem_dir dir, struct iovec *v,
              int room); /* pieces used, -EFAULT, -E2BIG */
 /* After the use: `written` bytes from the front were written to.  n pieces, as mapped. */
 void gmem_unmap(struct gmem *g, const struct iovec *v, int n, u32 written);
+bool gmem_has(const struct gmem *g, u64 gpa, u64 n); /* is all of it RAM? */
+/* The host gets these pages back; they read as zeroes and come again when they are touched. */
+int gmem_give(struct gmem *g, u64 gpa, u64 n);
 u64 gmem_size(const struct gmem *g); /* bytes of RAM */
 #endif

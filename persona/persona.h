@@ -30,6 +30,7 @@ struct persona_class {
     int (*create)(struct persona *p, struct err *e);
     void (*destroy)(struct persona *p);
     void (*reset)(struct persona *p);
+    int (*check)(const struct persona *p, struct err *e); /* restored state: possible at all? */
     int (*cpuid)(struct persona *p, u32 cpu, u32 leaf, u32 sub, u32 regs[4]);
     int (*rdmsr)(struct persona *p, u32 cpu, u32 msr, u64 *val);
     int (*wrmsr)(struct persona *p, u32 cpu, u32 msr, u64 val);
@@ -41,6 +42,9 @@ struct persona_class {
                 u32 n);
     const u16 *ports;                          /* those that `port` knows; 0 ends */
     int (*vector)(struct persona *p, u32 cpu); /* -1: none */
+    /* The pointer is at x, y of 0 to 0xffff, the wheel moved by z; buttons: 1 left, 2 right,
+     * 4 middle.  Any thread.  true: the guest takes it here, and the PS/2 mouse must stir. */
+    bool (*pointer)(struct persona *p, u32 x, u32 y, i32 z, u32 buttons);
 };
 extern const struct persona_class *const persona_catalog[]; /* generated; ends with NULL */
 

@@ -301,7 +301,9 @@ static int build_persona(struct vm *vm, struct notes *notes, struct err *e)
         settings[n++] = "uuid";
         settings[n++] = uuid;
     }
-    return persona_new(vm->machine, want, settings, NULL, &vm->persona, e);
+    return persona_new(vm->machine, want, settings,
+                       (struct device_end[]){ { "vmtools", vm->tools }, { NULL, NULL } },
+                       &vm->persona, e);
 }
 
 int vm_build(struct vm *vm, struct notes *notes, struct err *e)
@@ -318,6 +320,8 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
         r = build_storage(vm, notes, e);
     if (!r)
         r = build_nics(vm, notes, e);
+    if (!r)
+        r = vm_agent_open(vm, e);
     if (!r)
         r = build_persona(vm, notes, e);
     return r;
@@ -336,4 +340,5 @@ void vm_unbuild(struct vm *vm)
     chr_close(vm->debug);
     nvram_close(vm->nvram);
     persona_free(vm->persona);
+    vm_agent_close(vm);
 }

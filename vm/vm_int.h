@@ -64,6 +64,8 @@ struct vm {
     struct vm_screen *screen; /* the VGA in our terminal, when it is shown */
 
     struct control *control; /* its socket; or NULL */
+    struct agent *agent;     /* the tools in the guest */
+    struct vmtools *tools;   /* VMware's, which are one kind of them */
     bool paused;
     u64 tsc_offset; /* of the machine's counter, as the vCPUs have it */
 
@@ -140,6 +142,11 @@ u64 vm_saved_tsc_hz(const struct saved *s); /* 0: does not say */
 /* efi.c: the firmware and its variables, for a description that asks for EFI */
 int vm_efi_open(struct vm *vm, struct notes *notes, struct err *e); /* sets vm->efi */
 int vm_efi_build(struct vm *vm, struct err *e);                     /* the flash */
+
+/* agent.c: the guest's tools */
+int vm_agent_open(struct vm *vm, struct err *e);
+void vm_agent_close(struct vm *vm);
+bool vm_agent_poweroff(struct vm *vm); /* false: nobody there can */
 
 /* tsc.c */
 u64 vm_host_tsc_hz(void);
