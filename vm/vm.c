@@ -4,6 +4,7 @@
  * on the VM thread; other threads reach it through the loop, signals through an eventfd.
  */
 #include "vm/vm.h"
+#include "backend/agent.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "engine/x86/cpu.h"
@@ -51,7 +52,8 @@ static void vm_patience_ends(void *arg)
 void vm_press(struct vm *vm)
 {
     vm_resume(vm);
-    machine_power_button(vm->machine);
+    if (!vm_agent_poweroff(vm))
+        machine_power_button(vm->machine);
     loop_timer_set(vm->wish_timer, loop_now() + VM_BUTTON_NS);
 }
 
@@ -67,7 +69,9 @@ static void vm_wish(void *arg, u32 events)
         vm_finish(vm, VM_STOPPED, 0);
         return;
     }
-    fprintf(stderr, "\r\nmimic: power button pressed; once more stops the guest at once\r\n");
+    fprintf(stderr, "\r\nmimic: %s; once more stops the guest at once\r\n",
+            agent_can(vm->agent) & 1 << AGENT_POWEROFF ? "the guest's tools are asked to power off"
+                                                       : "power button pressed");
     vm_press(vm);
 }
 

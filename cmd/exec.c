@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mimic exec, cp: programs and files of a running guest, through its tools and with the rights
+ * of one of its users.  What goes in and comes out lies in files without a name in between.
+ */
+#include "cmd/call.h"
+#include "cmd/commands.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+struct exec_options {
+    const char *user, *password_file, *directory;
+    bool input;
+};
+
+#define EXEC_AT(m) offsetof(struct exec_options, m)
+#define EXEC_USER                                                                                  \
+    { "user", OPT_TEXT, EXEC_AT(user), "NAME", NULL, "as this user of the guest", 'u' },           \
+    {                                                                                              \
+        "password-file", OPT_TEXT, EXEC_AT(password_file), "FILE", NULL,                           \
+            "the first line is the password; else MIMIC_GUEST_PASSWORD, else it is asked for"      \
+    }
+static const struct opt exec_opts[] = {
+    EXEC_USER,
+    { "directory", OPT_TEXT, EXEC_AT(directory), "DIR", NULL, "where in the guest it starts" },
+    { "input", OPT_FLAG, EXEC_AT(input), NULL, NULL, "what is read here is its input", 'i' },
+};
+static const struct opt cp_opts[] = { EXEC_USER };
+
+/* ---- the password ---- */
+
+static int exec_ask(char *to, size_t room, struct err *e)
+{
+    struct termios was, quiet;
+    FILE *tty = fopen("/dev/tty", "r+e");
+    bool ok;
+
+    if (!tty || tcgetattr(fileno(tty), &was)) {
+        if (tty)
+            fclose(tty);
+        return err_set(e, -EINVAL, "the user's password: --password-file or MIMIC_GUEST_PASSWORD");
+    }
+    quiet = was;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+    fprintf(tty, "password in the guest: ");
+    fflush(tty);
+    ok = fgets(to, (int)room, tty);
+    tcsetattr(fileno(tty), TCSAFLUSH, &was);
+    fprintf(tty, "\n");
+    fclose(tty);
+    return ok ? 0 : err_set(e, -EINVAL, "no password");
+}
+
+static int exec_password(const struct exec_options *o, char *to, size_t room, struct err *e)
+{
+    const char *set = getenv("MIMIC_GUEST_PASSWORD");
+    int r = 0;
+    FILE *f;
+
+    if (o->password_file) {
+        f = fopen(o->password_file, "re");
+        if (!f || !fgets(to, (int)room, f))
+            r = err_set(e, f ? -EINVAL : -errno, "%s: %s", o->password_file,
+                        f ? "no password in it" : strerror(errno));
+        if (f)
+            fclose(f);
+    } else if (set) {
+        snprintf(to, room, "%s", set);
+    } else {
+        r = exec_ask(to, room, e);
+    }
+    if (!r)
+        to[strcspn(to, "\r\n")] = 0;
+    return r;
+}
+
+static int exec_login(const struct exec_options *o, json_t *args, struct err *e)
+{
+    char password[256] = "";
+    int r;
+
+    if (!o->user)
+        return 0;
+    r = exec_password(o, password, sizeof(password), e);
+    json_object_set_new(args, "user", json_string(o->user));
+    json_object_set_new(args, "password", json_string(password));
+    explicit_bzero(password, sizeof(password));
+    return r;
+}
+
+/* ---- bytes ---- */
+
+static int exec_copy(int from, int to, struct err *e)
+{
+    static u8 b[65536];
+    ssize_t n, done;
+
+    while ((n = read(from, b, sizeof(b))) > 0)
+        for (ssize_t at = 0; at < n; at += done) {
+            done = write(to, b + at, (size_t)(n - at));
+            if (done < 0)
+                return err_set(e, -errno, "cannot write: %s", strerror(errno));
+        }
+    return n < 0 ? err_set(e, -errno, "cannot read: %s", strerror(errno)) : 0;
+}
+
+static int exec_give(int fd, int to, struct err *e)
+{
+    return lseek(fd, 0, SEEK_SET) ? err_set(e, -errno, "cannot read") : exec_copy(fd, to, e);
+}
+
+static int exec_hold(int fd[3], struct err *e)
+{
+    for (u32 i = 0; i < 3; i++) {
+        fd[i] = memfd_create("mimic exec", MFD_CLOEXEC);
+        if (fd[i] < 0)
+            return err_set(e, -errno, "no memory for what the program writes");
+    }
+    return 0;
+}
+
+static int exec_vm(const char *vm, const char *verb, json_t *take_args, const int *fds,
+                   json_t **result, struct err *e)
+{
+    struct call *c;
+    int r = call_open(&c, vm, e);
+
+    if (r) {
+        json_decref(take_args);
+        return r;
+    }
+    r = call_send(c, verb, take_args, fds, e);
+    r = r ? r : call_wait(c, NULL, NULL, result, e);
+    call_close(c);
+    return r;
+}
+
+/* ---- exec ---- */
+
+static int exec_go(const struct exec_options *o, const struct opt_list *words, int *status,
+                   struct err *e)
+{
+    int fd[4] = { -1, -1, -1, -1 }, r = exec_hold(fd, e);
+    json_t *args = json_object(), *list = json_array(), *result = NULL;
+
+    for (u32 i = 1; i < words->n; i++)
+        json_array_append_new(list, json_string(words->v[i]));
+    json_object_set_new(args, "argv", list);
+    if (o->directory)
+        json_object_set_new(args, "directory", json_string(o->directory));
+    r = r ? r : exec_login(o, args, e);
+    if (!r && o->input) {
+        json_object_set_new(args, "input", json_true());
+        r = exec_copy(0, fd[2], e);
+    }
+    if (r)
+        json_decref(args);
+    r = r ? r : exec_vm(words->v[0], "exec", args, fd, &result, e);
+    r = r ? r : exec_give(fd[0], 1, e);
+    r = r ? r : exec_give(fd[1], 2, e);
+    *status = (int)json_integer_value(json_object_get(result, "status"));
+    json_decref(result);
+    for (u32 i = 0; i < 3; i++)
+        if (fd[i] >= 0)
+            close(fd[i]);
+    return r;
+}
+
+/* "--" ends the options: what follows it is the program's. */
+static int exec_run(int argc, char **argv)
+{
+    struct exec_options o = { 0 };
+    struct opt_list words = { 0 };
+    struct err e = { 0 };
+    int r = opt_parse(&command_exec, argc, argv, &o, &words, &e), status = 0;
+
+    if (r > 0)
+        return EXIT_DONE;
+    if (r || words.n < 2) {
+        fprintf(stderr, "mimic exec: %s\n", r ? e.text : "expected a VM, -- and a program");
+        return EXIT_USE;
+    }
+    r = exec_go(&o, &words, &status, &e);
+    if (!r)
+        return status;
+    fprintf(stderr, "mimic exec: %s\n", e.text);
+    return exit_code(r);
+}
+
+const struct command command_exec = {
+    .name = "exec",
+    .args = "VM -- PROGRAM [ARGUMENT ...]",
+    .about = "Run a program in a running guest, through its tools",
+    .text = "What it writes comes when it has ended, and its exit status is that of this command.\n"
+            "open-vm-tools want a user and a password of the guest; qemu-ga runs programs as root.",
+    .opts = exec_opts,
+    .nopts = LEN(exec_opts),
+    .run = exec_run,
+    .examples = "mimic exec --user root web -- systemctl status nginx\n"
+                "echo hello | mimic exec -i -u root web -- sh -c 'cat >/root/file'\n",
+};
+
+/* ---- cp ---- */
+
+/* "web:/etc/hosts": the path in the guest, and the VM's name into vm; NULL: a file of ours */
+static const char *cp_guest(const char *word, char *vm, size_t room)
+{
+    const char *colon = strstr(word, ":/");
+
+    if (!colon || colon == word || memchr(word, '/', (size_t)(colon - word)))
+        return NULL;
+    snprintf(vm, room, "%.*s", (int)(colon - word), word);
+    return colon + 1;
+}
+
+static int cp_open(const char *path, bool write, int fd[2], json_t *args, struct err *e)
+{
+    struct stat st;
+
+    fd[0] =
+        open(path, write ? O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0666);
+    if (fd[0] < 0 || fstat(fd[0], &st))
+        return err_set(e, -errno, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, -EINVAL, "%s: not a plain file", path);
+    if (!write && st.st_mode & 0111)
+        json_object_set_new(args, "mode", json_integer(st.st_mode & 0777));
+    return 0;
+}
+
+static int cp_go(const struct exec_options *o, const char *from, const char *to, struct err *e)
+{
+    char vm[256], other[256];
+    const char *out = cp_guest(from, vm, sizeof(vm)), *in = cp_guest(to, out ? other : vm, 256);
+    int fd[2] = { -1, -1 }, r;
+    json_t *args, *result = NULL;
+
+    if (!out == !in)
+        return err_set(e, -EINVAL, "one of the two must be a file in a guest, VM:/PATH");
+    args = json_pack("{s:s}", "path", out ? out : in);
+    r = cp_open(out ? to : from, out != NULL, fd, args, e);
+    r = r ? r : exec_login(o, args, e);
+    if (r)
+        json_decref(args);
+    r = r ? r : exec_vm(vm, out ? "get" : "put", args, fd, &result, e);
+    json_decref(result);
+    if (fd[0] >= 0 && close(fd[0]) && !r)
+        r = err_set(e, -errno, "%s: %s", out ? to : from, strerror(errno));
+    return r;
+}
+
+static int cp_run(int argc, char **argv)
+{
+    struct exec_options o = { 0 };
+    struct opt_list words = { 0 };
+    struct err e = { 0 };
+    int r = opt_parse(&command_cp, argc, argv, &o, &words, &e);
+
+    if (r > 0)
+        return EXIT_DONE;
+    if (r || words.n != 2) {
+        fprintf(stderr, "mimic cp: %s\n", r ? e.text : "expected a file and where it shall go");
+        return EXIT_USE;
+    }
+    r = cp_go(&o, words.v[0], words.v[1], &e);
+    if (!r)
+        return EXIT_DONE;
+    fprintf(stderr, "mimic cp: %s\n", e.text);
+    return r == -EINVAL ? EXIT_USE : exit_code(r);
+}
+
+const struct command command_cp = {
+    .name = "cp",
+    .args = "FILE VM:/FILE | VM:/FILE FILE",
+    .about = "Copy a file into a running guest or out of it, through its tools",
+    .text = "open-vm-tools want a user and a password of the guest; qemu-ga works as root.",
+    .opts = cp_opts,
+    .nopts = LEN(cp_opts),
+    .run = cp_run,
+    .examples = "mimic cp -u root site.conf web:/etc/nginx/sites-enabled/site.conf\n"
+                "mimic cp -u root web:/var/log/syslog syslog\n",
+};
