@@ -3,11 +3,13 @@
 #include "tests/rig.h"
 #include "base/loop.h"
 #include "bus/pci.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RIG_ROUNDS = 3, RIG_BARS = 6 };
+enum { RIG_ROUNDS = 3, RIG_BARS = 6, RIG_BLOCKS = 8 };
 
 static void rig_must(int r, const struct err *e, const char *what)
 {
@@ -173,6 +175,62 @@ static void rig_drain(struct loop *l)
 void rig_lane(struct rig *r)
 {
     rig_drain(machine_lane(r->m));
+}
+
+struct rig_turn {
+    struct rig *r;
+    atomic_bool end;
+};
+
+static void *rig_turn(void *arg)
+{
+    struct rig_turn *t = arg;
+
+    while (!atomic_load(&t->end))
+        loop_once(machine_lane(t->r->m));
+    return NULL;
+}
+
+static void rig_nothing(void *arg)
+{
+    (void)arg;
+}
+
+void rig_pause(struct rig *r)
+{
+    struct rig_turn t = { .r = r };
+    pthread_t thread;
+
+    rig_must(-pthread_create(&thread, NULL, rig_turn, &t), NULL, "thread");
+    machine_pause(r->m);
+    atomic_store(&t.end, true);
+    rig_must(loop_post(machine_lane(r->m), rig_nothing, NULL), NULL, "loop");
+    pthread_join(thread, NULL);
+}
+
+void rig_resume(struct rig *r)
+{
+    machine_resume(r->m);
+    rig_lane(r);
+}
+
+void rig_move(struct rig *from, struct rig *to)
+{
+    struct machine_block a[RIG_BLOCKS], b[RIG_BLOCKS];
+    struct buf state = { 0 };
+    struct err e = { 0 };
+    u32 n = machine_blocks(from->m, a, RIG_BLOCKS);
+
+    machine_pause(to->m);
+    rig_must(n > RIG_BLOCKS || machine_blocks(to->m, b, RIG_BLOCKS) != n, NULL, "memories");
+    for (u32 i = 0; i < n; i++) {
+        rig_must(strcmp(a[i].name, b[i].name) || a[i].len != b[i].len, NULL, a[i].name);
+        memcpy(b[i].p, a[i].p, a[i].len);
+    }
+    rig_must(machine_save(from->m, &state, &e), &e, "save");
+    rig_must(machine_load(to->m, (struct span){ state.p, state.len }, &e), &e, "load");
+    buf_fini(&state);
+    machine_resume(to->m);
 }
 
 void rig_loop(struct rig *r)

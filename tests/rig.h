@@ -62,6 +62,19 @@ void rig_lane(struct rig *r);          /* answers all bells, runs all that is po
 void rig_lane_until(struct rig *r, bool (*done)(void *arg), void *arg);
 void rig_loop(struct rig *r); /* runs what is posted to the VM loop */
 
+/*
+ * Stands and goes on, as a VM that is saved: the lane runs meanwhile, so that devices can
+ * wait for what is under way.
+ */
+void rig_pause(struct rig *r);
+void rig_resume(struct rig *r);
+/*
+ * What `from` holds, RAM and memories of devices included, into `to`, which has the same
+ * devices, just made, and goes on afterwards.  `from` stands; its wires and MSI counters are
+ * its own.  Wires of `to` are recorded by rig_wire after this.
+ */
+void rig_move(struct rig *from, struct rig *to);
+
 u64 rig_in(struct rig *r, u16 port, u32 size);
 void rig_out(struct rig *r, u16 port, u32 size, u64 val);
 u64 rig_load(struct rig *r, u64 gpa, u32 size);

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include <zstd.h>
@@ -164,9 +165,11 @@ static int saved_index(struct saved *s, struct err *e)
 
 /*
  * A file that was read once and found whole is not read again until it changes or the host
- * starts anew: a note on it says so.  Without room for notes it is read each time.
+ * starts anew: a note on it says so.  Without room for notes it is read each time.  Times of
+ * files are coarse: one that was written a moment ago may be written again unnoticed.
  */
 #define SAVED_NOTE "user.mimic.whole"
+enum { SAVED_MOMENT_S = 2 };
 
 static bool saved_note_text(const struct saved *s, char *text, size_t room)
 {
@@ -177,6 +180,7 @@ static bool saved_note_text(const struct saved *s, char *text, size_t room)
 
     if (f)
         fclose(f);
+    good = good && st.st_mtim.tv_sec + SAVED_MOMENT_S < time(NULL);
     if (good)
         snprintf(text, room, "%lld %lld.%09ld %s", (long long)st.st_size,
                  (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, boot);

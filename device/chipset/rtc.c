@@ -44,7 +44,7 @@ enum {
     ALARM_ANY = 0xc0
 };
 #define SECOND 1000000000ll
-enum { UPDATE_NS = 244000 };
+enum { UPDATE_NS = 244000, YEAR_FIRST = 1900, YEAR_LAST = 2100 };
 
 struct rtc {
     struct device dev;
@@ -135,6 +135,7 @@ static void rtc_take(struct rtc *r)
     i64 days;
 
     year += rtc_get(s, s->cmos[CENTURY]) % 100 * 100;
+    year = (u32)min_u64(max_u64(year, YEAR_FIRST), YEAR_LAST); /* nanoseconds reach no further */
     days = rtc_days(year, month < 1 || month > 12 ? 1 : month, rtc_get(s, s->cmos[DAY]));
     s->base = (days * 86400 + rtc_get_hour(s, s->cmos[HOURS]) * 3600ll +
                rtc_get(s, s->cmos[MINUTES]) * 60ll + rtc_get(s, s->cmos[SECONDS])) *
@@ -397,7 +398,7 @@ static int rtc_check(const struct device *d, struct err *e)
 {
     const struct rtc_state *s = &((const struct rtc *)d)->state;
 
-    if (s->index > 0x7f || s->base < 0 || s->base > INT64_MAX / 2)
+    if (s->index > 0x7f || s->base < INT64_MIN / 2 || s->base > INT64_MAX / 2)
         return err_set(e, -EBADMSG, "no clock can be in this state");
     return 0;
 }
