@@ -17,25 +17,30 @@ int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
 static struct rig rig;
 static struct blk *disk;
 
-/* cd: the places that are CD-ROM drives, as the setting says it. */
+/* One more adapter in the same machine, with the same disk. */
+static inline struct device *fuzz_second(const char *class, const char *cd, const char *first,
+                                         const char *second)
+{
+    const char *settings[] = { cd ? "cd" : NULL, cd, NULL };
+    struct device_end ends[3] = { { first, disk }, { second, disk }, { 0 } };
+    struct device *d = rig_device(&rig, class, settings, ends);
+
+    rig_pci_enable(&rig, d);
+    return d;
+}
+
+/* cd: the places that are CD-ROM drives, as the setting says it; NULL: it has none. */
 static struct device *fuzz_adapter(const char *class, const char *cd, const char *first,
                                    const char *second)
 {
     struct machine_make how = { .ram = RAM, .cpus = 1, .tsc_hz = 1000000000 };
-    const char *settings[] = { "cd", cd, NULL };
-    struct device_end ends[3] = { { 0 } };
-    struct device *d;
 
     if (machine_new(&rig.m, &how, NULL) ||
         blk_open_mem(&disk, DISK, false, machine_lane(rig.m), NULL))
         abort();
     rig.next_bar = 0xe0000000;
     rig.next_port = 0xc000;
-    ends[0] = (struct device_end){ first, disk };
-    ends[1] = (struct device_end){ second, disk };
-    d = rig_device(&rig, class, settings, ends);
-    rig_pci_enable(&rig, d);
-    return d;
+    return fuzz_second(class, cd, first, second);
 }
 
 static void fuzz_nothing(void *arg)

@@ -315,12 +315,12 @@ void mpt_manage(struct mpt *m, struct mpt_request *r)
         mpt_manage_answer(m, r, MPT_BAD_FIELD, MPT_TASK_UNSUPPORTED);
         return;
     }
+    r->manages = true;
+    m->managers++;
     for (u32 i = 0; i < MPT_REQUESTS; i++)
         if (manages(r, &m->request[i])) {
             m->request[i].status = MPT_SCSI_TERMINATED; /* told when its memory is free */
             r->terminated++;
         }
-    r->manages = true;
-    m->managers++;
     mpt_manage_progress(m);
 }
