@@ -8,6 +8,7 @@
 #include "engine/interpret/vector_int.h"
 #include "engine/x86/memory.h"
 #include "tests/check.h"
+#include "tests/insn/random.h"
 #include <Zydis/Mnemonic.h>
 #include <asm/ldt.h>
 #include <errno.h>
@@ -40,16 +41,6 @@ struct host_data {
 static struct host_data *host_data;
 static enum x86_mode mode = X86_MODE64;
 static u64 origin = DATA; /* what addresses of DATA begin with: a segment's base may do it */
-static u64 seed = 88172645463325252ull;
-
-static u64 random64(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
 static u64 no_load(void *arg, u64 gpa, u32 size)
 {
     return ~0ull;
@@ -104,113 +95,9 @@ static void rig_start(void)
 
 /* ---- random instructions and states ---- */
 
-static void random_bytes(u8 b[15])
-{
-    static const u8 prefix[] = { 0x66, 0xf2, 0xf3, 0x66, 0xf0 };
-    u32 n = 0;
-
-    for (u32 i = 0; i < 15; i++)
-        b[i] = (u8)(random64() >> 20);
-    while (random64() % 3 == 0 && n < 2)
-        b[n++] = prefix[random64() % LEN(prefix)];
-    if (mode == X86_MODE64 && random64() % 2)
-        b[n++] = 0x40 | (random64() & 15);
-    switch (random64() % 8) {
-    case 0:
-        b[n++] = random64() % 3 ? 0xc4 : 0xc5;
-        b[n] = random64() % 2 ? (b[n] & 0xe0) | (1 + random64() % 3) : b[n];
-        break;
-    case 1:
-        b[n++] = 0xd8 | (random64() & 7);
-        break;
-    case 2:
-    case 3:
-    case 4:
-        b[n++] = 0x0f;
-        if (random64() % 3 == 0)
-            b[n++] = random64() % 2 ? 0x38 : 0x3a;
-        break;
-    default:
-        break;
-    }
-}
-
-static u64 random_value(void)
-{
-    static const u64 special[] = { 0,
-                                   1,
-                                   ~0ull,
-                                   0x7f,
-                                   0x80,
-                                   0x7fff,
-                                   0x8000,
-                                   0x7fffffff,
-                                   0x80000000,
-                                   0x7fffffffffffffff,
-                                   0x8000000000000000,
-                                   0xff,
-                                   0xffff };
-
-    switch (random64() % 4) {
-    case 0:
-        return special[random64() % LEN(special)];
-    case 1:
-        return random64() % 64;
-    default:
-        return random64();
-    }
-}
-
-/* Numbers that floating point finds hard. */
-static void random_floats(u8 *p, u32 n)
-{
-    static const u32 single[] = { 0x00000000, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000,
-                                  0xff800000, 0x7fc00000, 0x7f800001, 0x00000001, 0x7f7fffff,
-                                  0x00800000, 0x4f000000, 0x40490fdb };
-
-    for (u32 i = 0; i < n; i += 8) {
-        u64 v = random64();
-
-        if (random64() % 3 == 0)
-            v = single[random64() % LEN(single)] | (u64)single[random64() % LEN(single)] << 32;
-        else if (random64() % 3 == 0)
-            v = (v & 0x800fffffffffffff) | (0x3ff0000000000000 + ((random64() % 64 - 32) << 52));
-        memcpy(p + i, &v, 8);
-    }
-}
-
-static void random_x87(u8 *x)
-{
-    static const u16 exponent[] = { 0x3fff, 0xbfff, 0,      0x8000, 0x7fff,
-                                    0xffff, 0x4005, 0x3ff0, 0x7ffe, 1 };
-    bool unmasked = random64() % 16 == 0;
-    u16 fcw = 0x37f & ~(unmasked ? random64() & 0x3f : 0), fsw;
-
-    fcw = (fcw & ~0xf00) | (random64() % 4 << 10) | (random64() % 3 ? 0x300 : 0x200);
-    fsw = (u16)(random64() & 0x7f00);
-    if (random64() % 8 == 0)
-        fsw |= random64() & 0x7f;
-    if (fsw & ~fcw & 0x3f)
-        fsw |= FSW_ES | FSW_BUSY;
-    put_le16(x + AREA_FCW, fcw);
-    put_le16(x + AREA_FSW, fsw);
-    x[AREA_FTW] = random64() % 2 ? 0xff : (u8)random64();
-    for (u32 i = 0; i < 8; i++) {
-        u8 *st = x + AREA_ST + 16 * i;
-        u64 m = random64() | (random64() % 8 ? 1ull << 63 : 0);
-
-        if (random64() % 4 == 0)
-            m = random64() % 2 ? 1ull << 63 : 0;
-        put_le64(st, m);
-        put_le16(st + 8, exponent[random64() % LEN(exponent)]);
-        memset(st + 10, 0, 6);
-    }
-}
-
 static void random_state(void)
 {
     struct x86_state *s = &cpu.s;
-    u32 mxcsr = 0x1f80 | (random64() & 3) << 13;
 
     for (u32 i = 0; i < 16; i++)
         s->gpr[i] = random_value();
@@ -219,11 +106,7 @@ static void random_state(void)
     random_floats(s->xsave + AREA_XMM, 256);
     random_floats(s->xsave + AREA_YMM, 256);
     random_x87(s->xsave);
-    if (random64() % 16 == 0)
-        mxcsr &= ~(random64() & 0x1f80);
-    if (random64() % 4 == 0)
-        mxcsr |= random64() & 0x8040;
-    put_le32(s->xsave + AREA_MXCSR, mxcsr | (random64() % 2 ? random64() & 0x3f : 0));
+    put_le32(s->xsave + AREA_MXCSR, random_mxcsr());
     put_le32(s->xsave + AREA_MXCSR_MASK, 0xffff);
     put_le64(s->xsave + AREA_HEADER, 7);
     random_floats(native, DATA_SIZE);
@@ -532,7 +415,7 @@ static bool host_one(void)
     bool done;
     int sig;
 
-    random_bytes(bytes);
+    random_bytes(bytes, mode == X86_MODE64);
     if (x86_decode(&in, bytes, 15, mode) || !is_wanted(&in) || !op_find(&in))
         return false;
     random_state();
@@ -595,7 +478,7 @@ static u32 row_make(struct x86_insn row[ROW])
 
     cpu.s.gpr[RSP] = (origin + PAGE + random64() % PAGE) & ~7ull;
     for (u32 tries = 0; tries < 100 && n < want; tries++) {
-        random_bytes(bytes);
+        random_bytes(bytes, mode == X86_MODE64);
         if (!x86_decode(&row[n], bytes, 15, mode) && is_wanted(&row[n]) && op_find(&row[n]) &&
             row_takes(&row[n], &held, &written))
             n++;

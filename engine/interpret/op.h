@@ -10,11 +10,12 @@
  */
 typedef void x86_op(struct x86_cpu *c, const struct x86_insn *in);
 
+/* 16-bit code does not wrap at 64 KiB: it runs into its limit there. */
 static inline u64 x86_next(const struct x86_cpu *c, const struct x86_insn *in)
 {
     u64 next = c->s.rip + in->len;
 
-    return in->mode == X86_MODE64 ? next : in->mode == X86_MODE32 ? (u32)next : (u16)next;
+    return in->mode == X86_MODE64 ? next : (u32)next;
 }
 
 /* Operands by number, as the manual orders them; memory through segment and paging. */

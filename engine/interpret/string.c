@@ -212,20 +212,21 @@ void op_lods(struct x86_cpu *c, const struct x86_insn *in)
     string_end(&s, !n);
 }
 
-static void string_compare_flags(struct x86_cpu *c, u64 a, u64 b, u32 size)
+static u64 string_compare_flags(u64 a, u64 b, u32 size)
 {
     u64 r = (a - b) & op_mask(size), over = (a ^ b) & (a ^ r) & op_sign(size);
 
-    op_flags(c, FLAGS_ARITH,
-             op_szp(r, size) | (a < b ? FLAG_CF : 0) | (over ? FLAG_OF : 0) |
-                 ((a ^ b ^ r) & FLAG_AF));
+    return op_szp(r, size) | (a < b ? FLAG_CF : 0) | (over ? FLAG_OF : 0) | ((a ^ b ^ r) & FLAG_AF);
 }
 
-/* CMPS compares [source] with [target], SCAS the accumulator. */
+/*
+ * CMPS compares [source] with [target], SCAS the accumulator.  The flags change at the end
+ * only: whoever looks in between, after a fault or a single step, finds them as they were.
+ */
 static void string_compare(struct x86_cpu *c, const struct x86_insn *in, bool source)
 {
     struct string s = string_begin(c, in);
-    u64 n = string_count(&s);
+    u64 n = string_count(&s), flags = c->s.rflags;
     bool stop = false;
 
     while (n && !stop) {
@@ -233,13 +234,15 @@ static void string_compare(struct x86_cpu *c, const struct x86_insn *in, bool so
             source ? x86_read(c, string_source(&s), s.size, ACCESS_CPL) : gpr_get(c, RAX, s.size);
         u64 b = x86_read(c, string_target(&s, false), s.size, ACCESS_CPL);
 
-        string_compare_flags(c, a, b, s.size);
+        flags = string_compare_flags(a, b, s.size);
         string_advance(&s, source, true, 1);
         n--;
         stop = s.rep && (a == b) == !!(in->flags & INSN_REPNE);
         if (!string_goes_on(&s))
             break;
     }
+    if (!n || stop)
+        op_flags(c, FLAGS_ARITH, flags);
     string_end(&s, !n || stop);
 }
 

@@ -258,8 +258,30 @@ static const struct vector_stub *vector_find(struct x86_vector_unit *u, const st
 
 /* ---- running one ---- */
 
+static bool vector_is_mmx(const struct x86_insn *in)
+{
+    for (u32 i = 0; i < in->nopd; i++)
+        if (in->opd[i].kind == OPD_MMX)
+            return true;
+    return false;
+}
+
+void vector_to_mmx(struct x86_cpu *c, bool valid)
+{
+    u8 *x = c->s.xsave, st[8 * 16];
+    u16 fsw = vector_fsw(c);
+    u32 top = fsw >> 11 & 7;
+
+    memcpy(st, x + AREA_ST, sizeof(st));
+    for (u32 i = 0; i < 8; i++)
+        memcpy(x + AREA_ST + 16 * ((i + top) & 7), st + 16 * i, 16);
+    put_le16(x + AREA_FSW, fsw & ~(7u << 11));
+    if (valid)
+        x[AREA_FTW] = 0xff;
+}
+
 /* SIMD exceptions that the guest has not masked; SDM volume 1, 11.5. */
-static void vector_simd_exceptions(struct x86_cpu *c, u32 guest)
+static void vector_simd_exceptions(struct x86_cpu *c, const struct x86_insn *in, u32 guest)
 {
     enum { BEFORE = 0x07 }; /* invalid, denormal, divide by zero: found before the operation */
     u8 *at = c->vector->area + AREA_MXCSR;
@@ -269,6 +291,8 @@ static void vector_simd_exceptions(struct x86_cpu *c, u32 guest)
         if (unmasked & BEFORE)
             met &= BEFORE;
         put_le32(c->s.xsave + AREA_MXCSR, guest | met);
+        if (vector_is_mmx(in))
+            vector_to_mmx(c, true);
         x86_raise(c, c->s.cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
     }
     put_le32(at, guest | met);
@@ -306,7 +330,7 @@ void vector_run(struct x86_cpu *c, const struct x86_insn *in, void *memory)
         put_le16(u->area + AREA_FCW, fcw);
     }
     if (!all_masked)
-        vector_simd_exceptions(c, mxcsr);
+        vector_simd_exceptions(c, in, mxcsr);
 }
 
 void vector_commit(struct x86_cpu *c, const struct x86_insn *in)
@@ -366,30 +390,43 @@ static bool vector_stores(const struct x86_cpu *c, const struct x86_insn *in)
     return !(fsw & ~fcw & FSW_EXCEPTIONS & ~INEXACT);
 }
 
+/* Where the memory operand is; raises when it cannot be used. */
+static u64 vector_operand(struct x86_cpu *c, const struct x86_insn *in)
+{
+    const struct x86_operand *m = &in->opd[in->mem];
+    bool write = m->access & OPD_WRITE;
+    u64 base = in->seg == SEG_FS || in->seg == SEG_GS ? c->s.seg[in->seg].base : 0, lin;
+    bool aligned = vector_aligned(in, m->size);
+
+    /* #GP also where an address that is not canonical would be a #SS */
+    if (aligned && in->mode == X86_MODE64 && ((base + op_address(c, in)) & (m->size - 1)))
+        x86_raise_code(c, VEC_GP, 0);
+    lin = op_linear(c, in, m->size, write);
+    if (aligned && (lin & (m->size - 1)))
+        x86_raise_code(c, VEC_GP, 0);
+    if (write)
+        x86_probe_write(c, lin, m->size, ACCESS_CPL);
+    return lin;
+}
+
 void op_vector(struct x86_cpu *c, const struct x86_insn *in)
 {
     const struct x86_operand *m = in->mem == X86_NOREG ? NULL : &in->opd[in->mem];
-    bool write = m && (m->access & OPD_WRITE);
     u8 *bounce = vector_bounce(c);
-    u64 lin = 0;
 
     x86_check_vector(c, in);
     if (vector_waits(in))
         vector_pending(c);
-    if (m) {
-        if (!m->size || m->size > 64)
-            x86_raise(c, VEC_UD);
-        lin = op_linear(c, in, m->size, write);
-        if ((lin & (m->size - 1)) && vector_aligned(in, m->size))
-            x86_raise_code(c, VEC_GP, 0);
-        if (write)
-            x86_probe_write(c, lin, m->size, ACCESS_CPL);
-        if (m->access & OPD_READ)
-            x86_read_bytes(c, lin, bounce, m->size, ACCESS_CPL);
-    }
+    if (m && (!m->size || m->size > 64))
+        x86_raise(c, VEC_UD);
+    if (m && m->access & OPD_WRITE && vector_is_mmx(in))
+        vector_to_mmx(c, false); /* also when the store faults */
+    if (m && m->access & OPD_READ)
+        x86_read_bytes(c, vector_operand(c, in), bounce, m->size, ACCESS_CPL);
     vector_run(c, in, bounce);
-    if (write && vector_stores(c, in))
-        x86_write_bytes(c, lin, bounce, m->size, ACCESS_CPL);
+    /* where a result would go does not matter when there is none */
+    if (m && m->access & OPD_WRITE && vector_stores(c, in))
+        x86_write_bytes(c, vector_operand(c, in), bounce, m->size, ACCESS_CPL);
     vector_commit(c, in);
 }
 

@@ -55,6 +55,9 @@ void vector_pending(struct x86_cpu *c);
  * raises #XM; the guest's registers change at vector_commit. */
 void vector_run(struct x86_cpu *c, const struct x86_insn *in, void *memory);
 void vector_commit(struct x86_cpu *c, const struct x86_insn *in);
+/* The x87 stack becomes MMX registers: TOP is 0 and, with valid, nothing is empty.  What the
+ * instruction itself does so; this is for one that faults. */
+void vector_to_mmx(struct x86_cpu *c, bool valid);
 /* 64 aligned bytes for a memory operand. */
 u8 *vector_bounce(struct x86_cpu *c);
 #endif

@@ -83,14 +83,12 @@ void op_maskmovq(struct x86_cpu *c, const struct x86_insn *in)
     static const u8 touch[] = { 0x0f, 0x7f, 0x00 }; /* movq [rax], mm0: makes it MMX state */
     struct x86_insn movq;
     const u8 *st = c->s.xsave + AREA_ST;
-    u32 top;
 
     x86_check_vector(c, in);
     vector_pending(c);
-    /* before the transition MMn is the physical register n */
-    top = vector_fsw(c) >> 11 & 7;
-    masked_bytes(c, in, st + 16 * ((in->opd[0].reg - top) & 7),
-                 st + 16 * ((in->opd[1].reg - top) & 7), 8);
+    vector_to_mmx(c, true);
+    x86_check_aligned(c, x86_linear(c, in->seg, c->s.gpr[RDI] & op_mask(in->asize), 1, true), 8);
+    masked_bytes(c, in, st + 16 * (in->opd[0].reg & 7), st + 16 * (in->opd[1].reg & 7), 8);
     x86_decode(&movq, touch, sizeof(touch), X86_MODE64);
     vector_run(c, &movq, vector_bounce(c));
     vector_commit(c, &movq);

@@ -69,6 +69,15 @@ static u32 x87_tag(const u8 *x, u32 physical)
     return exponent == 0 || exponent == 0x7fff || !(significand >> 63) ? 2 : 0;
 }
 
+/* An environment, and what may follow it, is made of words of the operand size. */
+static u64 x87_area(struct x86_cpu *c, const struct x86_insn *in, u32 n, bool write)
+{
+    u64 lin = op_linear(c, in, n, write);
+
+    x86_check_aligned(c, lin, in->osize == 2 ? 2 : 4);
+    return lin;
+}
+
 static u32 x87_environment_size(const struct x86_insn *in)
 {
     return in->osize == 2 ? 14 : 28;
@@ -112,7 +121,7 @@ void op_fnstenv(struct x86_cpu *c, const struct x86_insn *in)
 
     x86_check_vector(c, in);
     x87_environment(x, in, env);
-    x86_write_bytes(c, op_linear(c, in, n, true), env, n, ACCESS_CPL);
+    x86_write_bytes(c, x87_area(c, in, n, true), env, n, ACCESS_CPL);
     put_le16(x + AREA_FCW, le16(x + AREA_FCW) | FSW_EXCEPTIONS);
     x87_loaded(c);
 }
@@ -134,7 +143,7 @@ void op_fldenv(struct x86_cpu *c, const struct x86_insn *in)
 
     x86_check_vector(c, in);
     vector_pending(c);
-    x86_read_bytes(c, op_linear(c, in, n, false), env, n, ACCESS_CPL);
+    x86_read_bytes(c, x87_area(c, in, n, false), env, n, ACCESS_CPL);
     x87_load_environment(c, in, env);
     x87_rotate(c->s.xsave, top, vector_fsw(c) >> 11 & 7);
 }
@@ -148,7 +157,7 @@ void op_fnsave(struct x86_cpu *c, const struct x86_insn *in)
     x87_environment(c->s.xsave, in, image);
     for (u32 i = 0; i < 8; i++)
         memcpy(image + n + 10 * i, c->s.xsave + AREA_ST + 16 * i, 10);
-    x86_write_bytes(c, op_linear(c, in, n + 80, true), image, n + 80, ACCESS_CPL);
+    x86_write_bytes(c, x87_area(c, in, n + 80, true), image, n + 80, ACCESS_CPL);
     x87_init(c);
 }
 
@@ -159,7 +168,7 @@ void op_frstor(struct x86_cpu *c, const struct x86_insn *in)
 
     x86_check_vector(c, in);
     vector_pending(c);
-    x86_read_bytes(c, op_linear(c, in, n + 80, false), image, n + 80, ACCESS_CPL);
+    x86_read_bytes(c, x87_area(c, in, n + 80, false), image, n + 80, ACCESS_CPL);
     for (u32 i = 0; i < 8; i++)
         memcpy(c->s.xsave + AREA_ST + 16 * i, image + n + 10 * i, 10);
     x87_load_environment(c, in, image);

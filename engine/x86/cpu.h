@@ -206,6 +206,7 @@ bool x86_cmpxchg(struct x86_cpu *c, u64 lin, u32 size, void *old, const void *ex
 /* Effective to linear address of an access of n bytes; raises #GP or #SS (limits, rights,
  * canonical form) and #AC. */
 u64 x86_linear(struct x86_cpu *c, u8 seg, u64 off, u32 n, bool write);
+void x86_check_aligned(struct x86_cpu *c, u64 lin, u32 n); /* raises #AC when it is asked for */
 bool x86_canonical(const struct x86_cpu *c, u64 lin);
 void x86_load_segment(struct x86_cpu *c, u8 seg, u16 sel);     /* MOV, POP, LDS ... : raises */
 void x86_set_real_segment(struct x86_cpu *c, u8 seg, u16 sel); /* real and V86 mode */

@@ -326,6 +326,8 @@ void decode_kinds(struct x86_insn *in, const ZydisDecodedInstruction *z)
         in->opd[in->mem].size = 0;
     if (in->op == ZYDIS_MNEMONIC_BSF || in->op == ZYDIS_MNEMONIC_BSR)
         in->gpr_read |= in->gpr_write; /* a source of zero leaves the destination */
+    if (in->op == ZYDIS_MNEMONIC_MOVSXD && in->opd[0].size == 2)
+        in->opd[1].size = 2; /* no more than that is read */
     if (in->op == ZYDIS_MNEMONIC_XLAT)
         in->gpr_read |= 1 << RAX;
 }

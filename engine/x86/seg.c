@@ -55,10 +55,13 @@ static bool seg_within(const struct x86_segment *g, u64 off, u32 n)
     return last <= g->limit;
 }
 
-static void seg_aligned(struct x86_cpu *c, u64 lin, u32 n)
+/* SDM volume 3, table 6-7: numbers of ten bytes want to lie as those of eight. */
+void x86_check_aligned(struct x86_cpu *c, u64 lin, u32 n)
 {
+    u32 align = n == 10 ? 8 : n;
+
     if ((c->s.cr0 & CR0_AM) && (c->s.rflags & FLAG_AC) && x86_cpl(&c->s) == 3 &&
-        (n == 2 || n == 4 || n == 8) && (lin & (n - 1)))
+        (align == 2 || align == 4 || align == 8) && (lin & (align - 1)))
         x86_raise_code(c, VEC_AC, 0);
 }
 
@@ -81,7 +84,7 @@ u64 x86_linear(struct x86_cpu *c, u8 seg, u64 off, u32 n, bool write)
     } else {
         lin = seg_linear(c, &c->s.seg[seg], seg, off, n, write);
     }
-    seg_aligned(c, lin, n);
+    x86_check_aligned(c, lin, n);
     return lin;
 }
 
@@ -288,7 +291,7 @@ static u64 stack_linear(struct x86_cpu *c, const struct x86_stack *k, u64 off, u
         lin = (u32)(k->ss.base + off);
     }
     if (k->access == ACCESS_CPL)
-        seg_aligned(c, lin, n);
+        x86_check_aligned(c, lin, n);
     return lin;
 }
 
