@@ -24,7 +24,7 @@ struct run_options {
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
     const char *engine, *persona, *console, *net, *state, *option;
     struct opt_list disks, cdroms, publish, properties;
-    bool throwaway, no_verify, no_reboot, testdev, check, no_direct, json, quiet;
+    bool throwaway, no_verify, no_reboot, testdev, check, no_direct, no_traces, json, quiet;
     struct eyes_options eyes;
 };
 
@@ -68,6 +68,8 @@ static const struct opt run_opts[] = {
     { "no-reboot", OPT_FLAG, RUN_AT(no_reboot), NULL, NULL, "end when the guest resets" },
     { "testdev", OPT_FLAG, RUN_AT(testdev), NULL, NULL,
       "exit and test ports for test guests (always there with --kernel)" },
+    { "no-traces", OPT_FLAG, RUN_AT(no_traces), NULL, NULL,
+      "translate blocks only, not hot loops as a whole: slower" },
     { "check", OPT_FLAG, RUN_AT(check), NULL, NULL,
       "run translator and interpreter in lock-step; slow" },
     { "no-direct", OPT_FLAG, RUN_AT(no_direct), NULL, NULL,
@@ -262,6 +264,7 @@ static int run_run(int argc, char **argv)
                                .no_reboot = o.no_reboot,
                                .check = o.check,
                                .no_direct = o.no_direct,
+                               .no_traces = o.no_traces,
                                .ports = ports,
                                .nports = o.publish.n,
                                .restricted = o.net && !strcmp(o.net, "restricted"),

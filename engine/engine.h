@@ -85,6 +85,8 @@ struct engine_options {
     u64 tsc_hz;     /* of the guest's TSC; it counts the host's own when equal */
     u64 cache_size; /* translated code, bytes; 0: the engine's choice */
     bool check;     /* translate: run the interpreter in lock-step and compare */
+    bool no_traces; /* translate: blocks only */
+    u32 trace_after; /* translate: a loop's rounds before it is made a trace; 0: its choice */
     bool no_direct; /* translate: user code never runs on the host processor as it is */
     u32 apic_ids;   /* vCPUs there will be */
     struct engine_eyes eyes;

@@ -248,6 +248,7 @@ static int vm_open_engine(struct vm *vm, struct err *e)
 {
     struct engine_options o = { .tsc_hz = machine_tsc_hz(vm->machine),
                                 .check = vm->how.check,
+                                .no_traces = vm->how.no_traces,
                                 .apic_ids = vm->ncpus,
                                 .eyes = vm->how.eyes,
                                 .no_direct = vm->how.no_direct };

@@ -29,6 +29,7 @@ struct vm_how {
     bool no_reboot;               /* a reset ends the run */
     bool check;                   /* run the engines in lock-step */
     bool no_direct;               /* all user code is translated */
+    bool no_traces;               /* the translator makes blocks only */
     const char *const *guestinfo; /* pairs: variables that the guest is told; NULL ends; or NULL */
     const struct net_port *ports; /* --publish */
     u32 nports;

@@ -105,6 +105,14 @@ void late_emit(struct build *t)
         case LATE_GROUP:
             stack_late(t, &l);
             break;
+        case LATE_HOT:
+            site_emit(t, WHY_HOT, l.insn, l.a, l.b, NULL);
+            if (!e->full)
+                __builtin_memcpy(e->p - 4, &l.value, 4);
+            break;
+        case LATE_TRACE:
+            trace_late(t, &l);
+            break;
         case LATE_INDIRECT:
             site_emit(t, WHY_INDIRECT, l.insn, 0, 0, NULL);
             break;
@@ -151,7 +159,7 @@ static bool build_is_private(const struct x86_insn *in)
 }
 
 /* For lock-step: flags that nobody can know behind each instruction. */
-static int build_undefined(struct build *t)
+int build_undefined(struct build *t)
 {
     u32 *undef, now = 0;
 
@@ -330,7 +338,7 @@ static void build_insn(struct build *t)
         t->ended = true; /* C goes on from the new RIP */
 }
 
-static u64 build_lines(u64 gpa, u32 len)
+u64 build_lines(u64 gpa, u32 len)
 {
     u64 off = gpa & (PAGE - 1), last = min_u64(off + len - 1, PAGE - 1) / 64;
 
@@ -440,7 +448,7 @@ static void build_move(struct build *t)
     t->b->end = engine_rx(t->g, home);
 }
 
-static int build_finish(struct build *t)
+int build_finish(struct build *t)
 {
     struct engine *g = t->g;
     struct block *b = t->b;
@@ -455,7 +463,7 @@ static int build_finish(struct build *t)
     g->count_block++;
     g->count_insn += b->ninsn;
     g->count_bytes += (u64)(b->end - b->code);
-    return cache_add(g, b);
+    return t->trace ? 0 : cache_add(g, b);
 }
 
 int translate_open(struct engine *g)
@@ -484,10 +492,11 @@ static const u8 *build_source(struct build *t, u64 gpa, const u8 *code, u32 *n)
     return t->copy;
 }
 
-static void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to)
+void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to)
 {
     t->v = v;
     t->b = b;
+    t->trace = NULL;
     t->e = (struct emit){ .p = t->code_now,
                           .base = t->code_now,
                           .end = t->code_now + sizeof(t->code_now),

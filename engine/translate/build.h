@@ -16,7 +16,8 @@ struct late {
     u8 *from; /* displacement of the jump to it; NULL: nothing here jumps to it */
     u8 kind;  /* enum late_kind */
     u8 insn, flags, a, b;
-    /* LATE_MISS_AT: page; LATE_EDGE: pc; LATE_STACK: displacement; LATE_GROUP: how many */
+    /* LATE_MISS_AT: page; LATE_EDGE: pc; LATE_STACK: displacement; LATE_GROUP: how many;
+     * LATE_HOT: counter; LATE_TRACE: pc, or a group */
     u64 value;
     u8 *retry, *back;
 };
@@ -29,18 +30,22 @@ enum late_kind {
     LATE_POLL,
     LATE_INDIRECT,
     LATE_STEP,
-    LATE_GROUP
+    LATE_GROUP,
+    LATE_HOT,
+    LATE_TRACE
 };
-enum { LATES = 4 * BLOCK_INSNS, VERIFY_INSNS = 16, CODE_ROOM = 64 << 10 /* more than a block takes */ };
+enum { LATES = 4 * TRACE_INSNS, VERIFY_INSNS = 16, CODE_ROOM = 64 << 10 /* more than a block takes */ };
 
+struct access;
 struct build {
     struct vcpu *v; /* on whose thread it is */
     struct engine *g;
     struct block *b;
     struct emit e;
-    struct x86_insn in[BLOCK_INSNS];
-    u64 pc[BLOCK_INSNS + 1];
-    u32 live[BLOCK_INSNS + 1]; /* arithmetic flags that are still read, before each */
+    struct tracer *trace; /* NULL: not one */
+    struct x86_insn in[TRACE_INSNS];
+    u64 pc[TRACE_INSNS + 1];
+    u32 live[TRACE_INSNS + 1]; /* arithmetic flags that are still read, before each */
     u32 n, i;                  /* how many; which one is being translated */
     enum flags_at flags;
     u32 mode, set;
@@ -54,7 +59,7 @@ struct build {
     u8 copy[VERIFY_INSNS * 15 + 1];
     struct late late[LATES];
     u32 nlate;
-    struct block_exit exits[BLOCK_EXITS];
+    struct block_exit exits[TRACE_EXITS];
     u32 nexit;
     struct x86_shapes shapes;
     _Alignas(64) u8 code_now[CODE_ROOM]; /* written here, then moved to its place */
@@ -69,6 +74,15 @@ static inline u8 *build_home(const struct build *t)
 {
     return t->e.p + t->e.delta;
 }
+/* trace_code.c: what the rest of the translator asks of a trace being made */
+bool trace_checks(const struct build *t); /* has the instruction an access to be checked? */
+bool trace_operand(struct build *t, const struct access *a, struct xmem *m);
+void trace_late(struct build *t, const struct late *l);
+int build_undefined(struct build *t);
+int build_finish(struct build *t);
+u64 build_lines(u64 gpa, u32 len);
+void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to);
+
 static inline bool is_evicted(u32 n)
 {
     return n >= R9 && n <= R11;
@@ -91,6 +105,12 @@ u32 flags_kept(const struct x86_insn *in); /* read only because they may stay as
 void flags_free(struct build *t, u32 live);
 void flags_want(struct build *t);
 void flags_restore(struct build *t);
+/* before operand_check */
+static inline void flags_for_access(struct build *t)
+{
+    if (!t->trace || trace_checks(t))
+        flags_free(t, t->live[t->i]);
+}
 
 struct late *late_add(struct build *t, enum late_kind kind, u8 *from);
 void late_emit(struct build *t);
@@ -120,6 +140,8 @@ u32 flow_live(struct build *t, u64 pc);        /* flags that are live there: tra
 void flow_edge(struct build *t, u64 pc);
 void flow_jump_if(struct build *t, u32 jcc, u64 pc);
 void flow_indirect(struct build *t);
+void flow_load_target(struct build *t, const struct x86_insn *in);
+void flow_poll(struct build *t, enum late_kind kind, u32 exit);
 bool flow_insn(struct build *t, const struct x86_insn *in);
 bool stack_insn(struct build *t, const struct x86_insn *in);
 void stack_late(struct build *t, const struct late *l);

@@ -150,17 +150,27 @@ static struct code_page **cache_page_slot(struct engine *g, u64 gpa)
     return p;
 }
 
-static int cache_page_add(struct engine *g, u64 gpa, struct block *b, u64 lines)
+/* The page, made known if it is not; NULL: no memory. */
+static struct code_page *cache_page(struct engine *g, u64 gpa)
 {
-    struct code_page **slot = cache_page_slot(g, gpa), *p = *slot;
+    struct code_page **slot = cache_page_slot(g, gpa);
 
-    if (!p) {
-        p = cache_alloc(g, sizeof(*p));
-        if (!p)
-            return -ENOMEM;
-        p->gpa = gpa;
+    if (!*slot) {
+        struct code_page *p = cache_alloc(g, sizeof(*p));
+
+        if (p)
+            p->gpa = gpa;
         *slot = p;
     }
+    return *slot;
+}
+
+static int cache_page_add(struct engine *g, u64 gpa, struct block *b, u64 lines)
+{
+    struct code_page *p = cache_page(g, gpa);
+
+    if (!p)
+        return -ENOMEM;
     if (gpa == (b->gpa & -(u64)PAGE)) {
         b->page_next = p->first;
         p->first = b;
@@ -173,15 +183,20 @@ static int cache_page_add(struct engine *g, u64 gpa, struct block *b, u64 lines)
     return 0;
 }
 
-int cache_add(struct engine *g, struct block *b)
+static void cache_hash_add(struct engine *g, struct block *b)
 {
     u32 h = cache_hash(b->gpa, b->pc, b->mode);
 
+    b->hash_next = g->hash[h];
+    g->hash[h] = b;
+}
+
+int cache_add(struct engine *g, struct block *b)
+{
     if (cache_page_add(g, b->gpa & -(u64)PAGE, b, b->lines) ||
         (b->gpa2 && cache_page_add(g, b->gpa2, b, 1)))
         return -ENOMEM;
-    b->hash_next = g->hash[h];
-    g->hash[h] = b;
+    cache_hash_add(g, b);
     return 0;
 }
 
@@ -236,6 +251,33 @@ void cache_unlink_exits(struct engine *g, struct block *b)
             cache_unlink(&b->exits[i]);
 }
 
+int cache_trace(struct engine *g, u64 gpa, struct block *b, u64 lines)
+{
+    struct code_page *p = cache_page(g, gpa);
+    struct trace_ref *r = cache_alloc(g, sizeof(*r));
+
+    if (!p || !r)
+        return -ENOMEM;
+    *r = (struct trace_ref){ .next = p->traces, .b = b, .lines = lines };
+    p->traces = r;
+    p->lines |= lines;
+    p->quiet = 0;
+    return 0;
+}
+
+/* A trace is there instead of its head from now. */
+void cache_install(struct engine *g, struct block *b)
+{
+    struct block *head = b->trace->head;
+
+    cache_hash_add(g, b);
+    while (head->incoming)
+        cache_unlink(head->incoming);
+    for (u32 i = 0; i < MAX_VCPUS; i++)
+        if (g->vcpu[i])
+            jump_drop(g->vcpu[i], head->pc, head->entry);
+}
+
 void cache_kill(struct engine *g, struct block *b)
 {
     struct block **p = &g->hash[cache_hash(b->gpa, b->pc, b->mode)];
@@ -250,6 +292,9 @@ void cache_kill(struct engine *g, struct block *b)
     for (u32 i = 0; i < MAX_VCPUS; i++)
         if (g->vcpu[i])
             jump_drop(g->vcpu[i], b->pc, b->entry);
+    for (u32 i = 0; b->trace && i < MAX_VCPUS; i++) /* its loop is not left by itself */
+        if (g->vcpu[i] && g->vcpu[i]->inside)
+            atomic_store(&g->vcpu[i]->c.pending, 1);
     g->count_invalid++;
 }
 
@@ -275,6 +320,14 @@ static void cache_page_sweep(struct engine *g, struct code_page *p)
             b = &(*b)->page2_next;
         }
     }
+    for (struct trace_ref **r = &p->traces; *r;) {
+        if ((*r)->b->dead) {
+            *r = (*r)->next;
+        } else {
+            p->lines |= (*r)->lines;
+            r = &(*r)->next;
+        }
+    }
 }
 
 bool cache_verifies(struct engine *g, u64 gpa)
@@ -292,7 +345,11 @@ static void cache_page_kill(struct engine *g, struct code_page *p)
     for (struct block *b = p->second; b; b = b->page2_next)
         if (!b->dead)
             cache_kill(g, b);
+    for (struct trace_ref *r = p->traces; r; r = r->next)
+        if (!r->b->dead)
+            cache_kill(g, r->b);
     p->first = p->second = NULL;
+    p->traces = NULL;
     p->lines = 0;
 }
 
@@ -367,6 +424,9 @@ static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len)
     for (struct block *b = p->second; b; b = b->page2_next)
         if (!b->dead && lines & 1)
             cache_kill(g, b);
+    for (struct trace_ref *r = p->traces; r; r = r->next)
+        if (!r->b->dead && r->lines & lines)
+            cache_kill(g, r->b);
     cache_page_sweep(g, p);
 }
 
@@ -399,6 +459,7 @@ void cache_empty(struct engine *g)
     madvise(g->rw + g->start, g->size - g->start, MADV_REMOVE);
     g->verify = NULL;
     g->nblock = 0;
+    g->nslot = 0;
     g->used = g->start;
     g->count_full++;
 }

@@ -168,7 +168,7 @@ void check_before(struct vcpu *v, const struct block *b)
     given_up = _setjmp(k->give_up);
     if (!given_up) {
         for (k->steps = 0; k->steps < b->ninsn; k->steps++)
-            if (c->s.rip != b->pc + b->at[k->steps] || x86_step(c) != STEPPED)
+            if (c->s.rip != block_pc(b, k->steps) || x86_step(c) != STEPPED)
                 break;
     }
     c->io = k->io;
@@ -259,7 +259,7 @@ static bool check_left_early(const struct vcpu *v)
     const struct check *k = v->check;
 
     for (u32 i = 1; i < k->steps; i++)
-        if (v->c.s.rip == k->block->pc + k->block->at[i])
+        if (v->c.s.rip == block_pc(k->block, i))
             return true;
     return false;
 }

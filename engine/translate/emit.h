@@ -230,7 +230,18 @@ static inline void x_shift(struct emit *e, u32 n, u32 w, u32 reg, u8 by) /* 4 sh
 }
 
 /* Branches: 4-byte displacements that are filled in later. */
-enum { X_JMP = 0xe9, X_CALL = 0xe8, X_JE = 0x0f84, X_JNE = 0x0f85, X_JA = 0x0f87, X_JG = 0x0f8f };
+enum {
+    X_JMP = 0xe9,
+    X_CALL = 0xe8,
+    X_JB = 0x0f82,
+    X_JE = 0x0f84,
+    X_JNE = 0x0f85,
+    X_JA = 0x0f87,
+    X_JG = 0x0f8f,
+    X_JL = 0x0f8c,
+    X_JGE = 0x0f8d,
+    X_JLE = 0x0f8e
+};
 static inline u8 *x_jump(struct emit *e, u32 op)
 {
     x_begin(e);

@@ -154,7 +154,7 @@ static u32 trace_length(const u8 *code, u32 room)
 /* What stands behind a call of C. */
 static void trace_site(struct eyes *y, const struct block *b, const u8 *at)
 {
-    static const char *const why[WHY_KINDS] = { "miss", "step", "exit", "look", "event", "stale" };
+    static const char *const why[WHY_KINDS] = { "miss", "step", "exit", "look", "event", "stale", "hot" };
     struct site s;
 
     memcpy(&s, at, sizeof(s));

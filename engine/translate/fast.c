@@ -103,7 +103,7 @@ static bool fast_crosses(struct vcpu *v, u32 op, u64 next)
 
 bool fast_step(struct vcpu *v, const struct block *b, u32 i)
 {
-    u64 next = block_rip(v, b, b->pc + b->at[i + 1]);
+    u64 next = block_rip(v, b, block_pc(b, i + 1));
 
     if (b->op[i] & OP_PIECE)
         return fast_string(v, b->op[i], next);

@@ -22,7 +22,7 @@ u64 flow_target(const struct build *t, u32 i)
     return flow_pc(t, t->pc[i + 1] + t->in[i].imm);
 }
 
-static void flow_poll(struct build *t, enum late_kind kind, u32 exit)
+void flow_poll(struct build *t, enum late_kind kind, u32 exit)
 {
     struct emit *e = &t->e;
 
@@ -43,6 +43,23 @@ static void flow_page(struct build *t)
         return;
     x_alu_imm(&t->e, 4, X_W, R10, -PAGE);
     x_store(&t->e, AT(page), R10);
+}
+
+/* Counts a backward jump; now and then C is called, to make a trace of what follows. */
+static void flow_heat(struct build *t, u64 pc, u32 exit, bool far)
+{
+    u64 at = far ? pc : (t->b->gpa & -(u64)PAGE) | (pc & (PAGE - 1));
+    u32 heat = (at * 0x9e3779b97f4a7c15ull) >> 40 & (HEAT_SIZE - 1);
+    struct late *l;
+
+    if (t->trace || t->g->options.no_traces || t->g->options.check || !is_code64(t))
+        return;
+    x_gs_op(&t->e, 0x83, 5, AT(heat) + 4 * heat); /* sub dword, 1 */
+    x_u8(&t->e, 1);
+    l = late_add(t, LATE_HOT, x_jump(&t->e, X_JB));
+    l->a = (u8)exit;
+    l->b = far;
+    l->value = heat;
 }
 
 static bool flow_is_back(const struct build *t, u64 pc)
@@ -80,8 +97,10 @@ static void flow_far_edge(struct build *t, u64 pc)
         flow_indirect(t);
         return;
     }
-    if (flow_is_back(t, pc))
+    if (flow_is_back(t, pc)) {
         flow_poll(t, LATE_INDIRECT, 0);
+        flow_heat(t, pc, 0, true);
+    }
     x_gs_op(e, 0x3b | X_W, R10, entry + offsetof(struct jump, pc));
     late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
     x_gs_op(e, 0xff, 4, entry + offsetof(struct jump, host));
@@ -91,7 +110,8 @@ static bool flow_same_page(const struct build *t, u64 pc)
 {
     u64 page = t->b->pc - (t->b->gpa & (PAGE - 1));
 
-    return pc - page < PAGE && !t->b->gpa2 && t->nexit < BLOCK_EXITS;
+    return pc - page < PAGE && !t->b->gpa2 &&
+           t->nexit < (t->trace ? TRACE_EXITS - 1u : BLOCK_EXITS);
 }
 
 /* The instruction behind the block is not in it because it reaches into the next page. */
@@ -131,6 +151,7 @@ void flow_edge(struct build *t, u64 pc)
     if (flow_is_back(t, pc)) {
         flags_free(t, flow_live(t, pc));
         flow_poll(t, LATE_POLL, t->nexit);
+        flow_heat(t, pc, t->nexit, false);
     }
     flow_direct(t, X_JMP, pc);
 }
@@ -172,7 +193,7 @@ static bool flow_count(struct build *t, const struct x86_insn *in)
 }
 
 /* Target in r10, from a register or memory. */
-static void flow_load_target(struct build *t, const struct x86_insn *in)
+void flow_load_target(struct build *t, const struct x86_insn *in)
 {
     struct emit *e = &t->e;
 

@@ -254,8 +254,11 @@ struct xmem operand_check(struct build *t, const struct access *a)
                                 (a->seg == SEG_DS || a->seg == SEG_SS || a->seg == SEG_ES);
     bool evicted = (a->base != X86_NOREG && is_evicted(a->base)) ||
                    (a->index != X86_NOREG && is_evicted(a->index));
+    struct xmem known;
     u8 *retry = e->p;
 
+    if (t->trace && trace_operand(t, a, &known))
+        return known;
     if (none && flat && !a->page)
         return operand_check_const(t, a);
     if (a->base == RSP && a->index == X86_NOREG && flat && a->size < 256 &&

@@ -19,9 +19,10 @@ static bool plain_is_integer(u16 op)
         OP(BSF)
         OP(BSR)
         OP(BSWAP)
-        OP(BT) OP(BTC) OP(BTR) OP(BTS) OP(CBW) OP(CWDE) OP(CDQE) OP(CWD) OP(CDQ) OP(CQO) OP(CLC) OP(
-            STC) OP(CMC) OP(CMP) OP(CMPXCHG) OP(CMPXCHG8B) OP(CMPXCHG16B) OP(DEC) OP(DIV) OP(IDIV)
-            OP(IMUL) OP(MUL) OP(INC) OP(LAHF) OP(SAHF) OP(MOV) OP(MOVBE) OP(MOVNTI) OP(MOVSX)
+        OP(BT)
+        OP(BTC) OP(BTR) OP(BTS) OP(CBW) OP(CWDE) OP(CDQE) OP(CWD) OP(CDQ) OP(CQO) OP(CLC) OP(STC)
+            OP(CMC) OP(CMP) OP(CMPXCHG) OP(CMPXCHG8B) OP(CMPXCHG16B) OP(DEC) OP(DIV) OP(IDIV) OP(
+                IMUL) OP(MUL) OP(INC) OP(LAHF) OP(SAHF) OP(MOV) OP(MOVBE) OP(MOVNTI) OP(MOVSX)
                 OP(MOVSXD) OP(MOVZX) OP(NEG) OP(NOT) OP(OR) OP(RCL) OP(RCR) OP(ROL) OP(ROR) OP(SAR)
                     OP(SHL) OP(SHR) OP(SHLD) OP(SHRD) OP(SBB) OP(SUB) OP(TEST) OP(XADD) OP(XCHG)
                         OP(XOR) OP(POPCNT) OP(LZCNT) OP(TZCNT) OP(CRC32) OP(ADCX) OP(ADOX) OP(ANDN)
@@ -82,7 +83,8 @@ static bool plain_is_nothing(const struct x86_insn *in)
         OP(PREFETCH)
         OP(PREFETCHNTA)
         OP(PREFETCHT0)
-            OP(PREFETCHT1) OP(PREFETCHT2) OP(PREFETCHW) OP(PREFETCHWT1)
+        OP(PREFETCHT1)
+            OP(PREFETCHT2) OP(PREFETCHW) OP(PREFETCHWT1)
                 OP(FNOP) return in->op != ZYDIS_MNEMONIC_FNOP;
     default:
         return false;
@@ -144,6 +146,7 @@ static struct x86_host_address plain_host(struct xmem m)
     return (struct x86_host_address){ .base = m.base == X_NONE ? X86_NOREG : (u8)m.base,
                                       .index = m.index == X_NONE ? X86_NOREG : (u8)m.index,
                                       .seg = X86_NOREG,
+                                      .scale = m.scale,
                                       .disp = m.disp };
 }
 
@@ -163,7 +166,7 @@ static bool plain_copy(struct build *t, const struct x86_insn *in)
         struct xmem m;
 
         operand_of(t, in, &a);
-        flags_free(t, t->live[t->i]);
+        flags_for_access(t);
         m = operand_check(t, &a);
         at = plain_host(evicted ? operand_fold(t, m) : m);
     }
@@ -174,7 +177,7 @@ static bool plain_copy(struct build *t, const struct x86_insn *in)
     if (len < 0)
         return false;
     if (t->flags == FLAGS_HOST)
-        t->b->host_flags |= 1ull << t->i;
+        t->b->host_flags[t->i / 64] |= 1ull << t->i % 64;
     x_bytes(&t->e, bytes, (u32)len);
     plain_evicted(t, in, map, evicted, true);
     if (write)

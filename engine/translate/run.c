@@ -155,7 +155,7 @@ u32 vcpu_mode(struct vcpu *v)
 }
 
 /* One instruction by the interpreter, at s.rip. */
-static enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
+enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
 {
     enum x86_stepped r;
     enum tier was;
@@ -308,7 +308,7 @@ static const u8 *vcpu_code(struct vcpu *v, u64 lin, u64 gpa[2], u8 two[32], u32 
 }
 
 /* A block for s.rip in this mode; NULL: interpret one instruction.  *global as its mapping. */
-static struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global)
+struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global)
 {
     struct engine *g = v->engine;
     u64 gpa[2] = { 0, 0 }, lin = vcpu_linear(v), rip = v->c.s.rip;
@@ -440,6 +440,8 @@ static const u8 *vcpu_next(struct vcpu *v)
             }
             b = vcpu_block(v, mode, &global);
         }
+        if (b && v->check && trace_watch(v, b))
+            continue;
         if (!b) {
             if (vcpu_interpret(v, 0) == STEP_SHUTDOWN)
                 return vcpu_leave(v, STOP_SHUTDOWN);
@@ -460,7 +462,7 @@ static const u8 *vcpu_next(struct vcpu *v)
 /* The instruction at s.rip, number i of b, by the interpreter; on behind it if possible. */
 static const u8 *vcpu_step(struct vcpu *v, struct block *b, u32 i)
 {
-    u64 next = block_rip(v, b, b->pc + b->at[i + 1]);
+    u64 next = block_rip(v, b, block_pc(b, i + 1));
 
     v->flushed = false;
     if (v->check || !fast_step(v, b, i)) {
@@ -468,9 +470,9 @@ static const u8 *vcpu_step(struct vcpu *v, struct block *b, u32 i)
             return vcpu_leave(v, STOP_SHUTDOWN);
         vcpu_vector_mode(v);
     }
-    if (v->c.s.rip != next || i + 1u >= b->ninsn || !b->host[i + 1] || b->dead || v->flushed ||
-        vcpu_mode(v) != b->mode || v->c.s.shadow || v->c.s.shadow_ss || v->c.s.halted ||
-        x86_must_ask(&v->c))
+    if (b->trace || v->c.s.rip != next || i + 1u >= b->ninsn || !b->host[i + 1] || b->dead ||
+        v->flushed || vcpu_mode(v) != b->mode || v->c.s.shadow || v->c.s.shadow_ss ||
+        v->c.s.halted || x86_must_ask(&v->c))
         return vcpu_next(v);
     return v->engine->rx + b->host[i + 1];
 }
@@ -483,8 +485,12 @@ static const u8 *vcpu_miss(struct vcpu *v, struct block *b, const struct site *s
     /* a crossing access asks with the index of one page and the tag of the other */
     if (s->b != 2 && (v->arg[1] & 0xffffffff) == (u64)at * sizeof(struct tlb_entry)) {
         v->flushed = false;
-        if (tlb_fill(v, page, s->b) && !b->dead && !v->flushed)
+        if (tlb_fill(v, page, s->b == 1) && !b->dead && !v->flushed &&
+            (s->b != 4 || v->tlb[mode_set(v->mode)][at].write == page)) {
+            if (b->trace)
+                trace_in(v, b);
             return v->site + s->retry;
+        }
     } else {
         v->stats.across++;
     }
@@ -563,12 +569,14 @@ static const u8 *vcpu_native_fault(struct vcpu *v)
     pthread_mutex_unlock(&g->lock);
     if (!b)
         return vcpu_leave(v, STOP_BROKEN);
+    if (b->trace)
+        trace_out(v, b);
     for (i = b->ninsn; --i;)
         if (b->host[i] && g->rx + b->host[i] <= at)
             break;
-    if (b->host_flags >> i & 1)
+    if (b->host_flags[i / 64] >> i % 64 & 1)
         flags_set(v, v->fault_flags);
-    v->c.s.rip = block_rip(v, b, b->pc + b->at[i]);
+    v->c.s.rip = block_rip(v, b, block_pc(b, i));
     return vcpu_step(v, b, i);
 }
 
@@ -578,15 +586,20 @@ static const u8 *vcpu_native_fault(struct vcpu *v)
  */
 static const u8 *vcpu_indirect(struct vcpu *v, const struct site *s)
 {
-    const struct block *b = v->engine->blocks[s->block];
-    u32 len = b->at[s->insn + 1] - b->at[s->insn], op = b->op[s->insn] & OP_NAME;
+    const struct block *b;
+    u32 len, op;
 
     v->c.s.rip = v->arg[0];
+    if (s->block >= v->engine->nblock) /* to the pc that stands for none */
+        return vcpu_next(v);
+    b = v->engine->blocks[s->block];
+    len = b->trace ? 1 : b->at[s->insn + 1] - b->at[s->insn];
+    op = b->op[s->insn] & OP_NAME;
     if (!x86_code64(&v->c.s) || x86_canonical(&v->c, v->arg[0]) ||
         (op != ZYDIS_MNEMONIC_CALL && op != ZYDIS_MNEMONIC_JMP &&
          (op != ZYDIS_MNEMONIC_RET || len > 2)))
         return vcpu_next(v);
-    v->c.s.rip = block_rip(v, b, b->pc + b->at[s->insn]);
+    v->c.s.rip = block_rip(v, b, block_pc(b, s->insn));
     if (op == ZYDIS_MNEMONIC_CALL)
         v->c.s.gpr[RSP] += 8;
     else if (op == ZYDIS_MNEMONIC_RET)
@@ -606,19 +619,24 @@ static const u8 *vcpu_dispatch(struct vcpu *v)
     __builtin_memcpy(&s, v->site, sizeof(s));
     if (s.why < WHY_KINDS)
         v->stats.why[s.why]++;
+    b = s.block < v->engine->nblock ? v->engine->blocks[s.block] : NULL;
+    if (b && b->trace)
+        trace_out(v, b);
     if (s.why == WHY_INDIRECT)
         return vcpu_indirect(v, &s);
-    b = v->engine->blocks[s.block];
     switch ((enum why)s.why) {
     case WHY_EXIT:
         return vcpu_exit(v, b, s.a);
+    case WHY_HOT:
+        v->c.s.rip = s.b ? v->arg[0] : block_rip(v, b, b->exits[s.a].pc);
+        return trace_hot(v, (u32)s.retry) ? vcpu_next(v) : vcpu_leave(v, STOP_SHUTDOWN);
     case WHY_POLL:
         v->c.s.rip = block_rip(v, b, b->exits[s.a].pc);
         return vcpu_next(v);
     default:
         break;
     }
-    v->c.s.rip = block_rip(v, b, b->pc + b->at[s.insn]);
+    v->c.s.rip = block_rip(v, b, block_pc(b, s.insn));
     if (s.why == WHY_STALE)
         return vcpu_stale(v, b);
     if (s.why == WHY_MISS)
@@ -626,7 +644,7 @@ static const u8 *vcpu_dispatch(struct vcpu *v)
     return vcpu_step(v, b, s.insn);
 }
 
-static const u8 *vcpu_do(struct vcpu *v)
+static const u8 *vcpu_called(struct vcpu *v)
 {
     const u8 *on;
 
@@ -642,9 +660,15 @@ static const u8 *vcpu_do(struct vcpu *v)
  */
 const u8 *vcpu_main(struct vcpu *v)
 {
-    const u8 *at = vcpu_do(v);
+    const u8 *to;
 
-    if (at && !v->vectors)
+    atomic_store_explicit(&v->turn, (v->turn | 1) + 1, memory_order_release);
+    to = vcpu_called(v);
+    if (to && !v->vectors)
         v->upper = vcpu_upper(v->c.s.xsave);
-    return at;
+    if (to)
+        atomic_store_explicit(&v->turn, v->turn + 1, memory_order_relaxed);
+    if (atomic_load_explicit(&v->slots_drop, memory_order_relaxed))
+        trace_forget(v);
+    return to;
 }

@@ -105,7 +105,7 @@ static u32 stack_group(const struct build *t, u16 op)
 {
     u32 n = 0;
 
-    while (is_code64(t) && t->i + n < t->n && n < GROUP_MAX) {
+    while (is_code64(t) && !t->trace && t->i + n < t->n && n < GROUP_MAX) {
         const struct x86_insn *in = &t->in[t->i + n];
 
         if (in->op != op || in->osize != 8 || in->opd[0].kind != OPD_GPR || in->opd[0].reg == RSP)
@@ -188,7 +188,7 @@ static bool stack_push(struct build *t, const struct x86_insn *in)
 {
     u32 size = in->osize, n = stack_group(t, ZYDIS_MNEMONIC_PUSH);
 
-    flags_free(t, t->live[t->i]);
+    flags_for_access(t);
     if (n > 1)
         stack_pushes(t, n);
     else if (in->mem != X86_NOREG)
@@ -213,7 +213,7 @@ static bool stack_pop(struct build *t, const struct x86_insn *in)
     if (in->opd[0].kind != OPD_GPR || (reg == RSP && stack_width(t) != 8) ||
         (is_evicted(reg) && size != 8))
         return false;
-    flags_free(t, t->live[t->i]);
+    flags_for_access(t);
     if (n > 1 || (n && stack_then_ret(t, n))) {
         stack_pops(t, n);
         return true;
@@ -269,7 +269,7 @@ static bool stack_leave(struct build *t, const struct x86_insn *in)
 
     if (in->osize != stack_width(t) || in->osize == 2)
         return false;
-    flags_free(t, t->live[t->i]);
+    flags_for_access(t);
     m = operand_check(t, &a);
     x_mem(e, 0x8b | w, R10, &m);
     x_mem(e, 0x8d | w, R9, &(struct xmem){ .base = RBP, .index = X_NONE, .disp = in->osize });

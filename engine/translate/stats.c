@@ -49,6 +49,8 @@ static void stats_blocks(const struct stats_to *t)
     stats_one(t, "blocks", "guest instructions in them", STAT_COUNT, g->count_insn);
     stats_one(t, "blocks", "host code", STAT_BYTES, g->count_bytes);
     stats_one(t, "blocks", "dropped", STAT_COUNT, g->count_invalid);
+    stats_one(t, "blocks", "traces made", STAT_COUNT, g->count_trace);
+    stats_one(t, "blocks", "loops without a trace", STAT_COUNT, g->count_no_trace);
     stats_one(t, "blocks", "code cache in use", STAT_BYTES, g->used);
     stats_one(t, "blocks", "records", STAT_BYTES, g->record_bytes);
     stats_one(t, "blocks", "code cache emptied", STAT_COUNT, g->count_full);
@@ -63,6 +65,7 @@ static void stats_exits(const struct stats_to *t)
         [WHY_INDIRECT] = "jump cache miss",
         [WHY_POLL] = "event waits",
         [WHY_STALE] = "code was changed",
+        [WHY_HOT] = "loop is hot",
     };
 
     for (u32 i = 0; i < WHY_KINDS; i++)

@@ -158,6 +158,7 @@ void tlb_flush(struct vcpu *v, enum x86_flush how, u64 lin)
     v->flushed = true;
     if (v->direct)
         direct_flush(v, how, lin);
+    atomic_store_explicit(&v->slots_drop, true, memory_order_relaxed);
     if (how == FLUSH_PAGE && !large_test(v, lin)) {
         tlb_flush_page(v, lin);
         return;
@@ -288,6 +289,8 @@ void tlb_drop_writes(struct engine *g, u64 gpa)
         for (u32 s = 0; v && s < TLB_SETS; s++)
             __atomic_store_n(&v->stack[s].page, TLB_NONE, __ATOMIC_RELAXED);
     }
+    if (g->nslot)
+        trace_drop_writes(g);
 }
 
 const u8 *tlb_code(struct vcpu *v, u64 lin, u64 *gpa)

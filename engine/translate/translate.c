@@ -63,6 +63,7 @@ static void engine_translate_close(void *engine)
     eyes_close(g);
     cache_close(g);
     translate_close(g);
+    trace_close(g);
     x86_memory_fini(&g->mem);
     free(g);
 }
@@ -87,6 +88,8 @@ static int engine_translate_open(void **engine, const struct engine_options *o, 
     rc = x86_memory_init(&g->mem);
     if (!rc)
         rc = translate_open(g);
+    if (!rc)
+        rc = trace_open(g);
     if (!rc)
         rc = glue_signals();
     if (!rc)
@@ -187,6 +190,7 @@ static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_i
     v->c.hooks = &g->hooks;
     v->c.apic_ids = g->options.apic_ids ? g->options.apic_ids : 1;
     tlb_init(v);
+    trace_init(v);
     pthread_mutex_lock(&g->lock);
     g->vcpu[index] = v;
     g->nvcpu++;

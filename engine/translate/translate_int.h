@@ -27,6 +27,11 @@ enum {
     LOG_SIZE = 1024, /* entries remembered for a cheap flush */
     BLOCK_INSNS = 64,
     BLOCK_EXITS = 8,
+    TRACE_INSNS = 128,
+    TRACE_EXITS = 64,
+    TRACE_HELD = 8,     /* host registers that a trace takes from the guest's */
+    TRACE_SLOTS = 2048, /* of all traces together */
+    HEAT_SIZE = 4096,   /* counters of backward jumps */
     PAGE = 4096,
 };
 #define TLB_NONE (~0ull) /* a tag that no address has */
@@ -55,6 +60,16 @@ struct code_tlb {
     const u8 *host;
 };
 enum { CODE_TLB = 256 };
+/*
+ * What a trace knows of the memory that a group of its accesses is in: a linear page, and
+ * host address minus linear address.
+ */
+struct trace_slot {
+    u64 page, addend;
+    u64 folded; /* addend and the registers; good for the round it was made in */
+};
+/* A page that is not canonical, and an addend that makes no address canonical. */
+#define SLOT_NONE 0x8000000000000000ull
 
 /* What a block is translated for; also which tables its code uses. */
 enum mode_bits {
@@ -77,18 +92,27 @@ enum mode_bits {
 };
 
 /* What a vCPU's thread is doing. */
-enum tier { TIER_OUT, TIER_CODE, TIER_DIRECT, TIER_C, TIER_INTERPRET, TIER_TRANSLATE, TIER_DEVICE, TIERS };
+enum tier {
+    TIER_OUT,
+    TIER_CODE,
+    TIER_DIRECT,
+    TIER_C,
+    TIER_INTERPRET,
+    TIER_TRANSLATE,
+    TIER_DEVICE,
+    TIERS
+};
 
 /* Why translated code calls C: in the 8 bytes behind the call. */
-enum why { WHY_MISS, WHY_STEP, WHY_EXIT, WHY_INDIRECT, WHY_POLL, WHY_STALE, WHY_KINDS };
+enum why { WHY_MISS, WHY_STEP, WHY_EXIT, WHY_INDIRECT, WHY_POLL, WHY_STALE, WHY_HOT, WHY_KINDS };
 
 /* Only ever added to by the vCPU's thread; others read them as they are. */
 struct vcpu_stats {
     u64 why[WHY_KINDS], fault, event;
-    u64 ports, mmio;     /* accesses to devices */
-    u64 miss[2];         /* TLB entries filled: for reads, for writes */
-    u64 promoted, stop[4];    /* direct execution: address spaces, by enum sandbox_stop */
-    u64 refused, across; /* misses left to the interpreter: no RAM or rights; two pages */
+    u64 ports, mmio;       /* accesses to devices */
+    u64 miss[2];           /* TLB entries filled: for reads, for writes */
+    u64 promoted, stop[4]; /* direct execution: address spaces, by enum sandbox_stop */
+    u64 refused, across;   /* misses left to the interpreter: no RAM or rights; two pages */
     u64 step[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* interpreted, by mnemonic; [0]: outside blocks */
     u64 ticks[TIERS], stamp;                /* host time stamps, when they are taken */
     enum tier tier;
@@ -118,6 +142,9 @@ struct vcpu {
     struct { /* the page that the stack pointer was last used in; it may be written */
         u64 page, addend;
     } stack[TLB_SETS];
+    u64 held[TRACE_HELD]; /* guest registers whose place a trace has taken */
+    u8 slot_used[TRACE_SLOTS / USED_GROUP];
+    u32 heat[HEAT_SIZE];
 
     u8 memo_known; /* bits: of memo, and MEMO_* */
     struct crossing {
@@ -126,7 +153,10 @@ struct vcpu {
     } enter, leave; /* what SYSCALL and SYSRET make of the state */
 
     /* the rest */
-    u32 mode; /* of the state, when mode_known */
+    u64 raw[TRACE_HELD];    /* what the trace had in their place when it called C */
+    atomic_uint turn;       /* odd while translated code runs */
+    atomic_bool slots_drop; /* slots are to be forgotten before translated code goes on */
+    u32 mode;               /* of the state, when mode_known */
     bool mode_known, flushed;
     u32 memo[4]; /* mode in 64-bit code: at CPL 0 and 3, each with AC clear and set */
     struct {     /* what memo, enter and leave were made from */
@@ -156,6 +186,7 @@ struct vcpu {
 
     _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
     struct jump jumps[JUMP_SIZE]; /* slot 0, 2, 3, then 1 */
+    struct trace_slot slot[TRACE_SLOTS];
 };
 
 /* A direct exit of a block. */
@@ -173,7 +204,10 @@ struct block {
     u16 len;
     u8 ninsn, nexit;
     atomic_bool dead;
-    bool interpret;       /* its first instruction is not translated */
+    bool interpret; /* its first instruction is not translated */
+    bool no_trace;  /* none can be made from here */
+    u8 trace_tried;
+    struct trace *trace;  /* NULL: a block */
     const u8 *code;       /* where its host code starts; executable addresses, all three */
     const u8 *entry;      /* with flags in memory */
     const u8 *entry_host; /* with flags in the host */
@@ -182,8 +216,9 @@ struct block {
     u16 *op;        /* per instruction: its mnemonic, and OP_* */
     u16 *at;        /* per instruction, and the end: offset of its bytes */
     u32 *undefined; /* lock-step only: flags undefined behind each; NULL: not compared */
-    u64 host_flags; /* bit n: a native fault of instruction n has its flags in the host */
-    u64 lines;      /* 64-byte pieces of the page that the translation depends on */
+    u64 host_flags[TRACE_INSNS / 64]; /* bit n: a native fault of instruction n has its flags
+                                         in the host */
+    u64 lines; /* 64-byte pieces of the page that the translation depends on */
     struct block *hash_next, *page_next, *page2_next;
     struct block_exit *exits, *incoming;
 };
@@ -195,6 +230,23 @@ enum {
 };
 _Static_assert((int)ZYDIS_MNEMONIC_MAX_VALUE <= (int)OP_NAME, "names and flags share a word");
 
+/*
+ * The hot path from a block's start, made of the blocks that it went through; the rest of
+ * struct block counts for it as well, but for `at`.  It shadows the block in the hash.
+ */
+struct trace {
+    struct block *head;
+    u64 page;  /* linear page of the head; MODE_MOVES: the trace runs at no other */
+    u32 nheld; /* registers taken: gpr[] */
+    u8 gpr[TRACE_HELD];
+    u64 pc[TRACE_INSNS + 1]; /* of each instruction, and the end; as block.pc counts */
+};
+struct trace_ref { /* a page that a trace depends on */
+    struct trace_ref *next;
+    struct block *b;
+    u64 lines;
+};
+
 struct code_page {
     struct code_page *next;
     u64 gpa;
@@ -205,6 +257,7 @@ struct code_page {
     struct code_page *verify_next;
     u64 lines;                    /* 64-byte pieces that hold translated bytes */
     struct block *first, *second; /* that start here; that reach in from the page before */
+    struct trace_ref *traces;
 };
 
 enum { HASH_SIZE = 1 << 18, PAGE_HASH = 1 << 12, MAX_VCPUS = 64 };
@@ -229,8 +282,10 @@ struct engine {
     u32 nblock, room;
     struct chunk *chunks;
     struct build *build; /* the translator's work space */
-    _Atomic u8 *page;    /* a byte a guest page: PAGE_* */
-    u8 *direct;          /* a byte a guest page: sandboxes that may write to it */
+    struct tracer *tracer;
+    u32 nslot;        /* slots given to traces */
+    _Atomic u8 *page; /* a byte a guest page: PAGE_* */
+    u8 *direct;       /* a byte a guest page: sandboxes that may write to it */
     u64 pages;
 
     pthread_mutex_t cpus;
@@ -241,12 +296,13 @@ struct engine {
     u32 cpus_in;            /* vCPUs that hold addresses of translated code */
 
     u64 count_block, count_insn, count_bytes, count_invalid, count_full;
-    u64 record_bytes;        /* of chunks */
-    _Atomic u64 idle_looked; /* host time stamp */
-    i64 idle_ns, idle_cpu;   /* then: monotonic time, the process' time on processors */
-    struct eyes *eyes;       /* or NULL */
-    u64 open_tsc;            /* when it was opened: host time stamp */
-    i64 open_ns;             /* ... and monotonic time */
+    u64 record_bytes;                /* of chunks */
+    _Atomic u64 idle_looked;         /* host time stamp */
+    i64 idle_ns, idle_cpu;           /* then: monotonic time, the process' time on processors */
+    struct eyes *eyes;               /* or NULL */
+    u64 open_tsc;                    /* when it was opened: host time stamp */
+    i64 open_ns;                     /* ... and monotonic time */
+    u64 count_trace, count_no_trace; /* made; given up */
 };
 
 static inline u8 *engine_rx(const struct engine *g, const u8 *rw)
@@ -283,12 +339,23 @@ static inline u64 block_rip(const struct vcpu *v, const struct block *b, u64 pc)
 {
     return b->mode & MODE_MOVES ? v->page + pc : pc;
 }
+/* ... of its instruction i, or of what follows the last. */
+static inline u64 block_pc(const struct block *b, u32 i)
+{
+    return b->trace ? b->trace->pc[i] : b->pc + b->at[i];
+}
 
+enum miss {
+    MISS_READ,
+    MISS_WRITE,
+    MISS_STEP,
+    MISS_BOTH = 4
+};            /* BOTH: a read, but entry for writes */
 struct site { /* the 8 bytes behind a call of C, and where to go on */
     u32 block;
     u8 why, insn; /* number in the block */
-    u8 a, b;      /* WHY_MISS: bytes, write; WHY_EXIT: number of the exit */
-    i32 retry;    /* WHY_MISS, WHY_POLL: from the site to where to go on */
+    u8 a, b;      /* WHY_MISS: bytes, enum miss; WHY_EXIT: number of the exit; WHY_HOT: it, far */
+    i32 retry;    /* WHY_MISS: from the site to where to go on; WHY_HOT: its counter */
 };
 
 /* glue.c: the fixed code, and moving vector state */
@@ -319,7 +386,7 @@ struct block *cache_by_host(struct engine *g, const u8 *rx);
 void cache_link(struct engine *g, struct block_exit *x, struct block *to);
 void cache_wrote(struct engine *g, u64 gpa, u64 len);
 bool cache_verifies(struct engine *g, u64 gpa); /* blocks of the page are to verify themselves */
-void cache_unseen(struct engine *g, u64 gpa); /* stores to the page go unseen from now */
+void cache_unseen(struct engine *g, u64 gpa);   /* stores to the page go unseen from now */
 void cache_kill(struct engine *g, struct block *b);
 void cache_unlink_exits(struct engine *g, struct block *b);
 void cache_calm(struct engine *g); /* now and then: pages out of verify mode; takes the lock */
@@ -341,9 +408,26 @@ int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8
  */
 bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, const u8 *host);
 
+/* trace.c */
+int trace_open(struct engine *g);
+void trace_close(struct engine *g);
+void trace_init(struct vcpu *v);
+/* From s.rip on: a trace, if one can be made.  false: the guest has shut down. */
+bool trace_hot(struct vcpu *v, u32 heat);
+bool trace_watch(struct vcpu *v, const struct block *b); /* lock-step: it counts blocks */
+void trace_out(struct vcpu *v, const struct block *b);   /* C was called: the guest's registers */
+void trace_in(struct vcpu *v, const struct block *b);    /* and back, where C was called */
+void trace_forget(struct vcpu *v);                       /* what the slots say */
+void trace_drop_writes(struct engine *g); /* every vCPU's slots; its TLB has no such entry now */
+/* cache.c: a page that a new trace depends on; no block is made anew while it is alive */
+int cache_trace(struct engine *g, u64 gpa, struct block *b, u64 lines);
+void cache_install(struct engine *g, struct block *b);
+
 /* run.c */
 u32 vcpu_mode(struct vcpu *v);
 void vcpu_memo(struct vcpu *v); /* control state may have changed: what is known of modes */
+enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op); /* one instruction, at s.rip */
+struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global);
 /* Arithmetic flags from the block's form into RFLAGS, and back. */
 void flags_pack(struct vcpu *v);
 void flags_unpack(struct vcpu *v);

@@ -88,7 +88,7 @@ static void rig_tpr_set(void *arg, u8 val)
 static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus, bool check)
 {
     struct engine_options o = {
-        .tsc_hz = 1000000000, .apic_ids = cpus, .check = check, .cache_size = 4 << 20
+        .tsc_hz = 1000000000, .apic_ids = cpus, .check = check, .cache_size = 4 << 20, .trace_after = 20,
     };
     struct cpu_io io = { r,          rig_in,    rig_out,    rig_port,  rig_load,
                          rig_store,  rig_rdmsr, rig_wrmsr,  rig_cpuid, rig_hypercall,

@@ -108,7 +108,7 @@ static int rewrite_address(struct rewrite *w, u8 base, u8 index, u8 scale, i64 d
 static int rewrite_memory(struct rewrite *w, const struct x86_host_address *at)
 {
     const struct x86_insn *in = w->in;
-    u8 index = at->index, scale = 1;
+    u8 index = at->index, scale = (u8)(1 << at->scale);
 
     if (in->opd[in->mem].kind == OPD_AGEN || at->own) {
         u8 base = in->base < 16 ? w->map[in->base] : in->base;

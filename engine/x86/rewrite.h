@@ -6,7 +6,8 @@
 /* Where the memory operand of a rewritten instruction is, in host registers. */
 struct x86_host_address {
     u8 base;  /* host register, or X86_NOREG: disp is the whole address */
-    u8 index; /* host register (not RSP), times one, or X86_NOREG */
+    u8 index; /* host register (not RSP) or X86_NOREG */
+    u8 scale; /* the index is shifted left by it */
     u8 seg;   /* SEG_FS, SEG_GS or X86_NOREG */
     bool own; /* the guest's base, index, scale and displacement, renamed: base, index and
                  disp above do not count.  LEA is always so. */
