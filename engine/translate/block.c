@@ -497,6 +497,8 @@ void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to)
     t->v = v;
     t->b = b;
     t->trace = NULL;
+    for (u32 i = 0; i < 16; i++)
+        t->home[i] = i == RSP ? R9 : i >= R9 && i <= R11 ? X86_NOREG : (u8)i;
     t->e = (struct emit){ .p = t->code_now,
                           .base = t->code_now,
                           .end = t->code_now + sizeof(t->code_now),

@@ -34,7 +34,11 @@ enum late_kind {
     LATE_HOT,
     LATE_TRACE
 };
-enum { LATES = 4 * TRACE_INSNS, VERIFY_INSNS = 16, CODE_ROOM = 64 << 10 /* more than a block takes */ };
+enum {
+    LATES = 4 * TRACE_INSNS,
+    VERIFY_INSNS = 16,
+    CODE_ROOM = 64 << 10 /* more than a block takes */
+};
 
 struct access;
 struct build {
@@ -49,6 +53,7 @@ struct build {
     u32 n, i;                  /* how many; which one is being translated */
     enum flags_at flags;
     u32 mode, set;
+    u8 home[16];    /* host registers of the guest's, or X86_NOREG */
     const u8 *code; /* of the page, from b->pc */
     u32 ncode;      /* bytes of it in this page */
     bool ended;     /* the last instruction went somewhere itself */
@@ -83,17 +88,18 @@ int build_finish(struct build *t);
 u64 build_lines(u64 gpa, u32 len);
 void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to);
 
-static inline bool is_evicted(u32 n)
+/* Registers 9 to 11, unless a trace has put them elsewhere. */
+static inline bool is_evicted(const struct build *t, u32 n)
 {
-    return n >= R9 && n <= R11;
+    return t->home[n] == X86_NOREG;
 }
 static inline bool is_moving(const struct build *t)
 {
     return t->mode & MODE_MOVES;
 }
-static inline u32 host_of(u32 n) /* of one that is not evicted */
+static inline u32 host_of(const struct build *t, u32 n) /* of one that is not evicted */
 {
-    return n == RSP ? R9 : n;
+    return t->home[n];
 }
 static inline bool is_code64(const struct build *t)
 {

@@ -12,10 +12,10 @@ _Static_assert(sizeof(struct tlb_entry) == 1 << ENTRY_SHIFT, "index arithmetic b
 
 void operand_load_gpr(struct build *t, u32 to, u32 gpr)
 {
-    if (is_evicted(gpr))
+    if (is_evicted(t, gpr))
         x_load(&t->e, to, gpr_at(gpr));
     else
-        x_mov(&t->e, to, host_of(gpr));
+        x_mov(&t->e, to, host_of(t, gpr));
 }
 
 void operand_load_pc(struct build *t, u32 to, u64 pc)
@@ -53,13 +53,13 @@ struct xmem operand_host(struct build *t, const struct access *a)
     struct xmem m = { .base = X_NONE, .index = X_NONE, .scale = a->scale, .disp = (i32)a->disp };
 
     if (a->base != X86_NOREG) {
-        m.base = (i8)(is_evicted(a->base) ? R10 : host_of(a->base));
-        if (is_evicted(a->base))
+        m.base = (i8)(is_evicted(t, a->base) ? R10 : host_of(t, a->base));
+        if (is_evicted(t, a->base))
             x_load(&t->e, R10, gpr_at(a->base));
     }
     if (a->index != X86_NOREG) {
-        m.index = (i8)(is_evicted(a->index) ? R11 : host_of(a->index));
-        if (is_evicted(a->index))
+        m.index = (i8)(is_evicted(t, a->index) ? R11 : host_of(t, a->index));
+        if (is_evicted(t, a->index))
             x_load(&t->e, R11, gpr_at(a->index));
     }
     return m;
@@ -252,8 +252,8 @@ struct xmem operand_check(struct build *t, const struct access *a)
     bool flat = long_mode ? a->seg != SEG_FS && a->seg != SEG_GS
                           : t->mode & MODE_FLAT &&
                                 (a->seg == SEG_DS || a->seg == SEG_SS || a->seg == SEG_ES);
-    bool evicted = (a->base != X86_NOREG && is_evicted(a->base)) ||
-                   (a->index != X86_NOREG && is_evicted(a->index));
+    bool evicted = (a->base != X86_NOREG && is_evicted(t, a->base)) ||
+                   (a->index != X86_NOREG && is_evicted(t, a->index));
     struct xmem known;
     u8 *retry = e->p;
 

@@ -20,13 +20,14 @@ static bool plain_is_integer(u16 op)
         OP(BSR)
         OP(BSWAP)
         OP(BT)
-        OP(BTC) OP(BTR) OP(BTS) OP(CBW) OP(CWDE) OP(CDQE) OP(CWD) OP(CDQ) OP(CQO) OP(CLC) OP(STC)
-            OP(CMC) OP(CMP) OP(CMPXCHG) OP(CMPXCHG8B) OP(CMPXCHG16B) OP(DEC) OP(DIV) OP(IDIV) OP(
-                IMUL) OP(MUL) OP(INC) OP(LAHF) OP(SAHF) OP(MOV) OP(MOVBE) OP(MOVNTI) OP(MOVSX)
-                OP(MOVSXD) OP(MOVZX) OP(NEG) OP(NOT) OP(OR) OP(RCL) OP(RCR) OP(ROL) OP(ROR) OP(SAR)
-                    OP(SHL) OP(SHR) OP(SHLD) OP(SHRD) OP(SBB) OP(SUB) OP(TEST) OP(XADD) OP(XCHG)
-                        OP(XOR) OP(POPCNT) OP(LZCNT) OP(TZCNT) OP(CRC32) OP(ADCX) OP(ADOX) OP(ANDN)
-                            OP(BEXTR) OP(BLSI) OP(BLSMSK) OP(BLSR) OP(BZHI) OP(MULX) OP(PDEP)
+        OP(BTC)
+        OP(BTR) OP(BTS) OP(CBW) OP(CWDE) OP(CDQE) OP(CWD) OP(CDQ) OP(CQO) OP(CLC) OP(STC) OP(CMC)
+            OP(CMP) OP(CMPXCHG) OP(CMPXCHG8B) OP(CMPXCHG16B) OP(DEC) OP(DIV) OP(IDIV) OP(IMUL)
+                OP(MUL) OP(INC) OP(LAHF) OP(SAHF) OP(MOV) OP(MOVBE) OP(MOVNTI) OP(MOVSX) OP(MOVSXD)
+                    OP(MOVZX) OP(NEG) OP(NOT) OP(OR) OP(RCL) OP(RCR) OP(ROL) OP(ROR) OP(SAR) OP(SHL)
+                        OP(SHR) OP(SHLD) OP(SHRD) OP(SBB) OP(SUB) OP(TEST) OP(XADD) OP(XCHG) OP(XOR)
+                            OP(POPCNT) OP(LZCNT) OP(TZCNT) OP(CRC32) OP(ADCX) OP(ADOX) OP(ANDN) OP(
+                                BEXTR) OP(BLSI) OP(BLSMSK) OP(BLSR) OP(BZHI) OP(MULX) OP(PDEP)
                                 OP(PEXT) OP(RORX) OP(SARX) OP(SHLX) OP(SHRX) OP(LFENCE) OP(MFENCE)
                                     OP(SFENCE) OP(RDRAND) OP(RDSEED) OP(PAUSE) OP(CMOVB) OP(CMOVBE)
                                         OP(CMOVL) OP(CMOVLE) OP(CMOVNB) OP(CMOVNBE) OP(CMOVNL)
@@ -84,21 +85,20 @@ static bool plain_is_nothing(const struct x86_insn *in)
         OP(PREFETCHNTA)
         OP(PREFETCHT0)
         OP(PREFETCHT1)
-            OP(PREFETCHT2) OP(PREFETCHW) OP(PREFETCHWT1)
-                OP(FNOP) return in->op != ZYDIS_MNEMONIC_FNOP;
+        OP(PREFETCHT2) OP(PREFETCHW) OP(PREFETCHWT1) OP(FNOP) return in->op != ZYDIS_MNEMONIC_FNOP;
     default:
         return false;
     }
 }
 
 /* Evicted registers that the encoding names get scratch ones. */
-static bool plain_map(u8 map[16], u32 regs, bool mem)
+static bool plain_map(const struct build *t, u8 map[16], u32 regs, bool mem)
 {
     u8 scratch[2] = { R10, R11 };
     u32 n = 0;
 
     for (u32 i = 0; i < 16; i++)
-        map[i] = (u8)(i == RSP ? R9 : i);
+        map[i] = is_evicted(t, i) ? (u8)i : t->home[i];
     for (u32 i = R9; i <= R11; i++) {
         if (!(regs & 1u << i))
             continue;
@@ -123,12 +123,12 @@ static void plain_evicted(struct build *t, const struct x86_insn *in, const u8 m
 }
 
 /* General registers that the encoding names and that have no host register. */
-static u32 plain_evicted_set(const struct x86_insn *in)
+static u32 plain_evicted_set(const struct build *t, const struct x86_insn *in)
 {
     u32 regs = 0;
 
     for (u32 i = 0; i < in->nopd; i++)
-        if (in->opd[i].kind == OPD_GPR && is_evicted(in->opd[i].reg))
+        if (in->opd[i].kind == OPD_GPR && is_evicted(t, in->opd[i].reg))
             regs |= 1u << in->opd[i].reg;
     return regs;
 }
@@ -152,14 +152,14 @@ static struct x86_host_address plain_host(struct xmem m)
 
 static bool plain_copy(struct build *t, const struct x86_insn *in)
 {
-    u32 evicted = plain_evicted_set(in), after = t->live[t->i + 1];
+    u32 evicted = plain_evicted_set(t, in), after = t->live[t->i + 1];
     u32 write = in->eflags_write & FLAGS_ARITH, kept = flags_kept(in);
     bool mem = in->mem != X86_NOREG;
     struct x86_host_address at = { .base = X86_NOREG, .index = X86_NOREG, .seg = X86_NOREG };
     u8 map[16], bytes[15];
     int len;
 
-    if (!plain_map(map, evicted, mem) || (mem && plain_has_high(in)))
+    if (!plain_map(t, map, evicted, mem) || (mem && plain_has_high(in)))
         return false;
     if (mem) {
         struct access a;
@@ -200,14 +200,14 @@ static bool plain_lea(struct build *t, const struct x86_insn *in)
     } else {
         struct xmem m = operand_host(t, &a);
 
-        x_mem(e, lea, is_evicted(to) ? R10 : host_of(to), &m);
-        if (is_evicted(to))
+        x_mem(e, lea, is_evicted(t, to) ? R10 : host_of(t, to), &m);
+        if (is_evicted(t, to))
             x_store(e, gpr_at(to), R10);
         return true;
     }
-    if (is_evicted(to) && in->osize == 2) {
+    if (is_evicted(t, to) && in->osize == 2) {
         x_gs_op(e, 0x89 | X_66, R10, gpr_at(to));
-    } else if (is_evicted(to)) {
+    } else if (is_evicted(t, to)) {
         if (in->osize == 4)
             x_mov32(e, R10, R10);
         x_store(e, gpr_at(to), R10);
@@ -216,7 +216,7 @@ static bool plain_lea(struct build *t, const struct x86_insn *in)
               in->osize == 8   ? 0x89 | X_W
               : in->osize == 4 ? 0x89
                                : 0x89 | X_66,
-              R10, host_of(to));
+              R10, host_of(t, to));
     }
     return true;
 }

@@ -620,7 +620,7 @@ static const u8 *vcpu_dispatch(struct vcpu *v)
     if (s.why < WHY_KINDS)
         v->stats.why[s.why]++;
     b = s.block < v->engine->nblock ? v->engine->blocks[s.block] : NULL;
-    if (b && b->trace)
+    if (b && b->trace && (s.why == WHY_MISS || s.why == WHY_STEP)) /* others have done it */
         trace_out(v, b);
     if (s.why == WHY_INDIRECT)
         return vcpu_indirect(v, &s);

@@ -72,11 +72,11 @@ static void stack_push_reg(struct build *t, u32 reg, u32 size)
     struct access a = stack_access(t, RSP, -(i32)size, size, true);
     struct xmem m = operand_check(t, &a);
 
-    if (is_evicted(reg)) {
+    if (is_evicted(t, reg)) {
         m = operand_fold(t, m);
         x_load(&t->e, R10, gpr_at(reg));
     }
-    x_mem(&t->e, stack_store(size), is_evicted(reg) ? R10 : host_of(reg), &m);
+    x_mem(&t->e, stack_store(size), is_evicted(t, reg) ? R10 : host_of(t, reg), &m);
     stack_move(t, -(i32)size);
 }
 
@@ -138,9 +138,9 @@ static void stack_pushes(struct build *t, u32 n)
         u32 reg = t->in[t->i + i].opd[0].reg;
 
         m.disp -= 8;
-        if (is_evicted(reg))
+        if (is_evicted(t, reg))
             x_load(&t->e, R10, gpr_at(reg));
-        x_mem(&t->e, stack_store(8), is_evicted(reg) ? R10 : host_of(reg), &m);
+        x_mem(&t->e, stack_store(8), is_evicted(t, reg) ? R10 : host_of(t, reg), &m);
     }
     stack_move(t, -8 * (i32)n);
     stack_alone_later(t, t->i + 1, n - 1);
@@ -149,8 +149,8 @@ static void stack_pushes(struct build *t, u32 n)
 
 static void stack_load(struct build *t, u32 reg, const struct xmem *m)
 {
-    x_mem(&t->e, 0x8b | X_W, is_evicted(reg) ? R10 : host_of(reg), m);
-    if (is_evicted(reg))
+    x_mem(&t->e, 0x8b | X_W, is_evicted(t, reg) ? R10 : host_of(t, reg), m);
+    if (is_evicted(t, reg))
         x_store(&t->e, gpr_at(reg), R10);
 }
 
@@ -211,7 +211,7 @@ static bool stack_pop(struct build *t, const struct x86_insn *in)
     struct xmem m;
 
     if (in->opd[0].kind != OPD_GPR || (reg == RSP && stack_width(t) != 8) ||
-        (is_evicted(reg) && size != 8))
+        (is_evicted(t, reg) && size != 8))
         return false;
     flags_for_access(t);
     if (n > 1 || (n && stack_then_ret(t, n))) {
@@ -221,10 +221,10 @@ static bool stack_pop(struct build *t, const struct x86_insn *in)
     m = operand_check(t, &a);
     if (size == 8)
         op |= X_W;
-    if (is_evicted(reg))
+    if (is_evicted(t, reg))
         stack_load(t, reg, &m);
     else
-        x_mem(e, op, host_of(reg), &m);
+        x_mem(e, op, host_of(t, reg), &m);
     if (reg != RSP)
         stack_move(t, (i32)size);
     return true;

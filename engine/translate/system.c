@@ -136,11 +136,11 @@ static void system_read(struct build *t, u32 gpr, size_t from)
 {
     struct emit *e = &t->e;
 
-    if (is_evicted(gpr)) {
+    if (is_evicted(t, gpr)) {
         x_load(e, R10, from);
         x_store(e, gpr_at(gpr), R10);
     } else {
-        x_load(e, host_of(gpr), from);
+        x_load(e, host_of(t, gpr), from);
     }
 }
 

@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TRACE_AFTER = 1000, TRACE_LONG = 1 << 20, TRACE_TRIES = 8 };
+enum { TRACE_AFTER = 1000, TRACE_LONG = 1 << 20, TRACE_SOON = 20, TRACE_TRIES = 8 };
 
 int trace_open(struct engine *g)
 {
@@ -50,6 +50,8 @@ void trace_out(struct vcpu *v, const struct block *b)
         u64 *gpr = &v->c.s.gpr[b->trace->gpr[i]];
 
         v->raw[i] = *gpr;
+        if (b->trace->home[i] != X86_NOREG)
+            v->c.s.gpr[b->trace->home[i]] = *gpr;
         *gpr = v->held[i];
     }
 }
@@ -148,8 +150,8 @@ static bool record_decode(struct vcpu *v, struct trace_path *p, struct x86_insn 
 
 enum record { RECORD_DONE, RECORD_NOT_NOW, RECORD_NEVER, RECORD_SHUTDOWN };
 
-/* Runs on from s.rip until that comes again. */
-static enum record record_path(struct vcpu *v, struct trace_path *p)
+/* Runs on from s.rip until that comes again; the last try takes any way back. */
+static enum record record_path(struct vcpu *v, struct trace_path *p, bool last)
 {
     struct x86_state *s = &v->c.s;
     u32 mode = vcpu_mode(v);
@@ -177,6 +179,9 @@ static enum record record_path(struct vcpu *v, struct trace_path *p)
             return RECORD_DONE;
         if (record_is_inner(p, &in, s->rip))
             return RECORD_NEVER;
+        if (!last && in.flags & INSN_BRANCH && in.opd[0].kind == OPD_REL &&
+            pc + in.len + in.imm == head)
+            return RECORD_NOT_NOW; /* the loop's last round */
     }
     return RECORD_NEVER;
 }
@@ -328,10 +333,13 @@ bool trace_hot(struct vcpu *v, u32 heat)
         return true;
     }
     vcpu_spill(v);
-    r = record_path(v, &path);
+    r = record_path(v, &path, head->trace_tried == TRACE_TRIES - 1);
     pthread_mutex_lock(&g->lock);
-    if (!head->dead && (r == RECORD_NEVER || ++head->trace_tried == TRACE_TRIES))
+    if (!head->dead &&
+        (r == RECORD_NEVER || (r == RECORD_NOT_NOW && ++head->trace_tried == TRACE_TRIES)))
         head->no_trace = true;
+    if (r == RECORD_NOT_NOW)
+        v->heat[heat] = TRACE_SOON;
     if (!head->dead && r == RECORD_DONE && g->size - g->used >= CODE_ROOM && g->nblock < g->room &&
         make_trace(v, head, &path))
         head->no_trace = true;

@@ -116,7 +116,7 @@ static size_t group_addend(const struct trace_group *g)
 
 static void fold_register(struct build *t, u32 gpr, u32 scale, i64 off)
 {
-    u32 reg = is_evicted(gpr) ? R10 : host_of(gpr);
+    u32 reg = is_evicted(t, gpr) ? R10 : host_of(t, gpr);
 
     if (reg == R10)
         x_load(&t->e, R10, gpr_at(gpr));
@@ -196,7 +196,7 @@ static struct xmem group_operand(struct build *t, const struct trace_group *g,
         x_lea(&t->e, R10, operand_host(t, &own));
         m = (struct xmem){ .base = R10, .index = (i8)reg };
     } else if (base || index) {
-        u8 gpr = base ? a->base : a->index, host = (u8)(is_evicted(gpr) ? R10 : host_of(gpr));
+        u8 gpr = base ? a->base : a->index, host = (u8)(is_evicted(t, gpr) ? R10 : host_of(t, gpr));
 
         if (host == R10)
             x_load(&t->e, R10, gpr_at(gpr));
@@ -329,8 +329,11 @@ static void trace_give_back(struct build *t)
 {
     const struct trace *made = t->trace->made;
 
-    for (u32 i = 0; i < made->nheld; i++)
+    for (u32 i = 0; i < made->nheld; i++) {
+        if (made->home[i] != X86_NOREG)
+            x_store(&t->e, gpr_at(made->home[i]), made->gpr[i]);
         x_load(&t->e, made->gpr[i], AT(held) + 8 * i);
+    }
 }
 
 static void trace_head(struct build *t)
@@ -339,8 +342,11 @@ static void trace_head(struct build *t)
     struct emit *e = &t->e;
     bool first = true;
 
-    for (u32 i = 0; i < tr->made->nheld; i++)
+    for (u32 i = 0; i < tr->made->nheld; i++) {
         x_store(e, AT(held) + 8 * i, tr->made->gpr[i]);
+        if (tr->made->home[i] != X86_NOREG)
+            x_load(e, tr->made->gpr[i], gpr_at(tr->made->home[i]));
+    }
     head_pages(t);
     tr->recheck = e->p;
     for (u32 k = 0; k < tr->ngroup; k++) {
@@ -355,7 +361,7 @@ static void trace_head(struct build *t)
     for (u32 i = 0; i < tr->made->nheld; i++) {
         const struct trace_group *g = &tr->group[tr->group_of[i]];
 
-        if (g->class != GROUP_LOOK)
+        if (tr->made->home[i] == X86_NOREG && g->class != GROUP_LOOK)
             x_load(e, tr->made->gpr[i], group_addend(g));
     }
     tr->top = e->p;
@@ -479,9 +485,10 @@ static void trace_back(struct build *t)
     }
     late_add(t, LATE_TRACE, poll)->a = EXIT_POLL;
     if (leader != NO_REG) {
-        if (is_evicted(leader))
+        if (is_evicted(t, leader))
             x_load(e, R10, gpr_at(leader));
-        x_gs_op(e, 0x3b | X_W, is_evicted(leader) ? R10 : host_of(leader), slot_at(tr->bound));
+        x_gs_op(e, 0x3b | X_W, is_evicted(t, leader) ? R10 : host_of(t, leader),
+                slot_at(tr->bound));
         x_jump_to(e, tr->val[t->n][leader].off > 0 ? X_JG : X_JL, tr->recheck);
     }
     x_jump_to(e, X_JMP, tr->top);

@@ -61,6 +61,7 @@ struct tracer {
     u64 page_lines[TRACE_PAGES];
     u32 npage; /* the head's first */
     struct trace *made;
+    u16 spare;               /* host registers that are free */
     u8 group_of[TRACE_HELD]; /* of the registers held */
     u8 *recheck, *top, *fail;
 };

@@ -211,7 +211,7 @@ static void path_class(const struct build *t, struct trace_group *g)
 
     g->class = GROUP_LOOK;
     g->fold_base = g->key.index != NO_ROOT ||
-                   (g->key.base != NO_ROOT && g->key.base < 16 && is_evicted((u32)g->key.base));
+                   (g->key.base != NO_ROOT && g->key.base < 16 && is_evicted(t, (u32)g->key.base));
     g->fold_index = true;
     if (!path_is_steady(tr, g->key.base) || !path_is_steady(tr, g->key.index))
         return;
@@ -227,7 +227,7 @@ static void path_class(const struct build *t, struct trace_group *g)
     else
         return;
     if (g->key.base != NO_ROOT)
-        g->fold_base = !base && (g->key.index != NO_ROOT || is_evicted((u32)g->key.base));
+        g->fold_base = !base && (g->key.index != NO_ROOT || is_evicted(t, (u32)g->key.base));
     g->fold_index = !index && (base || g->class == GROUP_STEADY);
 }
 
@@ -365,19 +365,46 @@ static void path_checks(struct build *t)
     }
 }
 
-/* Registers that the loop does not name hold the addends that are used most. */
+/* Registers that the loop does not name: for those of the guest that have none. */
+static void path_homes(struct build *t)
+{
+    struct tracer *tr = t->trace;
+    struct trace *made = tr->made;
+    u32 uses[3] = { 0 }, named = 1u << RSP | 7u << R9;
+
+    for (u32 i = 0; i < t->n; i++) {
+        u32 regs = t->in[i].gpr_read | t->in[i].gpr_write;
+
+        named |= regs;
+        for (u32 k = 0; k < 3; k++)
+            uses[k] += regs >> (R9 + k) & 1;
+    }
+    tr->spare = (u16)~named;
+    made->nheld = 0;
+    for (u32 n = 0; n < 3 && tr->spare; n++) {
+        u32 k = uses[0] >= uses[1] ? uses[0] >= uses[2] ? 0 : 2 : uses[1] >= uses[2] ? 1 : 2;
+        u8 r = (u8)(31 - __builtin_clz(tr->spare));
+
+        if (uses[k] < 2)
+            return;
+        uses[k] = 0;
+        tr->spare &= (u16) ~(1u << r);
+        t->home[R9 + k] = r;
+        made->gpr[made->nheld] = r;
+        made->home[made->nheld++] = (u8)(R9 + k);
+    }
+}
+
+/* ... and for the addends that are used most. */
 static void path_hold(struct build *t)
 {
     struct tracer *tr = t->trace;
-    u32 named = 1u << RSP | 1u << R9 | 1u << R10 | 1u << R11;
+    struct trace *made = tr->made;
 
-    for (u32 i = 0; i < t->n; i++)
-        named |= t->in[i].gpr_read | t->in[i].gpr_write;
-    tr->made->nheld = 0;
-    for (u32 r = 0; r < 16 && tr->made->nheld < TRACE_HELD; r++) {
+    for (u32 r = 0; r < 16 && made->nheld < TRACE_HELD; r++) {
         struct trace_group *best = NULL;
 
-        if (named >> r & 1)
+        if (!(tr->spare >> r & 1))
             continue;
         for (u32 k = 0; k < tr->ngroup; k++) {
             struct trace_group *g = &tr->group[k];
@@ -389,8 +416,9 @@ static void path_hold(struct build *t)
         if (!best)
             return;
         best->reg = (u8)r;
-        tr->group_of[tr->made->nheld] = (u8)(best - tr->group);
-        tr->made->gpr[tr->made->nheld++] = (u8)r;
+        tr->group_of[made->nheld] = (u8)(best - tr->group);
+        made->gpr[made->nheld] = (u8)r;
+        made->home[made->nheld++] = X86_NOREG;
     }
 }
 
@@ -447,6 +475,7 @@ static bool path_slots(struct build *t)
 bool trace_analyse(struct build *t)
 {
     path_values(t);
+    path_homes(t);
     path_groups(t);
     path_leader(t);
     path_checks(t);

@@ -236,9 +236,10 @@ _Static_assert((int)ZYDIS_MNEMONIC_MAX_VALUE <= (int)OP_NAME, "names and flags s
  */
 struct trace {
     struct block *head;
-    u64 page;  /* linear page of the head; MODE_MOVES: the trace runs at no other */
-    u32 nheld; /* registers taken: gpr[] */
-    u8 gpr[TRACE_HELD];
+    u64 page;                /* linear page of the head; MODE_MOVES: the trace runs at no other */
+    u32 nheld;               /* registers taken: gpr[] */
+    u8 gpr[TRACE_HELD];      /* whose host register is taken */
+    u8 home[TRACE_HELD];     /* X86_NOREG: for an addend; or for this register */
     u64 pc[TRACE_INSNS + 1]; /* of each instruction, and the end; as block.pc counts */
 };
 struct trace_ref { /* a page that a trace depends on */
