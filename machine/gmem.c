@@ -35,6 +35,19 @@ int gmem_init(struct gmem *g, struct machine *m, u64 size, struct err *e)
     return 0;
 }
 
+int gmem_own(struct gmem *g, struct err *e)
+{
+    if (mmap(g->host, g->size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+        return err_set(e, -errno, "guest memory: %s", strerror(errno));
+    madvise(g->host, g->size, MADV_HUGEPAGE);
+    madvise(g->host, g->size, MADV_DONTDUMP);
+    if (ftruncate(g->fd, 0)) /* what a start has put there goes; nobody maps it */
+        return err_set(e, -errno, "guest memory: %s", strerror(errno));
+    g->own = true;
+    return 0;
+}
+
 void gmem_fini(struct gmem *g)
 {
     if (!g->host)

@@ -74,6 +74,12 @@ struct machine_block {
 };
 u32 machine_blocks(struct machine *m, struct machine_block *b, u32 room);
 
+/*
+ * RAM becomes zeroes that are mapped private, at the same host address: files may be mapped
+ * over it.  Slots are no longer shared.  VM thread, nothing runs.
+ */
+int machine_ram_own(struct machine *m, struct err *e);
+
 /* What a bus keeps for a device: save adds nothing for one that is not on it.  In the saved
  * state the first four letters of the bus's name stand for it. */
 int machine_bus_state(struct machine *m, const char *bus,

@@ -39,9 +39,11 @@ struct gmem {
     u8 *host;
     u64 size, low; /* all of it; the part below 4 GiB */
     int fd;        /* what host maps from its start */
+    bool own;      /* mapped private: not the file's any more */
 };
 int gmem_init(struct gmem *g, struct machine *m, u64 size, struct err *e);
 void gmem_fini(struct gmem *g);
+int gmem_own(struct gmem *g, struct err *e); /* no longer the file's */
 
 /* ---- timer.c: guest time and what waits for it ---- */
 struct clock {

@@ -89,6 +89,15 @@ void slots_shadow_put(struct machine *m, const bool writable[SHADOW_PARTS])
     slot_changed(m);
 }
 
+int machine_ram_own(struct machine *m, struct err *e)
+{
+    int r = gmem_own(&m->ram, e);
+
+    if (!r)
+        slot_changed(m);
+    return r;
+}
+
 u64 machine_low_ram(const struct machine *m)
 {
     return m->ram.low;
@@ -97,7 +106,7 @@ u64 machine_low_ram(const struct machine *m)
 static struct machine_slot slot_ram(const struct gmem *g, u64 gpa, u64 at, u64 len)
 {
     return (struct machine_slot){
-        .gpa = gpa, .len = len, .host = g->host + at, .shared = true, .fd = g->fd, .at = at
+        .gpa = gpa, .len = len, .host = g->host + at, .shared = !g->own, .fd = g->fd, .at = at
     };
 }
 

@@ -229,6 +229,7 @@ static int load_memories(struct vm *vm, const struct saved *s, struct err *e)
     u32 n = machine_blocks(vm->machine, b, LOAD_BLOCKS);
     int r = n > LOAD_BLOCKS ? err_set(e, -E2BIG, "more than %d memories", LOAD_BLOCKS) : 0;
 
+    r = r ? r : machine_ram_own(vm->machine, e);
     for (u32 i = 0; i < n && !r; i++)
         r = saved_load(s, b[i].name, b[i].p, b[i].len, i == 0, e);
     if (!r)
