@@ -5,37 +5,18 @@
  * arrows and function keys (ECMA-48; xterm "PC-Style Function Keys").  Other letters than
  * ASCII's have no key there and are dropped.
  */
+#include "backend/keys.h"
 #include "backend/term_int.h"
 #include <string.h>
 
 enum { ESC = 0x1b, KEY_ESC = 0x01, KEY_BACKSPACE = 0x0e, KEY_ENTER = 0x1c };
 
-/* Rows of the keyboard: the first character has the code `first`. */
-static const struct {
-    u16 first;
-    const char *plain, *shifted;
-} term_rows[] = {
-    { 0x02, "1234567890-=", "!@#$%^&*()_+" },
-    { 0x10, "qwertyuiop[]", "QWERTYUIOP{}" },
-    { 0x1e, "asdfghjkl;'`", "ASDFGHJKL:\"~" },
-    { 0x2b, "\\zxcvbnm,./", "|ZXCVBNM<>?" },
-    { 0x39, " ", "" },
-    { 0x0f, "\t", "" },
-};
-
 static struct term_key term_ascii(u8 c)
 {
-    for (u32 i = 0; c && i < LEN(term_rows); i++) {
-        const char *plain = strchr(term_rows[i].plain, c);
-        const char *shifted = strchr(term_rows[i].shifted, c);
+    bool shift;
+    u16 code = keys_ascii(c, &shift);
 
-        if (plain)
-            return (struct term_key){ (u16)(term_rows[i].first + (plain - term_rows[i].plain)), 0 };
-        if (shifted)
-            return (struct term_key){ (u16)(term_rows[i].first + (shifted - term_rows[i].shifted)),
-                                      TERM_SHIFT };
-    }
-    return (struct term_key){ 0, 0 };
+    return (struct term_key){ code, shift ? TERM_SHIFT : 0 };
 }
 
 static struct term_key term_character(u8 c)

@@ -38,6 +38,8 @@ static void boot_show(const struct desc *d, const struct vm *vm, const struct vm
     for (u32 i = 0; i < how->nports; i++)
         fprintf(stderr, "  publish  127.0.0.1:%u -> guest port %u%s\n", how->ports[i].host,
                 how->ports[i].guest, how->ports[i].udp ? " (UDP)" : "");
+    if (vm_vnc(vm))
+        fprintf(stderr, "  screen   VNC at %s\n", vm_vnc(vm));
     if (d->disks)
         fprintf(stderr, "  writes   %s\n", how->throwaway ? "thrown away" : how->state);
     open_show_notes(notes, stderr, false);
@@ -57,6 +59,8 @@ static void boot_show_json(const struct desc *d, const struct vm *vm, const stru
     json_object_set_new(o, "engine", json_string(vm_engine(vm)));
     json_object_set_new(o, "engine_why", json_string(vm_engine_why(vm)));
     json_object_set_new(o, "persona", json_string(vm_persona(vm)));
+    if (vm_vnc(vm))
+        json_object_set_new(o, "vnc", json_string(vm_vnc(vm)));
     json_object_set_new(o, "firmware_image", json_string(vm_firmware(vm)));
     json_object_set_new(o, "state", how->throwaway ? json_null() : json_string(how->state));
     json_dumpf(o, stderr, JSON_COMPACT);

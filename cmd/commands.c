@@ -12,17 +12,29 @@
 
 extern const struct command command_list, command_manual, command_completion;
 
-const struct command *const commands[] = { &command_run,        &command_inspect,
-                                           &command_check,      &command_convert,
-                                           &command_disk,       &command_list,
-                                           &command_ps,         &command_shutdown,
-                                           &command_pause,      &command_resume,
-                                           &command_call,       &command_save,
-                                           &command_restore,    &command_info,
-                                           &command_guest,      &command_exec,
-                                           &command_cp,         &command_guestinfo,
-                                           &command_balloon,    &command_manual,
-                                           &command_completion, NULL };
+const struct command *const commands[] = { &command_run,
+                                           &command_inspect,
+                                           &command_check,
+                                           &command_convert,
+                                           &command_disk,
+                                           &command_list,
+                                           &command_ps,
+                                           &command_shutdown,
+                                           &command_pause,
+                                           &command_resume,
+                                           &command_call,
+                                           &command_save,
+                                           &command_restore,
+                                           &command_info,
+                                           &command_guest,
+                                           &command_exec,
+                                           &command_cp,
+                                           &command_guestinfo,
+                                           &command_balloon,
+                                           &command_screen,
+                                           &command_manual,
+                                           &command_completion,
+                                           NULL };
 
 struct list_options {
     bool json;

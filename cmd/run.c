@@ -23,6 +23,7 @@ struct run_options {
     u64 memory, cpus;
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
     const char *engine, *persona, *console, *net, *state, *option;
+    const char *display, *vnc, *vnc_password, *vnc_tls;
     struct opt_list disks, cdroms, publish, properties;
     bool throwaway, no_verify, no_reboot, testdev, check, no_direct, no_traces, json, quiet;
     struct eyes_options eyes;
@@ -58,6 +59,15 @@ static const struct opt run_opts[] = {
       "the hypervisor that the guest is shown" },
     { "console", OPT_TEXT, RUN_AT(console), "WHICH", "serial vga none",
       "what this terminal shows; Ctrl-] leaves" },
+    { "display", OPT_TEXT, RUN_AT(display), "WHERE", "term vnc none",
+      "where the guest's screen is seen: this terminal (as --console vga), VNC, or nowhere" },
+    { "vnc", OPT_TEXT, RUN_AT(vnc), "ADDRESS", NULL,
+      "VNC, here: PORT, HOST:PORT or the path of a Unix socket; without it 127.0.0.1 and the "
+      "first free port from 5900" },
+    { "vnc-password", OPT_TEXT, RUN_AT(vnc_password), "FILE", NULL,
+      "viewers must know the first line of this file, at most 8 characters" },
+    { "vnc-tls", OPT_TEXT, RUN_AT(vnc_tls), "FILE", NULL,
+      "certificate and key (PEM) with which viewers in a browser may encrypt (wss:)" },
     { "state", OPT_TEXT, RUN_AT(state), "DIR", NULL,
       "where the guest's writes are kept, instead of ~/.local/state/mimic/NAME" },
     { "option", OPT_TEXT, RUN_AT(option), "ID", NULL, "which deployment option of an OVF" },
@@ -212,11 +222,14 @@ static int run_environment(struct desc *d, char path[300], struct err *e)
 
 static enum vm_console run_console(const struct run_options *o)
 {
+    if (o->display && !strcmp(o->display, "term"))
+        return VM_CONSOLE_VGA;
     if (o->console)
         return !strcmp(o->console, "vga")      ? VM_CONSOLE_VGA
                : !strcmp(o->console, "serial") ? VM_CONSOLE_SERIAL
                                                : VM_CONSOLE_NONE;
-    return !o->kernel && isatty(0) && isatty(1) ? VM_CONSOLE_VGA : VM_CONSOLE_SERIAL;
+    return !o->kernel && !o->display && !o->vnc && isatty(0) && isatty(1) ? VM_CONSOLE_VGA
+                                                                          : VM_CONSOLE_SERIAL;
 }
 
 static int run_run(int argc, char **argv)
@@ -250,6 +263,10 @@ static int run_run(int argc, char **argv)
         r = files.n || o.kernel || o.disks.n || o.cdroms.n ? exit_code(r) : EXIT_USE;
     } else {
         how = (struct vm_how){ .desc = &d,
+                               .vnc = { .on = o.vnc || (o.display && !strcmp(o.display, "vnc")),
+                                        .at = o.vnc,
+                                        .password = o.vnc_password,
+                                        .tls = o.vnc_tls },
                                .engine = o.engine ? o.engine : "auto",
                                .persona = o.persona ? o.persona : "auto",
                                .bios = o.bios,

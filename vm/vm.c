@@ -309,6 +309,8 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
         r = vm_prepare(vm, e);
     if (!r && saved)
         r = vm_load(vm, saved, e);
+    if (!r)
+        r = vm_view_open(vm, e);
     return r;
 }
 
@@ -338,6 +340,7 @@ int vm_new(struct vm **out, const struct vm_how *how, struct notes *notes, struc
 
 void vm_free(struct vm *vm)
 {
+    vm_view_close(vm);
     vm_cpus_free(vm);
     if (vm->machine) { /* devices that go away change slots and wires: nobody is there */
         machine_cpus_set(vm->machine, &(struct machine_cpus){ 0 });
@@ -376,6 +379,7 @@ int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
     control_close(vm->control);
     vm->control = NULL;
     vm_screen_close(vm);
+    vm_view_close(vm);
     *result = vm->result;
     return 0;
 }

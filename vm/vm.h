@@ -17,6 +17,10 @@ struct saved;
 enum vm_console { VM_CONSOLE_SERIAL, VM_CONSOLE_VGA, VM_CONSOLE_NONE };
 
 struct vm_how {
+    struct { /* VNC: backend/vnc.h says what the texts are */
+        bool on;
+        const char *at, *password, *tls;
+    } vnc;
     const struct desc *desc;
     const char *engine;  /* a name of the engine catalog, or "auto" */
     const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */
@@ -61,6 +65,7 @@ const char *vm_engine(const struct vm *vm);
 const char *vm_engine_why(const struct vm *vm); /* why that one; "" when there is no more to say */
 const char *vm_persona(const struct vm *vm);    /* "none" when there is none */
 const char *vm_firmware(const struct vm *vm);
+const char *vm_vnc(const struct vm *vm); /* where it listens; NULL: not at all */
 /*
  * The VM into a file, which must not be there yet.  Its disks' overlays are frozen and it goes
  * on in new ones, so that the file can be restored again and again.  The VM stands afterwards.

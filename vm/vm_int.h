@@ -61,6 +61,7 @@ struct vm {
     struct chr *debug;
     struct nvram *nvram;      /* EFI variables; or NULL */
     const char *efi;          /* the firmware's code, when the VM starts by EFI; or NULL */
+    struct vm_view *view;     /* VNC, when it is wanted */
     struct vm_screen *screen; /* the VGA in our terminal, when it is shown */
 
     struct control *control; /* its socket; or NULL */
@@ -98,6 +99,10 @@ void vm_unbuild(struct vm *vm);
 /* screen.c: while the VM runs with --console vga */
 int vm_screen_open(struct vm *vm, struct err *e);
 void vm_screen_close(struct vm *vm);
+
+/* view.c: the screen from outside */
+int vm_view_open(struct vm *vm, struct err *e); /* built; nothing runs yet */
+void vm_view_close(struct vm *vm);
 
 /* disk.c: the image that a disk of the description runs on.  overlay: see struct vm_disk */
 struct image;

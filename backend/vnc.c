@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VNC by libvncserver.  We listen ourselves, so that a Unix socket serves as well, and give
+ * it each connection.  The picture is taken 25 times a second while somebody looks, and only
+ * what differs from the last one is sent.
+ *
+ * The library has TLS for web sockets only: other viewers are kept apart by a password, a
+ * Unix socket, or an SSH tunnel to it.
+ */
+#include "backend/vnc.h"
+#include "backend/keys.h"
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <rfb/rfb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { PORT_FIRST = 5900, PORT_TRIES = 100, FRAME_US = 40000, TILE = 64, BACKLOG = 8 };
+enum { PASSWORD_MAX = 8 };
+
+struct vnc {
+    struct vnc_how how;
+    char where[300], *tls;
+    char password[PASSWORD_MAX + 2];
+    char *passwords[2];
+    bool is_path;
+    int listener, stop; /* stop: an eventfd */
+    pthread_t thread;
+    bool has_thread;
+    rfbScreenInfoPtr screen;
+    u32 width, height;
+    u32 *shown; /* in the library's order of bytes: red first */
+    u32 buttons;
+};
+
+/* ---- the picture ---- */
+
+static u32 vnc_pixel(u32 rgb)
+{
+    return (rgb & 0xff00) | (rgb >> 16 & 0xff) | (rgb & 0xff) << 16;
+}
+
+static int vnc_size(struct vnc *v, u32 width, u32 height)
+{
+    u32 *shown = calloc((size_t)width * height, sizeof(*shown));
+
+    if (!shown)
+        return -ENOMEM;
+    rfbNewFramebuffer(v->screen, (char *)shown, (int)width, (int)height, 8, 3, 4);
+    free(v->shown);
+    v->shown = shown;
+    v->width = width;
+    v->height = height;
+    return 0;
+}
+
+/* One tile: is anything new?  It is shown then. */
+static bool vnc_tile(struct vnc *v, const u32 *pixel, u32 x, u32 y, u32 wide, u32 high)
+{
+    bool differs = false;
+
+    for (u32 row = y; row < y + high; row++) {
+        const u32 *from = pixel + (size_t)row * v->width + x;
+        u32 *to = v->shown + (size_t)row * v->width + x;
+
+        for (u32 i = 0; i < wide; i++) {
+            u32 p = vnc_pixel(from[i]);
+
+            differs |= to[i] != p;
+            to[i] = p;
+        }
+    }
+    return differs;
+}
+
+static void vnc_picture(struct vnc *v)
+{
+    u32 width = 0, height = 0, *pixel = NULL;
+
+    if (v->how.picture(v->how.arg, &width, &height, &pixel) || !width || !height) {
+        free(pixel);
+        return;
+    }
+    if ((width != v->width || height != v->height) && vnc_size(v, width, height)) {
+        free(pixel);
+        return;
+    }
+    for (u32 y = 0; y < height; y += TILE)
+        for (u32 x = 0; x < width; x += TILE) {
+            u32 wide = (u32)min_u64(TILE, width - x), high = (u32)min_u64(TILE, height - y);
+
+            if (vnc_tile(v, pixel, x, y, wide, high))
+                rfbMarkRectAsModified(v->screen, (int)x, (int)y, (int)(x + wide), (int)(y + high));
+        }
+    free(pixel);
+}
+
+/* ---- keyboard and pointer ---- */
+
+static void vnc_key(rfbBool down, rfbKeySym symbol, rfbClientPtr client)
+{
+    struct vnc *v = client->screen->screenData;
+    u16 code = keys_symbol(symbol);
+
+    if (code)
+        v->how.key(v->how.arg, code, down);
+}
+
+/* RFC 6143 7.5.5: bit 0 left, 1 middle, 2 right; 3 and 4 are clicks of the wheel. */
+static void vnc_pointer(int mask, int x, int y, rfbClientPtr client)
+{
+    struct vnc *v = client->screen->screenData;
+    u32 m = (u32)mask, buttons = (m & 1) | (m & 4) >> 1 | (m & 2) << 1, fresh = m & ~v->buttons;
+    i32 wheel = (fresh & 8 ? 1 : 0) - (fresh & 16 ? 1 : 0);
+
+    v->buttons = m;
+    if (x < 0 || y < 0 || (u32)x >= v->width || (u32)y >= v->height)
+        return;
+    v->how.pointer(v->how.arg, v->width > 1 ? (u32)x * 0xffff / (v->width - 1) : 0,
+                   v->height > 1 ? (u32)y * 0xffff / (v->height - 1) : 0, wheel, buttons);
+}
+
+/* ---- who looks ---- */
+
+static void vnc_accept(struct vnc *v)
+{
+    int fd = accept4(v->listener, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd >= FD_SETSIZE) /* the library selects */
+        close(fd);
+    else if (fd >= 0)
+        rfbNewClient(v->screen, fd);
+}
+
+static void *vnc_serve(void *arg)
+{
+    struct vnc *v = arg;
+    sigset_t all;
+
+    sigfillset(&all); /* a viewer that went is an error of write here */
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    for (;;) {
+        struct pollfd p[] = { { v->stop, POLLIN, 0 }, { v->listener, POLLIN, 0 } };
+
+        if (poll(p, LEN(p), v->screen->clientHead ? 0 : -1) < 0 && errno != EINTR)
+            return NULL;
+        if (p[0].revents)
+            return NULL;
+        if (p[1].revents)
+            vnc_accept(v);
+        if (!v->screen->clientHead)
+            continue;
+        vnc_picture(v);
+        rfbProcessEvents(v->screen, FRAME_US);
+    }
+}
+
+/* ---- where ---- */
+
+static int vnc_listen_path(struct vnc *v, struct err *e)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    mode_t mask;
+    int r;
+
+    if (strlen(v->how.at) >= sizeof(a.sun_path))
+        return err_set(e, -ENAMETOOLONG, "%s: too long for a socket's name", v->how.at);
+    strcpy(a.sun_path, v->how.at);
+    snprintf(v->where, sizeof(v->where), "%s", v->how.at);
+    v->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (v->listener < 0)
+        return err_set(e, -errno, "no socket: %s", strerror(errno));
+    mask = umask(077);
+    r = bind(v->listener, (struct sockaddr *)&a, sizeof(a));
+    umask(mask);
+    if (r || listen(v->listener, BACKLOG))
+        return err_set(e, -errno, "VNC at %s: %s", v->how.at, strerror(errno));
+    v->is_path = true;
+    return 0;
+}
+
+static int vnc_bind(struct vnc *v, const char *host, u32 port, struct err *e)
+{
+    struct addrinfo hint = { .ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV },
+                    *a;
+    char text[16];
+    int r, one = 1;
+
+    snprintf(text, sizeof(text), "%u", port);
+    r = getaddrinfo(host, text, &hint, &a);
+    if (r)
+        return err_set(e, -EINVAL, "VNC at %s: %s", host, gai_strerror(r));
+    v->listener = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    setsockopt(v->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    r = bind(v->listener, a->ai_addr, a->ai_addrlen) || listen(v->listener, BACKLOG) ? -errno : 0;
+    freeaddrinfo(a);
+    if (!r) {
+        snprintf(v->where, sizeof(v->where), "%.200s:%u", host, port);
+        return 0;
+    }
+    close(v->listener);
+    v->listener = -1;
+    return err_set(e, r, "VNC at %s:%u: %s", host, port, strerror(-r));
+}
+
+static int vnc_listen_port(struct vnc *v, const char *at, struct err *e)
+{
+    const char *colon = strrchr(at, ':'), *digits = colon ? colon + 1 : at;
+    char host[200] = "127.0.0.1", *end;
+    unsigned long port = strtoul(digits, &end, 10);
+    int r;
+
+    if (!*digits || *end || port > 65535 || (colon && colon - at >= (int)sizeof(host)))
+        return err_set(e, -EINVAL, "VNC at %s: expected PORT, HOST:PORT, or a path with a /", at);
+    if (colon)
+        snprintf(host, sizeof(host), "%.*s", (int)(colon - at), at);
+    if (port)
+        return vnc_bind(v, host, (u32)port, e);
+    for (u32 i = 0; i < PORT_TRIES; i++) {
+        r = vnc_bind(v, host, PORT_FIRST + i, e);
+        if (r != -EADDRINUSE)
+            return r;
+    }
+    return r;
+}
+
+static int vnc_password(struct vnc *v, struct err *e)
+{
+    FILE *f = v->how.password ? fopen(v->how.password, "re") : NULL;
+    size_t n;
+
+    if (!v->how.password)
+        return 0;
+    if (!f)
+        return err_set(e, -errno, "%s: %s", v->how.password, strerror(errno));
+    if (!fgets(v->password, sizeof(v->password), f))
+        v->password[0] = 0;
+    fclose(f);
+    n = strcspn(v->password, "\r\n");
+    v->password[n] = 0;
+    if (!n || n > PASSWORD_MAX)
+        return err_set(e, -EINVAL,
+                       "%s: expected a first line of 1 to %d characters, which is all "
+                       "that VNC's password can be",
+                       v->how.password, PASSWORD_MAX);
+    v->passwords[0] = v->password;
+    v->screen->authPasswdData = v->passwords;
+    v->screen->passwordCheck = rfbCheckPasswordByList;
+    return 0;
+}
+
+static int vnc_screen(struct vnc *v, struct err *e)
+{
+    int argc = 0;
+
+    rfbLogEnable(0);
+    v->screen = rfbGetScreen(&argc, NULL, 640, 480, 8, 3, 4);
+    v->shown = v->screen ? calloc(640 * 480, sizeof(*v->shown)) : NULL;
+    if (!v->shown)
+        return err_set(e, -ENOMEM, "no memory for a VNC server");
+    v->width = 640;
+    v->height = 480;
+    v->screen->frameBuffer = (char *)v->shown;
+    v->screen->screenData = v;
+    v->screen->desktopName = v->how.name;
+    v->screen->port = v->screen->ipv6port = -1;
+    v->screen->alwaysShared = TRUE;
+    v->screen->cursor = NULL;
+    v->screen->kbdAddEvent = vnc_key;
+    v->screen->ptrAddEvent = vnc_pointer;
+    v->screen->deferUpdateTime = 0;
+    if (v->how.tls) {
+        if (access(v->how.tls, R_OK))
+            return err_set(e, -errno, "%s: %s", v->how.tls, strerror(errno));
+        v->screen->sslcertfile = v->tls = strdup(v->how.tls);
+    }
+    return 0;
+}
+
+int vnc_open(struct vnc **out, const struct vnc_how *how, struct err *e)
+{
+    struct vnc *v = calloc(1, sizeof(*v));
+    const char *at = how->at ? how->at : "0";
+    int r;
+
+    if (!v)
+        return err_set(e, -ENOMEM, "no memory for a VNC server");
+    v->how = *how;
+    v->listener = -1;
+    v->stop = eventfd(0, EFD_CLOEXEC);
+    r = v->stop < 0 ? err_set(e, -errno, "no VNC server: %s", strerror(errno)) : 0;
+    r = r ? r : vnc_screen(v, e);
+    r = r ? r : vnc_password(v, e);
+    r = r ? r : strchr(at, '/') ? vnc_listen_path(v, e) : vnc_listen_port(v, at, e);
+    if (!r && pthread_create(&v->thread, NULL, vnc_serve, v))
+        r = err_set(e, -EAGAIN, "no thread for the VNC server");
+    if (r) {
+        vnc_close(v);
+        return r;
+    }
+    v->has_thread = true;
+    *out = v;
+    return 0;
+}
+
+const char *vnc_where(const struct vnc *v)
+{
+    return v->where;
+}
+
+void vnc_close(struct vnc *v)
+{
+    u64 one = 1;
+
+    if (!v)
+        return;
+    if (v->has_thread && write(v->stop, &one, sizeof(one)) == sizeof(one))
+        pthread_join(v->thread, NULL);
+    if (v->screen) {
+        rfbShutdownServer(v->screen, TRUE);
+        v->screen->sslcertfile = NULL;
+        rfbScreenCleanup(v->screen);
+    }
+    if (v->listener >= 0)
+        close(v->listener);
+    if (v->is_path)
+        unlink(v->where);
+    if (v->stop >= 0)
+        close(v->stop);
+    free(v->shown);
+    free(v->tls);
+    free(v);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef BACKEND_VNC_H
+#define BACKEND_VNC_H
+#include "base/err.h"
+#include "base/types.h"
+
+/*
+ * A screen that viewers of the RFB protocol see (RFC 6143), and their keyboard and pointer.
+ * A thread of its own serves them; nothing is done while nobody looks.
+ */
+struct vnc;
+
+struct vnc_how {
+    const char *at;       /* PORT, HOST:PORT (port 0: the first free one from 5900), or the path
+                           * of a Unix socket; NULL: 127.0.0.1:0 */
+    const char *password; /* a file whose first line it is: 1 to 8 characters; or NULL */
+    const char *tls;      /* a file with certificate and key, for encrypted web sockets; or NULL */
+    const char *name;     /* shown as the title */
+    void *arg;
+
+    /* Called by the server's thread, no lock held. */
+    int (*picture)(void *arg, u32 *width, u32 *height, u32 **pixel); /* 0x00rrggbb; free()d */
+    void (*key)(void *arg, u16 code, bool down); /* set 1; 0xe0xx: with a prefix */
+    /* 0 to 0xffff from the left and the top; wheel: up is positive; buttons: 1 left, 2 right,
+     * 4 middle */
+    void (*pointer)(void *arg, u32 x, u32 y, i32 wheel, u32 buttons);
+};
+
+int vnc_open(struct vnc **v, const struct vnc_how *how, struct err *e);
+const char *vnc_where(const struct vnc *v); /* "127.0.0.1:5900", or the path */
+void vnc_close(struct vnc *v);              /* viewers are sent away; v may be NULL */
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A viewer written here, byte by byte after RFC 6143, and the server. */
+#include "backend/keys.h"
+#include "backend/vnc.h"
+#include "tests/check.h"
+#include <errno.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
+static struct {
+    u32 width, height, colour;
+    u16 code;
+    bool down;
+    u32 x, y, buttons, keys, moves;
+    i32 wheel;
+} world;
+
+static int world_picture(void *arg, u32 *width, u32 *height, u32 **pixel)
+{
+    pthread_mutex_lock(&lock);
+    *width = world.width;
+    *height = world.height;
+    *pixel = malloc(4ul * *width * *height);
+    for (u32 i = 0; i < *width * *height; i++)
+        (*pixel)[i] = world.colour;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+static void world_key(void *arg, u16 code, bool down)
+{
+    pthread_mutex_lock(&lock);
+    world.code = code;
+    world.down = down;
+    world.keys++;
+    pthread_cond_signal(&told);
+    pthread_mutex_unlock(&lock);
+}
+static void world_pointer(void *arg, u32 x, u32 y, i32 wheel, u32 buttons)
+{
+    pthread_mutex_lock(&lock);
+    world.x = x, world.y = y, world.wheel = wheel, world.buttons = buttons;
+    world.moves++;
+    pthread_cond_signal(&told);
+    pthread_mutex_unlock(&lock);
+}
+
+static struct vnc_how how_to(const char *at)
+{
+    memset(&world, 0, sizeof(world));
+    world.width = 100;
+    world.height = 50;
+    world.colour = 0x123456;
+    return (struct vnc_how){ .at = at,
+                             .name = "a guest",
+                             .picture = world_picture,
+                             .key = world_key,
+                             .pointer = world_pointer };
+}
+
+static char path[64];
+
+static int viewer_connect(void)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(a.sun_path, path);
+    CHECK_EQ(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    return fd;
+}
+static void viewer_get(int fd, void *to, size_t n)
+{
+    u8 *p = to;
+
+    for (ssize_t got; n && (got = read(fd, p, n)) > 0; p += got)
+        n -= (size_t)got;
+    CHECK_EQ(n, 0);
+}
+static void viewer_put(int fd, const void *from, size_t n)
+{
+    CHECK_EQ(write(fd, from, n), (ssize_t)n);
+}
+
+/* The first steps; security: 1 none, 2 password.  The server's size and name. */
+static void viewer_hello(int fd, u8 security, u16 *width, u16 *height, char name[32])
+{
+    u8 b[32];
+    u32 n;
+
+    viewer_get(fd, b, 12);
+    CHECK(!memcmp(b, "RFB 003.008\n", 12));
+    viewer_put(fd, "RFB 003.008\n", 12);
+    viewer_get(fd, b, 1);
+    n = b[0];
+    viewer_get(fd, b, n);
+    CHECK(n && memchr(b, security, n));
+    viewer_put(fd, &security, 1);
+    if (security != 1)
+        return;
+    viewer_get(fd, b, 4);
+    CHECK_EQ(b[3], 0);
+    viewer_put(fd, "\1", 1);
+    viewer_get(fd, b, 24);
+    *width = (u16)(b[0] << 8 | b[1]);
+    *height = (u16)(b[2] << 8 | b[3]);
+    n = b[23];
+    viewer_get(fd, name, n);
+    name[n] = 0;
+}
+
+/* Asks for everything, raw; the first pixel of the update's first rectangle. */
+static u32 viewer_update(int fd, u16 *width, u16 *height)
+{
+    static const u8 raw[] = { 2, 0, 0, 1, 0, 0, 0, 0 };
+    static const u8 ask[] = { 3, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff };
+    u8 b[16];
+    u32 pixel = 0, *all;
+
+    viewer_put(fd, raw, sizeof(raw));
+    viewer_put(fd, ask, sizeof(ask));
+    viewer_get(fd, b, 4);
+    CHECK_EQ(b[0], 0);
+    for (u32 i = 0, n = (u32)b[2] << 8 | b[3]; i < n; i++) {
+        u32 wide, high;
+
+        viewer_get(fd, b, 12);
+        wide = (u32)b[4] << 8 | b[5];
+        high = (u32)b[6] << 8 | b[7];
+        CHECK_EQ(b[11], 0);
+        all = malloc(4ul * wide * high + 4);
+        viewer_get(fd, all, 4ul * wide * high);
+        if (!i)
+            pixel = all[0];
+        *width = (u16)wide;
+        *height = (u16)high;
+        free(all);
+    }
+    return pixel;
+}
+
+static void a_picture_is_seen(void)
+{
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    struct vnc *v = NULL;
+    u16 width, height;
+    char name[32];
+    u32 pixel = 0;
+    int fd;
+
+    CHECK_EQ(vnc_open(&v, &how, &e), 0);
+    CHECK_TEXT(vnc_where(v), path);
+    fd = viewer_connect();
+    viewer_hello(fd, 1, &width, &height, name);
+    CHECK_TEXT(name, "a guest");
+    for (u32 i = 0; i < 100 && pixel != 0x563412; i++) /* it may be asked before it is drawn */
+        pixel = viewer_update(fd, &width, &height) & 0xffffff;
+    CHECK_EQ(pixel, 0x563412); /* red first */
+    close(fd);
+    vnc_close(v);
+    CHECK(access(path, F_OK));
+}
+
+static void keys_and_pointer_arrive(void)
+{
+    static const u8 key[] = { 4, 1, 0, 0, 0, 0, 0xff, 0x52 };
+    static const u8 odd[] = { 4, 1, 0, 0, 0x01, 0x00, 0x20, 0xac };
+    static const u8 move[] = { 5, 1 | 4 | 8, 0, 99, 0, 0 };
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    struct vnc *v = NULL;
+    u16 width, height;
+    char name[32];
+    int fd;
+
+    CHECK_EQ(vnc_open(&v, &how, &e), 0);
+    fd = viewer_connect();
+    viewer_hello(fd, 1, &width, &height, name);
+    while (viewer_update(fd, &width, &height), width != 64 && width != 100)
+        continue;
+    viewer_put(fd, odd, sizeof(odd));
+    viewer_put(fd, key, sizeof(key));
+    viewer_put(fd, move, sizeof(move));
+    pthread_mutex_lock(&lock);
+    while (!world.moves)
+        pthread_cond_wait(&told, &lock);
+    CHECK_EQ(world.keys, 1); /* the euro sign has no key */
+    CHECK_EQ(world.code, 0xe048);
+    CHECK(world.down);
+    CHECK_EQ(world.x, 0xffff);
+    CHECK_EQ(world.y, 0);
+    CHECK_EQ(world.buttons, 3);
+    CHECK_EQ(world.wheel, 1);
+    pthread_mutex_unlock(&lock);
+    close(fd);
+    vnc_close(v);
+}
+
+static void a_password_is_asked(void)
+{
+    char file[64];
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    struct vnc *v = NULL;
+    u8 challenge[16], result[4];
+    FILE *f;
+    int fd;
+
+    snprintf(file, sizeof(file), "/tmp/mimic-vnc-test-%d.password", (int)getpid());
+    f = fopen(file, "w");
+    fputs("secret\n", f);
+    fclose(f);
+    how.password = file;
+    CHECK_EQ(vnc_open(&v, &how, &e), 0);
+    fd = viewer_connect();
+    viewer_hello(fd, 2, NULL, NULL, NULL);
+    viewer_get(fd, challenge, 16);
+    viewer_put(fd, challenge, 16); /* not encrypted: wrong */
+    viewer_get(fd, result, 4);
+    CHECK_EQ(result[3], 1);
+    close(fd);
+    vnc_close(v);
+    f = fopen(file, "w");
+    fputs("much too long\n", f);
+    fclose(f);
+    CHECK_EQ(vnc_open(&v, &how, &e), -EINVAL);
+    unlink(file);
+    CHECK_EQ(vnc_open(&v, &how, &e), -ENOENT);
+}
+
+static void places_are_checked(void)
+{
+    struct vnc_how how = how_to("here");
+    struct vnc *a = NULL, *b = NULL;
+    struct err e = { 0 };
+
+    CHECK_EQ(vnc_open(&a, &how, &e), -EINVAL);
+    how.at = "127.0.0.1:70000";
+    CHECK_EQ(vnc_open(&a, &how, &e), -EINVAL);
+    how.at = "/nowhere/at/all";
+    CHECK_EQ(vnc_open(&a, &how, &e), -ENOENT);
+    how.at = NULL;
+    CHECK_EQ(vnc_open(&a, &how, &e), 0);
+    CHECK_EQ(vnc_open(&b, &how, &e), 0); /* the next port */
+    CHECK(strcmp(vnc_where(a), vnc_where(b)));
+    vnc_close(b);
+    how.at = vnc_where(a);
+    CHECK_EQ(vnc_open(&b, &how, &e), -EADDRINUSE);
+    vnc_close(a);
+}
+
+static void symbols_are_keys(void)
+{
+    CHECK_EQ(keys_symbol('a'), 0x1e);
+    CHECK_EQ(keys_symbol('A'), 0x1e);
+    CHECK_EQ(keys_symbol('!'), 0x02);
+    CHECK_EQ(keys_symbol(0xffbe), 0x3b);
+    CHECK_EQ(keys_symbol(0xffc9), 0x58);
+    CHECK_EQ(keys_symbol(0xffe4), 0xe01d);
+    CHECK_EQ(keys_symbol(0xe4), 0);
+}
+
+int main(void)
+{
+    snprintf(path, sizeof(path), "/tmp/mimic-vnc-test-%d", (int)getpid());
+    CASE(symbols_are_keys);
+    CASE(a_picture_is_seen);
+    CASE(keys_and_pointer_arrive);
+    CASE(a_password_is_asked);
+    CASE(places_are_checked);
+    return check_end();
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The screen from outside: VNC, and a picture of it as a PNG file (PNG specification, third
+ * edition).  The pointer goes to the guest's tools where they take it, else to the mouse.
+ */
+#include "backend/vnc.h"
+#include "base/buf.h"
+#include "device/display/vga.h"
+#include "device/input/ps2.h"
+#include "vm/control.h"
+#include "vm/vm_int.h"
+#include <errno.h>
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PNG_LEVEL = 6, PNG_BITS = 8, PNG_RGB = 2 };
+
+struct vm_view {
+    struct vm *vm;
+    struct device *vga, *i8042;
+    struct vnc *vnc;
+    u32 x, y, width, height; /* the server's thread: where the pointer was, in pixels */
+    int stir;
+};
+
+/* ---- VNC ---- */
+
+static int view_picture(void *arg, u32 *width, u32 *height, u32 **pixel)
+{
+    struct vm_view *w = arg;
+    struct vga_picture p = { 0 };
+    int r = vga_picture(w->vga, &p);
+
+    *width = w->width = p.width;
+    *height = w->height = p.height;
+    *pixel = p.pixel;
+    return r;
+}
+
+static void view_key(void *arg, u16 code, bool down)
+{
+    struct vm_view *w = arg;
+
+    if (w->i8042)
+        ps2_key(w->i8042, code, down);
+}
+
+static void view_pointer(void *arg, u32 x, u32 y, i32 wheel, u32 buttons)
+{
+    struct vm_view *w = arg;
+    struct persona *p = w->vm->persona;
+    u32 px = (u32)((u64)x * w->width >> 16), py = (u32)((u64)y * w->height >> 16);
+    bool taken = p && p->class->pointer && p->class->pointer(p, x, y, -wheel, buttons);
+
+    w->stir = w->stir > 0 ? -1 : 1;
+    if (w->i8042 && taken) /* its driver waits for the mouse's interrupt */
+        ps2_mouse(w->i8042, w->stir, 0, 0, (u8)buttons);
+    else if (w->i8042)
+        ps2_mouse(w->i8042, (int)(px - w->x), (int)(py - w->y), -wheel, (u8)buttons);
+    w->x = px;
+    w->y = py;
+}
+
+int vm_view_open(struct vm *vm, struct err *e)
+{
+    struct vm_view *w;
+    int r;
+
+    if (!vm->how.vnc.on)
+        return 0;
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        return err_set(e, -ENOMEM, "no memory for the screen");
+    w->vm = vm;
+    w->vga = machine_device(vm->machine, "vga");
+    w->i8042 = machine_device(vm->machine, "i8042");
+    r = w->vga ? vnc_open(&w->vnc,
+                          &(struct vnc_how){ .at = vm->how.vnc.at,
+                                             .password = vm->how.vnc.password,
+                                             .tls = vm->how.vnc.tls,
+                                             .name = vm->how.desc->name,
+                                             .arg = w,
+                                             .picture = view_picture,
+                                             .key = view_key,
+                                             .pointer = view_pointer },
+                          e)
+               : err_set(e, -ENODEV, "no VGA to show");
+    if (r) {
+        free(w);
+        return r;
+    }
+    vm->view = w;
+    return 0;
+}
+
+void vm_view_close(struct vm *vm)
+{
+    if (!vm->view)
+        return;
+    vnc_close(vm->view->vnc);
+    free(vm->view);
+    vm->view = NULL;
+}
+
+const char *vm_vnc(const struct vm *vm)
+{
+    return vm->view ? vnc_where(vm->view->vnc) : NULL;
+}
+
+/* ---- a picture ---- */
+
+static void png_be32(u8 *to, u32 val)
+{
+    for (u32 i = 0; i < 4; i++)
+        to[i] = (u8)(val >> (24 - 8 * i));
+}
+
+static int png_chunk(struct buf *b, const char *type, const u8 *p, size_t n)
+{
+    size_t from = b->len;
+    u8 *head = buf_room(b, 8), *sum;
+
+    if (!head)
+        return -ENOMEM;
+    png_be32(head, (u32)n);
+    memcpy(head + 4, type, 4);
+    if (buf_add(b, p, n))
+        return -ENOMEM;
+    sum = buf_room(b, 4);
+    if (!sum)
+        return -ENOMEM;
+    png_be32(sum, libdeflate_crc32(0, b->p + from + 4, n + 4));
+    return 0;
+}
+
+/* Lines without a filter, packed. */
+static int png_lines(struct buf *b, const struct vga_picture *p)
+{
+    struct libdeflate_compressor *c = libdeflate_alloc_compressor(PNG_LEVEL);
+    size_t line = 1 + 3ul * p->width, n = line * p->height, bound;
+    u8 *raw = malloc(n), *packed = NULL;
+    int r = -ENOMEM;
+
+    bound = c ? libdeflate_zlib_compress_bound(c, n) : 0;
+    packed = bound ? malloc(bound) : NULL;
+    for (u32 y = 0; raw && packed && y < p->height; y++) {
+        u8 *to = raw + y * line;
+
+        *to++ = 0;
+        for (u32 x = 0; x < p->width; x++, to += 3) {
+            u32 rgb = p->pixel[(size_t)y * p->width + x];
+
+            to[0] = (u8)(rgb >> 16);
+            to[1] = (u8)(rgb >> 8);
+            to[2] = (u8)rgb;
+        }
+    }
+    if (raw && packed) {
+        bound = libdeflate_zlib_compress(c, raw, n, packed, bound);
+        r = png_chunk(b, "IDAT", packed, bound);
+    }
+    free(raw);
+    free(packed);
+    libdeflate_free_compressor(c);
+    return r;
+}
+
+static int view_png(struct buf *b, const struct vga_picture *p)
+{
+    u8 head[13] = { [8] = PNG_BITS, [9] = PNG_RGB };
+    int r;
+
+    png_be32(head, p->width);
+    png_be32(head + 4, p->height);
+    r = buf_add(b, "\x89PNG\r\n\x1a\n", 8);
+    r = r ? r : png_chunk(b, "IHDR", head, sizeof(head));
+    r = r ? r : png_lines(b, p);
+    return r ? r : png_chunk(b, "IEND", NULL, 0);
+}
+
+static int view_write(int fd, const struct buf *b)
+{
+    for (size_t done = 0; done < b->len;) {
+        ssize_t n = write(fd, b->p + done, b->len - done);
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+/* Into the plain file whose descriptor came with the request. */
+static void view_screen(struct vm *vm, struct control_call *c)
+{
+    struct device *vga = machine_device(vm->machine, "vga");
+    int fd = control_take_fd(c), r = fd < 0 ? -EBADF : 0;
+    struct vga_picture p = { 0 };
+    struct buf b = { 0 };
+
+    r = r ? r : !vga ? -ENODEV : vga_picture(vga, &p);
+    r = r ? r : view_png(&b, &p);
+    r = r ? r : view_write(fd, &b);
+    if (fd >= 0)
+        close(fd);
+    if (r)
+        control_fail(c, r, "the screen cannot be saved: %s", strerror(-r));
+    else
+        control_answer(c, json_pack("{s:i, s:i}", "width", (int)p.width, "height", (int)p.height));
+    buf_fini(&b);
+    free(p.pixel);
+}
+
+const struct control_verb control_view[] = {
+    { "screen", "a picture of it, as PNG, into the descriptor that comes along", view_screen },
+    { 0 },
+};
