@@ -57,6 +57,12 @@ void op_put(struct x86_cpu *c, const struct x86_insn *in, u32 n, u64 val)
     }
 }
 
+/* Inside one page, but not RAM: a device gets one load and one store, lock or not. */
+static bool op_is_device(struct x86_cpu *c, u64 lin, u32 size)
+{
+    return (lin & 0xfff) + size <= 0x1000 && !x86_host(c, lin, size, true, ACCESS_CPL);
+}
+
 static u64 update_locked(struct x86_cpu *c, u64 lin, u32 size, u64 b, op_change *fn)
 {
     u64 old, expect, want, flags;
@@ -79,7 +85,7 @@ u64 op_update_at(struct x86_cpu *c, const struct x86_insn *in, u64 lin, u32 size
     u64 flags = c->s.rflags, old;
     void *p;
 
-    if (in->flags & INSN_LOCK)
+    if ((in->flags & INSN_LOCK) && !op_is_device(c, lin, size))
         return update_locked(c, lin, size, b, fn);
     p = x86_host(c, lin, size, true, ACCESS_CPL);
     if (p) {
@@ -114,6 +120,10 @@ u64 op_swap(struct x86_cpu *c, u64 lin, u32 size, u64 v)
 
     x86_probe_write(c, lin, size, ACCESS_CPL);
     old = x86_read(c, lin, size, ACCESS_CPL);
+    if (op_is_device(c, lin, size)) {
+        x86_write(c, lin, size, v, ACCESS_CPL);
+        return old;
+    }
     do {
         expect = old;
         old = 0;

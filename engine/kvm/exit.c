@@ -19,7 +19,7 @@ static u64 exit_get(const void *p, u32 size)
 
 /* The I/O instruction that KVM stopped in, found in memory: KVM does not tell. */
 struct exit_insn {
-    bool string;
+    bool string, repeats;
     u64 at; /* RIP of it */
 };
 
@@ -51,33 +51,39 @@ static bool exit_is_string(int opcode)
     return opcode >= 0x6c && opcode <= 0x6f;
 }
 
-/* RIP stands at the instruction, or behind it when KVM's emulator has done all but the port. */
-static struct exit_insn exit_insn(struct vcpu *v)
+/*
+ * RIP stands at IN, INS and REP OUTS, the last element too; behind OUTS; and at or behind OUT:
+ * KVM's emulator has done all but the port.
+ */
+static struct exit_insn exit_insn(struct vcpu *v, bool out)
 {
     u64 rip = v->c.s.rip, at = rip;
-    int opcode, rep;
+    bool repeats = false;
+    int opcode;
 
-    for (u32 i = 0; i < 14 && exit_is_prefix(v, exit_code(v, at)); i++)
-        at++;
+    for (u32 i = 0; i < 14 && exit_is_prefix(v, exit_code(v, at)); i++, at++)
+        repeats |= (exit_code(v, at) & ~1) == 0xf2;
     opcode = exit_code(v, at);
-    if (exit_is_string(opcode))
-        return (struct exit_insn){ true, rip };
-    if ((opcode & ~0xb) == 0xe4) /* IN and OUT: E4-E7, EC-EF */
-        return (struct exit_insn){ false, rip };
-    rep = exit_code(v, rip - 2);
-    return (struct exit_insn){ exit_is_string(exit_code(v, rip - 1)),
-                               rip - 1 - (rep == 0xf2 || rep == 0xf3) };
+    if (!out)
+        return (struct exit_insn){ exit_is_string(opcode), repeats, rip };
+    if (exit_is_string(opcode) && (opcode & 2) && repeats)
+        return (struct exit_insn){ true, true, rip };
+    if ((opcode & ~9) == 0xe6) /* OUT: E6 E7 EE EF */
+        return (struct exit_insn){ false, false, rip };
+    opcode = exit_code(v, rip - 1);
+    return (struct exit_insn){ exit_is_string(opcode) && (opcode & 2), false, rip - 1 };
 }
 
-/* KVM has moved RCX and RSI for the element of OUTS that it hands over: back. */
-static void exit_undo_outs(struct vcpu *v, u32 size)
+/* KVM has moved RSI, and RCX, for the element of OUTS that it hands over: back. */
+static void exit_undo_outs(struct vcpu *v, u32 size, bool repeats)
 {
     struct x86_state *s = &v->c.s;
     u64 by = s->rflags & FLAG_DF ? size : -(u64)size;
     u64 mask = x86_code64(s) ? ~0ull : s->seg[SEG_CS].attr & ATTR_DB ? 0xffffffff : 0xffff;
 
-    s->gpr[RCX] = (s->gpr[RCX] & ~mask) | ((s->gpr[RCX] + 1) & mask);
     s->gpr[RSI] = (s->gpr[RSI] & ~mask) | ((s->gpr[RSI] + by) & mask);
+    if (repeats)
+        s->gpr[RCX] = (s->gpr[RCX] & ~mask) | ((s->gpr[RCX] + 1) & mask);
 }
 
 /*
@@ -91,7 +97,7 @@ static int exit_string(struct vcpu *v, const struct exit_insn *in, u8 *data, boo
     u64 rdi = v->c.s.gpr[RDI];
 
     if (out)
-        exit_undo_outs(v, v->run->io.size);
+        exit_undo_outs(v, v->run->io.size, in->repeats);
     v->c.s.rip = in->at;
     v->shutdown = x86_step(&v->c) == STEP_SHUTDOWN;
     if (!out) {
@@ -123,7 +129,7 @@ static int exit_port_whole(struct vcpu *v, u8 *data)
     if (r)
         return r;
     x86_flush(&v->c, FLUSH_ALL, 0);
-    in = exit_insn(v);
+    in = exit_insn(v, out);
     if (in.string) {
         r = exit_string(v, &in, data, out);
         return r ? r : 1;
@@ -173,17 +179,17 @@ static u32 exit_piece(u64 gpa, u32 left)
                                      : 1;
 }
 
-/* In the pieces that the software core makes of it: naturally aligned, from low to high. */
+/* What crosses a page comes in two: odd lengths, in naturally aligned pieces. */
 static void exit_memory(struct vcpu *v)
 {
     const struct cpu_io *io = &v->io;
     u8 *data = v->run->mmio.data;
     u32 left = v->run->mmio.len <= 8 ? v->run->mmio.len : 8;
     u64 gpa = v->run->mmio.phys_addr;
-    bool write = v->run->mmio.is_write;
+    bool write = v->run->mmio.is_write, whole = !(left & (left - 1));
 
     while (left) {
-        u32 n = exit_piece(gpa, left);
+        u32 n = whole ? left : exit_piece(gpa, left);
         u64 val;
 
         if (write) {

@@ -398,6 +398,11 @@ static bool access_cmpxchg_split(struct x86_cpu *c, u64 lin, u32 size, void *old
     if (same) {
         access_store(c, &e[0], off, want, first);
         access_store(c, &e[1], 0, (const u8 *)want + first, size - first);
+    } else { /* written back, SDM 2A CMPXCHG: what is not RAM can tell */
+        if (!e[0].host || e[0].rom)
+            access_store(c, &e[0], off, old, first);
+        if (!e[1].host || e[1].rom)
+            access_store(c, &e[1], 0, (const u8 *)old + first, size - first);
     }
     pthread_mutex_unlock(&access_split_lock);
     if (x86_watching(c))
