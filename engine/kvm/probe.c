@@ -100,15 +100,49 @@ static int probe_sregs(const struct probe *p)
     return kvm_ask(p->cpu, KVM_SET_SREGS, &s);
 }
 
+struct probe_cpuid {
+    struct kvm_cpuid2 head;
+    struct kvm_cpuid_entry2 e[256];
+};
+
+static struct kvm_cpuid_entry2 *probe_leaf_1(struct probe_cpuid *c)
+{
+    for (u32 i = 0; i < c->head.nent && i < LEN(c->e); i++)
+        if (c->e[i].function == 1)
+            return &c->e[i];
+    return NULL;
+}
+
+enum { PROBE_SSE3 = 1 }; /* leaf 1 ECX: a feature that the guest is not to see */
+
 static int probe_cpuid(const struct probe *p)
 {
-    struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 e[256];
-    } c = { .head.nent = 256 };
+    struct probe_cpuid c = { .head.nent = 256 };
     int r = kvm_ask(p->fd, KVM_GET_SUPPORTED_CPUID, &c);
 
+    if (r >= 0 && probe_leaf_1(&c))
+        probe_leaf_1(&c)->ecx &= ~(u32)PROBE_SSE3;
     return r < 0 ? r : kvm_ask(p->cpu, KVM_SET_CPUID2, &c);
+}
+
+/* What KVM took and did not keep: a sentence, or NULL. */
+static const char *probe_odd(const struct probe *p)
+{
+    u64 offset = (u64)-1000000;
+    struct kvm_device_attr a = { .group = KVM_VCPU_TSC_CTRL,
+                                 .attr = KVM_VCPU_TSC_OFFSET,
+                                 .addr = (uintptr_t)&offset };
+    struct probe_cpuid c = { .head.nent = 256 };
+
+    if (kvm_ask(p->cpu, KVM_GET_CPUID2, &c) < 0 || !probe_leaf_1(&c) ||
+        (probe_leaf_1(&c)->ecx & PROBE_SSE3))
+        return "shows its guests another processor than it is told to";
+    if (kvm_ask(p->cpu, KVM_SET_DEVICE_ATTR, &a) < 0)
+        return "cannot shift a guest's time stamp counter";
+    offset = 0;
+    if (kvm_ask(p->cpu, KVM_GET_DEVICE_ATTR, &a) < 0 || offset != (u64)-1000000)
+        return "does not shift a guest's time stamp counter";
+    return NULL;
 }
 
 static int probe_open(struct probe *p, struct err *e)
@@ -195,12 +229,14 @@ static struct {
              .lock = PTHREAD_MUTEX_INITIALIZER,
              .done = PTHREAD_COND_INITIALIZER };
 
-static void probe_measured(long long khz)
+static void probe_measured(long long khz, const char *odd)
 {
     bool slow = khz < PROBE_SLOW_MIPS * 1000ll;
 
-    probed.features = slow ? 0 : ENGINE_HARDWARE;
-    if (slow)
+    probed.features = slow || odd ? 0 : ENGINE_HARDWARE;
+    if (odd && !slow)
+        snprintf(probed.text, sizeof(probed.text), "%s", odd);
+    else if (slow)
         snprintf(probed.text, sizeof(probed.text),
                  "only emulates here: %lld.%02lld million instructions a second", khz / 1000,
                  khz % 1000 / 10);
@@ -228,7 +264,7 @@ static void probe_ask(struct err *e)
             probed.result =
                 err_set(e, (int)khz, "KVM does not run a small guest: %s", strerror((int)-khz));
         else
-            probe_measured(khz);
+            probe_measured(khz, probe_odd(&p));
     }
     probe_close(&p);
     close(p.fd);

@@ -260,6 +260,10 @@ static int engine_translate_get(struct vcpu *v, struct x86_state *s)
 
 static int engine_translate_set(struct vcpu *v, const struct x86_state *s)
 {
+    int r = x86_state_check(s, NULL);
+
+    if (r)
+        return r;
     v->c.s = *s;
     vcpu_loaded(v);
     x86_flush(&v->c, FLUSH_ALL, 0);
