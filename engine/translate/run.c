@@ -366,6 +366,7 @@ static bool vcpu_events(struct vcpu *v)
         r = x86_events(c, &stop);
         vcpu_memo(v);
         flags_unpack(v);
+        vcpu_requests(v); /* x86_events took `pending` back: one may have come just before */
         if (r == STEP_SHUTDOWN || stop) {
             v->stop = stop ? STOP_KICKED : STOP_SHUTDOWN;
             return false;
