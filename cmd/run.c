@@ -25,7 +25,8 @@ struct run_options {
     const char *engine, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls;
     struct opt_list disks, cdroms, publish, properties;
-    bool throwaway, no_verify, no_reboot, testdev, check, no_direct, no_traces, json, quiet;
+    bool throwaway, no_code_cache, no_verify, no_reboot, testdev, check, no_direct, no_traces, json,
+        quiet;
     struct eyes_options eyes;
 };
 
@@ -74,6 +75,8 @@ static const struct opt run_opts[] = {
     { "property", OPT_LIST, RUN_AT(properties), "KEY=VALUE", NULL,
       "a property of the appliance, which the guest is told; again for more" },
     { "throwaway", OPT_FLAG, RUN_AT(throwaway), NULL, NULL, "drop what the guest writes" },
+    { "no-code-cache", OPT_FLAG, RUN_AT(no_code_cache), NULL, NULL,
+      "do not keep translated code beside the guest's writes for the next run" },
     { "no-verify", OPT_FLAG, RUN_AT(no_verify), NULL, NULL, "do not check the manifest" },
     { "no-reboot", OPT_FLAG, RUN_AT(no_reboot), NULL, NULL, "end when the guest resets" },
     { "testdev", OPT_FLAG, RUN_AT(testdev), NULL, NULL,
@@ -275,6 +278,8 @@ static int run_run(int argc, char **argv)
                                .append = o.append,
                                .state = run_state_dir(&o, files.n ? files.v[0] : ".", &d),
                                .throwaway = o.throwaway,
+                               .keep_code = !o.throwaway && !o.no_code_cache &&
+                                            (o.state || files.n || o.disks.n),
                                .control = control_dir(control, sizeof(control)) ? NULL : control,
                                .console = run_console(&o),
                                .testdev = o.testdev,
@@ -307,6 +312,9 @@ const struct command command_run = {
         "the VM's state and is there at the next run of the same file.\n\n"
         "Ctrl-] (Ctrl-C when the input is no terminal), SIGTERM and closing the terminal press\n"
         "the guest's power button; a second time stops it at once.\n\n"
+        "Translated code is kept with what the guest writes, in a file \"translated\" of at most\n"
+        "128 MiB, and the next run of the same VM starts with it; it may be deleted at any time,\n"
+        "and is ignored when another version of mimic or another processor made it.\n\n"
         "With --perf-map, 'perf record -p PID' and 'perf report' show translated guest code by\n"
         "guest address, and by name with --symbols and a kernel booted with nokaslr.  --trace\n"
         "writes much: some hundred MB for a boot; on a terminal it stops after 50 blocks unless\n"

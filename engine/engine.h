@@ -90,6 +90,8 @@ struct engine_options {
     bool no_direct; /* translate: user code never runs on the host processor as it is */
     u32 apic_ids;   /* vCPUs there will be */
     struct engine_eyes eyes;
+    bool keep;    /* translated code is kept for the next run of the same VM */
+    int keep_dir; /* ... in this directory; lent until open returns */
 };
 
 struct engine_ops {

@@ -11,6 +11,7 @@
 #include "vm/control.h"
 #include "vm/vm_int.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,9 +252,16 @@ static int vm_open_engine(struct vm *vm, struct err *e)
                                 .no_traces = vm->how.no_traces,
                                 .apic_ids = vm->ncpus,
                                 .eyes = vm->how.eyes,
-                                .no_direct = vm->how.no_direct };
-    int r = vm->ops->open(&vm->engine, &o, e);
+                                .no_direct = vm->how.no_direct,
+                                .keep_dir = -1 };
+    int r;
 
+    if (vm->how.keep_code && !vm_make_state(vm, &(struct err){ 0 }))
+        o.keep_dir = open(vm->how.state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    o.keep = o.keep_dir >= 0;
+    r = vm->ops->open(&vm->engine, &o, e);
+    if (o.keep)
+        close(o.keep_dir);
     return r ? err_in(e, "engine %s: ", vm->ops->name) : 0;
 }
 

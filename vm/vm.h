@@ -38,6 +38,7 @@ struct vm_how {
     const struct net_port *ports; /* --publish */
     u32 nports;
     bool restricted;           /* the network has no way out */
+    bool keep_code;            /* translated code stays in `state` for the next run */
     struct engine_eyes eyes;   /* what is to be told about translated code */
     const struct saved *saved; /* goes on from there; lent until vm_new returns; or NULL */
     const char *control;       /* directory of its control socket; NULL: it has none */

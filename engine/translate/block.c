@@ -4,6 +4,7 @@
  * instruction, then the code that is seldom run: misses, exits, polls.
  */
 #include "engine/translate/build.h"
+#include "engine/translate/keep.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,7 @@ void site_emit(struct build *t, enum why why, u32 insn, u32 a, u32 b, const u8 *
 
     x_jump_to(e, X_CALL, t->flags == FLAGS_HOST ? t->g->to_c_flags : t->g->to_c);
     s.retry = retry ? (i32)(retry - e->p) : 0;
+    x_far(e, (u32)(e->p - e->base) | 1u << 31);
     x_bytes(e, &s, sizeof(s));
 }
 
@@ -227,7 +229,7 @@ static u32 build_decode(struct build *t, const u32 n[2])
 static u32 build_live_at(struct build *t, u64 pc)
 {
     u64 at = pc - t->b->pc + (t->b->gpa & (PAGE - 1));
-    const u8 *page = t->code - (t->b->gpa & (PAGE - 1));
+    const u8 *page = t->page; /* not code: near the end of the page that is a copy of a few bytes */
     u32 left = FLAGS_ARITH;
 
     if (t->g->options.check || at >= PAGE || t->b->gpa2 || t->verify)
@@ -316,7 +318,7 @@ static void build_insn(struct build *t)
 {
     const struct x86_insn *in = &t->in[t->i];
     enum flags_at flags = t->flags;
-    u32 nlate = t->nlate;
+    u32 nlate = t->nlate, nfar = t->e.nfar;
     u8 *p = t->e.p;
     bool done;
 
@@ -331,6 +333,7 @@ static void build_insn(struct build *t)
     if (!done) {
         t->e.p = p; /* whatever it tried */
         t->nlate = nlate;
+        t->e.nfar = nfar;
         t->flags = flags;
         build_interpret(t);
     }
@@ -448,6 +451,16 @@ static void build_move(struct build *t)
     t->b->end = engine_rx(t->g, home);
 }
 
+static int build_enter(struct engine *g, struct block *b, bool trace)
+{
+    g->used = (u64)(b->end - g->rx + 15) & -16ull;
+    g->blocks[g->nblock++] = b;
+    g->count_block++;
+    g->count_insn += b->ninsn;
+    g->count_bytes += (u64)(b->end - b->code);
+    return trace ? 0 : cache_add(g, b);
+}
+
 int build_finish(struct build *t)
 {
     struct engine *g = t->g;
@@ -458,12 +471,9 @@ int build_finish(struct build *t)
     if (t->e.full)
         return -ENOSPC;
     build_move(t);
-    g->used = (u64)(build_home(t) - g->rw + 15) & -16ull;
-    g->blocks[g->nblock++] = b;
-    g->count_block++;
-    g->count_insn += b->ninsn;
-    g->count_bytes += (u64)(b->end - b->code);
-    return t->trace ? 0 : cache_add(g, b);
+    if (g->keep && !t->verify && !t->trace)
+        kept_put(t, b);
+    return build_enter(g, b, t->trace);
 }
 
 int translate_open(struct engine *g)
@@ -492,6 +502,19 @@ static const u8 *build_source(struct build *t, u64 gpa, const u8 *code, u32 *n)
     return t->copy;
 }
 
+/* What is kept was made from these bytes and no others, whatever is stored there meanwhile. */
+static void build_whole(struct build *t, const u32 n[2])
+{
+    u32 off = t->b->gpa & (PAGE - 1);
+
+    __builtin_memcpy(t->whole, t->page, PAGE);
+    t->page = t->whole;
+    if (n[1])
+        __builtin_memcpy(t->whole + off, t->code, n[0]);
+    else
+        t->code = t->whole + off;
+}
+
 void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to)
 {
     t->v = v;
@@ -502,7 +525,8 @@ void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to)
     t->e = (struct emit){ .p = t->code_now,
                           .base = t->code_now,
                           .end = t->code_now + sizeof(t->code_now),
-                          .delta = to - t->code_now };
+                          .delta = to - t->code_now,
+                          .far = t->far };
     t->n = t->nlate = t->nexit = 0;
     t->mode = b->mode;
     t->set = mode_set(b->mode);
@@ -571,6 +595,14 @@ int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8
     b->mode = mode;
     b->id = g->nblock;
     build_start(t, v, b, g->rw + g->used);
+    t->page = host - (gpa[0] & (PAGE - 1));
+    if (g->keep && !t->verify) {
+        if (kept_get(t, b)) {
+            *out = b;
+            return build_enter(g, b, false);
+        }
+        build_whole(t, n);
+    }
     len = build_decode(t, (u32[]){ room, t->verify ? 0 : n[1] });
     if (!len)
         return -ENODATA;
@@ -618,6 +650,7 @@ bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, con
     t->host = host;
     t->ncode = n;
     t->code = build_source(t, b->gpa, code, &n);
+    t->page = host - (b->gpa & (PAGE - 1));
     build_start(t, v, b, engine_rw(g, b->code));
     len = t->verify ? build_decode(t, (u32[]){ n, 0 }) : 0;
     if (!len || t->n > was.ninsn || build_describe(t, len))

@@ -61,6 +61,9 @@ struct build {
     bool again;     /* in the place of a block whose bytes have changed */
     bool verify;    /* it compares its bytes, at `host`, with what they were: a copy */
     const u8 *host;
+    const u8 *page; /* of the first byte: `whole` when translated code is kept, else in memory */
+    u8 whole[PAGE];
+    u32 far[FARS]; /* with the top bit: the number of the block behind a call of C */
     u8 copy[VERIFY_INSNS * 15 + 1];
     struct late late[LATES];
     u32 nlate;

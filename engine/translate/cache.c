@@ -4,7 +4,7 @@
  * executable; blocks by physical address, pc and mode; which pages hold translated code;
  * direct links between blocks.  Code is only ever freed all at once.
  */
-#include "engine/translate/translate_int.h"
+#include "engine/translate/keep.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -16,7 +16,7 @@ enum { HITS = 128 };
 #define HITS_TICKS 30000000ull
 #define CALM_TICKS 3000000000ull
 /* Translated code that an idle guest keeps, with its records; so many ns of little work. */
-enum { IDLE_KEEP = 16 << 20, IDLE_PCT = 5 };
+enum { IDLE_KEEP = 16 << 20, IDLE_PCT = 5, IDLE_SAVE = 2000 };
 #define IDLE_NS ((i64)2 * 1000000000)
 #define IDLE_TICKS 10000000000ull /* looked at again when so many have gone by */
 struct chunk {
@@ -464,8 +464,9 @@ void cache_empty(struct engine *g)
     g->count_full++;
 }
 
-bool cache_is_too_much(struct engine *g)
+bool cache_is_too_much(struct vcpu *v)
 {
+    struct engine *g = v->engine;
     u64 now = __builtin_ia32_rdtsc();
     struct timespec t;
     i64 ns, cpu;
@@ -478,10 +479,14 @@ bool cache_is_too_much(struct engine *g)
     ns = stats_now();
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     cpu = (i64)t.tv_sec * 1000000000 + t.tv_nsec;
-    idle = ns - g->idle_ns > IDLE_NS && (cpu - g->idle_cpu) * 100 < (ns - g->idle_ns) * IDLE_PCT &&
-           g->used - g->start + g->record_bytes > IDLE_KEEP;
+    idle = ns - g->idle_ns > IDLE_NS && (cpu - g->idle_cpu) * 100 < (ns - g->idle_ns) * IDLE_PCT;
     g->idle_ns = ns;
     g->idle_cpu = cpu;
+    if (idle && g->keep && keep_unsaved(g->keep) > IDLE_SAVE) {
+        vcpu_spill(v);
+        keep_save(g->keep); /* nobody is kept waiting now, and the end may come without warning */
+    }
+    idle = idle && g->used - g->start + g->record_bytes > IDLE_KEEP;
     pthread_mutex_unlock(&g->lock);
     return idle;
 }

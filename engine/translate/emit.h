@@ -17,7 +17,10 @@ struct emit {
     const u8 *base;
     i64 delta;
     bool full;
+    u32 *far; /* places from `base` on that hold distances to code outside; or NULL */
+    u32 nfar; /* FARS + 1: more than there is room for */
 };
+enum { FARS = 400 };
 
 /* A host memory operand.  base X_NONE with index X_NONE: absolute disp. */
 enum { X_NONE = -1 };
@@ -260,11 +263,19 @@ static inline void x_here(struct emit *e, u8 *rel)
     if (!e->full)
         x_patch(rel, e->p);
 }
+static inline void x_far(struct emit *e, u32 place)
+{
+    if (e->far && e->nfar < FARS)
+        e->far[e->nfar] = place;
+    e->nfar += e->nfar <= FARS;
+}
 static inline void x_jump_to(struct emit *e, u32 op, const u8 *to)
 {
     u8 *rel = x_jump(e, op);
 
     if (!e->full)
         x_patch(rel, to >= e->base && to < e->end ? to : to - e->delta);
+    if (to < e->base || to >= e->end)
+        x_far(e, (u32)(rel - e->base));
 }
 #endif

@@ -375,7 +375,7 @@ static bool vcpu_events(struct vcpu *v)
     if (!c->s.halted)
         return true;
     v->stop = STOP_HALTED;
-    if (cache_is_too_much(v->engine))
+    if (cache_is_too_much(v))
         vcpu_empty_cache(v);
     return false;
 }

@@ -3,8 +3,8 @@
  * The translator's counters as they are shown to people.  They are read while vCPUs run: a
  * number may be some events old, and the sums need not agree to the last one.
  */
+#include "engine/translate/keep.h"
 #include "engine/translate/sandbox.h"
-#include "engine/translate/translate_int.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -54,6 +54,18 @@ static void stats_blocks(const struct stats_to *t)
     stats_one(t, "blocks", "code cache in use", STAT_BYTES, g->used);
     stats_one(t, "blocks", "records", STAT_BYTES, g->record_bytes);
     stats_one(t, "blocks", "code cache emptied", STAT_COUNT, g->count_full);
+}
+
+static void stats_kept(const struct stats_to *t)
+{
+    struct keep_counts c;
+
+    if (!t->g->keep)
+        return;
+    keep_stats(t->g->keep, &c);
+    stats_one(t, "kept blocks", "there", STAT_COUNT, c.there);
+    stats_one(t, "kept blocks", "used instead of translating", STAT_COUNT, c.used);
+    stats_one(t, "kept blocks", "added", STAT_COUNT, c.added);
 }
 
 static void stats_exits(const struct stats_to *t)
@@ -154,6 +166,7 @@ void stats_show(const struct engine *g, void (*one)(void *arg, const struct engi
     if (g->options.eyes.time)
         stats_time(&t);
     stats_blocks(&t);
+    stats_kept(&t);
     stats_exits(&t);
     stats_misses(&t);
     stats_direct(&t);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The engine's contract: engine/engine.h by the block translator. */
 #include "engine/translate/direct.h"
+#include "engine/translate/keep.h"
 #include <asm/prctl.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -60,6 +61,9 @@ static void engine_translate_close(void *engine)
 {
     struct engine *g = engine;
 
+    if (g->keep)
+        keep_save(g->keep);
+    keep_close(g->keep);
     eyes_close(g);
     cache_close(g);
     translate_close(g);
@@ -96,6 +100,8 @@ static int engine_translate_open(void **engine, const struct engine_options *o, 
         rc = cache_open(g, e);
     if (!rc)
         rc = eyes_open(g, e);
+    if (!rc)
+        g->keep = keep_open(g);
     if (rc) {
         engine_translate_close(g);
         return e->code ? rc : err_set(e, rc, "the translator cannot start");

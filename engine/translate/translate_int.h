@@ -297,6 +297,7 @@ struct engine {
     u32 cpus_in;            /* vCPUs that hold addresses of translated code */
 
     u64 count_block, count_insn, count_bytes, count_invalid, count_full;
+    struct keep *keep;               /* translated code for the next run; or NULL */
     u64 record_bytes;                /* of chunks */
     _Atomic u64 idle_looked;         /* host time stamp */
     i64 idle_ns, idle_cpu;           /* then: monotonic time, the process' time on processors */
@@ -393,7 +394,7 @@ void cache_unlink_exits(struct engine *g, struct block *b);
 void cache_calm(struct engine *g); /* now and then: pages out of verify mode; takes the lock */
 void cache_empty(struct engine *g);
 /* Asked when a vCPU halts: has the guest done next to nothing lately, and has much code? */
-bool cache_is_too_much(struct engine *g);
+bool cache_is_too_much(struct vcpu *v);
 
 /* block.c; engine lock held.  gpa: of the first byte, and of the next page; code: n[0]
  * bytes up to the end of the page and n[1] of the next one; host: where they are in memory.

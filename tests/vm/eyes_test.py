@@ -19,9 +19,7 @@ def everything():
         code, out = boot("--json", "--stats", "--perf-map", "--symbols", symbols, "--trace", trace,
                          "--trace-count", "30", "--trace-range", "ffffffff81000000-")
         check(code == 0 and "@I done" in out, "no clean end:\n" + out[-800:])
-        line = [l for l in out.splitlines() if l.startswith('{"time"')]
-        check(len(line) == 1, "not one object of counters:\n" + out[-800:])
-        stats = json.loads(line[0])
+        stats = counters(out)
         for group in ("time", "blocks", "exits", "tlb misses", "interpreted"):
             check(group in stats, "no group " + group)
         check(stats["blocks"]["made"] > 1000, "hardly a block was made")
@@ -39,10 +37,31 @@ def everything():
         check(any(re.search(r" _text\+0x[0-9a-f]+ \[guest kernel ffffffff8", l) for l in lines), "no named kernel code")
         check(any("[guest user " in l for l in lines), "no user code")
 
+def counters(out):
+    line = [l for l in out.splitlines() if l.startswith('{"time"')]
+    check(len(line) == 1, "not one object of counters:\n" + out[-800:])
+    return json.loads(line[0])
+
+def kept():
+    with scratch() as d:
+        used = []
+        for _ in range(2):
+            code, out = boot("--json", "--stats", "--state", d)
+            check(code == 0 and "@I done" in out, "no clean end:\n" + out[-800:])
+            used.append(counters(out)["kept blocks"]["used instead of translating"])
+        mode = os.stat(os.path.join(d, "translated")).st_mode & 0o777
+        check(mode == 0o600, "the file's mode is %o" % mode)
+        check(used[1] > used[0] + 10000, "%d and %d kept blocks were used" % tuple(used))
+        os.unlink(os.path.join(d, "translated"))
+        code, out = boot("--json", "--stats", "--state", d, "--no-code-cache")
+        check(code == 0 and "kept blocks" not in counters(out), "code was kept although it should not be")
+        check(not os.path.exists(os.path.join(d, "translated")), "there is a file of translated code")
+
 def refused():
     for args in (["--trace-count", "3"], ["--symbols", "/dev/null"], ["--trace", "/dev/null", "--trace-range", "5"],
                  ["--trace", "/dev/null", "--trace-range", "9-8"], ["--trace", "/nowhere/x"]):
         code, out = boot(*args)
         check(code not in (0, 70) and "mimic run: " in out, "%s: %d, %s" % (args, code, out[-200:]))
 
-main([("counters, map and listing", everything), ("what makes no sense is refused", refused)])
+main([("counters, map and listing", everything), ("translated code is kept", kept),
+      ("what makes no sense is refused", refused)])
