@@ -348,21 +348,20 @@ u64 build_lines(u64 gpa, u32 len)
     return (~0ull >> (63 - last)) & (~0ull << off / 64);
 }
 
-/* The bytes that were translated are still there, or C makes the block anew.  Flags are lost. */
-static void build_verify(struct build *t, const u8 *stale)
+/* Bytes of the copy against those in memory, at r10. */
+static void build_verify_bytes(struct build *t, u32 at, u32 end, const u8 *stale)
 {
     struct emit *e = &t->e;
-    u32 len = t->b->len, at = 0, n;
+    u32 from = at, n;
 
-    x_mov_imm(e, R10, (u64)(uintptr_t)t->host);
-    for (; at < len; at += n) {
+    for (; at < end; at += n) {
         struct xmem m;
         u64 want;
 
-        if (len >= 8 && at + 8 > len)
-            at = len - 8;
+        if (end - from >= 8 && at + 8 > end)
+            at = end - 8;
         m = x_at(R10, (i32)at);
-        n = len - at >= 8 ? 8 : len - at >= 4 ? 4 : 1;
+        n = end - at >= 8 ? 8 : end - at >= 4 ? 4 : 1;
         if (n == 8) {
             __builtin_memcpy(&want, t->copy + at, 8);
             x_mov_imm(e, R11, want);
@@ -373,6 +372,21 @@ static void build_verify(struct build *t, const u8 *stale)
         }
         x_jump_to(e, X_JNE, stale);
     }
+}
+
+/* The bytes that were translated are still there, or C makes the block anew.  Flags are lost. */
+static void build_verify(struct build *t, const u8 *stale)
+{
+    u32 from = 0;
+
+    x_mov_imm(&t->e, R10, (u64)(uintptr_t)t->host);
+    for (u32 i = 0; i < t->n; i++) {
+        if (!build_is_loose(t, &t->in[i]))
+            continue;
+        build_verify_bytes(t, from, (u32)(t->pc[i] - t->b->pc) + t->in[i].at_imm, stale);
+        from = (u32)(t->pc[i + 1] - t->b->pc);
+    }
+    build_verify_bytes(t, from, t->b->len, stale);
 }
 
 /* Where the block is entered, with the flags in memory and in the host. */
@@ -586,7 +600,7 @@ int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8
     if (!b)
         return -ENOMEM;
     t->g = g;
-    t->again = false;
+    t->again = t->loose = false;
     t->host = host;
     t->code = build_source(t, gpa[0], code, &room);
     t->ncode = n[0];
@@ -646,7 +660,7 @@ bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, con
     u32 len;
 
     t->g = g;
-    t->again = true;
+    t->again = t->loose = true;
     t->host = host;
     t->ncode = n;
     t->code = build_source(t, b->gpa, code, &n);

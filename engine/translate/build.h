@@ -59,6 +59,7 @@ struct build {
     bool ended;     /* the last instruction went somewhere itself */
     bool compare;   /* lock-step can compare the block */
     bool again;     /* in the place of a block whose bytes have changed */
+    bool loose;     /* its bytes change often: constants may be read when it runs */
     bool verify;    /* it compares its bytes, at `host`, with what they were: a copy */
     const u8 *host;
     const u8 *page; /* of the first byte: `whole` when translated code is kept, else in memory */
@@ -107,6 +108,13 @@ static inline u32 host_of(const struct build *t, u32 n) /* of one that is not ev
 static inline bool is_code64(const struct build *t)
 {
     return (t->mode & MODE_SIZE) == X86_MODE64;
+}
+
+/* MOV of a constant that is read from the code each time, and that is not compared. */
+static inline bool build_is_loose(const struct build *t, const struct x86_insn *in)
+{
+    return t->verify && t->loose && in->op == ZYDIS_MNEMONIC_MOV && in->opd[0].kind == OPD_GPR &&
+           in->opd[1].kind == OPD_IMM && in->imm_size >= 4;
 }
 
 u32 flags_kept(const struct x86_insn *in); /* read only because they may stay as they are */

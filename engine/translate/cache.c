@@ -12,7 +12,7 @@
 
 enum { CHUNK = 1 << 20, QUIET = 32 };
 /* So many stores to a page of code in so many ticks of the host's clock: it holds data too. */
-enum { HITS = 128 };
+enum { HITS = 128, HITS_USER = 12 }; /* kernels patch theirs now and then, programs write it */
 #define HITS_TICKS 30000000ull
 #define CALM_TICKS 3000000000ull
 /* Translated code that an idle guest keeps, with its records; so many ns of little work. */
@@ -178,6 +178,7 @@ static int cache_page_add(struct engine *g, u64 gpa, struct block *b, u64 lines)
         b->page2_next = p->second;
         p->second = b;
     }
+    p->user = b->mode & MODE_USER;
     p->lines |= lines;
     p->quiet = 0;
     return 0;
@@ -374,7 +375,7 @@ static bool cache_page_is_busy(struct engine *g, struct code_page *p)
         p->since = now;
         p->hits = 0;
     }
-    if (++p->hits < HITS || g->options.check)
+    if (++p->hits < (p->user ? HITS_USER : HITS) || g->options.check)
         return false;
     cache_page_kill(g, p);
     p->verify = true;

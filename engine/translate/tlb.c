@@ -249,6 +249,7 @@ static bool tlb_fill_entry(struct vcpu *v, u64 lin, bool write)
         if (slot->log_dirty)
             x86_memory_mark(&g->mem, gpa, PAGE);
         t->write = page;
+        __atomic_store_n(&v->wrote[set][at], (u32)(gpa >> 12), __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_seq_cst);
         if (!tlb_claim_write(g, gpa)) /* it became code between */
             t->write = TLB_NONE;
@@ -271,6 +272,25 @@ bool tlb_fill(struct vcpu *v, u64 lin, bool write)
     return done;
 }
 
+/* Entries that are not for the page any more are left alone: their own page may be of data. */
+static void tlb_drop_vcpu(struct vcpu *v, u64 gpa)
+{
+    u64 one = gpa >> 12, two = one | one << 32;
+
+    for (u32 s = 0; s < TLB_SETS; s++) {
+        const u64 *pairs = (const u64 *)(const void *)v->wrote[s];
+
+        for (u32 i = 0; i < TLB_SIZE; i += 2) {
+            u64 x = __atomic_load_n(&pairs[i / 2], __ATOMIC_RELAXED) ^ two;
+
+            for (u32 k = 0; (!(u32)x || !(x >> 32)) && k < 2; k++)
+                if ((v->tlb[s][i + k].gpa & -(u64)PAGE) == gpa)
+                    __atomic_store_n(&v->tlb[s][i + k].write, TLB_NONE, __ATOMIC_RELAXED);
+        }
+        __atomic_store_n(&v->stack[s].page, TLB_NONE, __ATOMIC_RELAXED);
+    }
+}
+
 void tlb_drop_writes(struct engine *g, u64 gpa)
 {
     _Atomic u8 *f = page_flags(g, gpa);
@@ -279,16 +299,9 @@ void tlb_drop_writes(struct engine *g, u64 gpa)
     if (was & PAGE_CODE || !(was & PAGE_WRITTEN))
         return;
     atomic_fetch_and(f, (u8)~PAGE_WRITTEN);
-    for (u32 n = 0; n < MAX_VCPUS; n++) {
-        struct vcpu *v = g->vcpu[n];
-
-        for (u32 s = 0; v && s < TLB_SETS; s++)
-            for (u32 i = 0; i < TLB_SIZE; i++)
-                if ((v->tlb[s][i].gpa & -(u64)PAGE) == gpa)
-                    __atomic_store_n(&v->tlb[s][i].write, TLB_NONE, __ATOMIC_RELAXED);
-        for (u32 s = 0; v && s < TLB_SETS; s++)
-            __atomic_store_n(&v->stack[s].page, TLB_NONE, __ATOMIC_RELAXED);
-    }
+    for (u32 n = 0; n < MAX_VCPUS; n++)
+        if (g->vcpu[n])
+            tlb_drop_vcpu(g->vcpu[n], gpa);
     if (g->nslot)
         trace_drop_writes(g);
 }

@@ -184,6 +184,8 @@ struct vcpu {
     u64 direct_cr3; /* the last of them, or ~0: its user code is entered by vcpu_next */
     struct vcpu_stats stats;
 
+    u32 wrote[TLB_SETS][TLB_SIZE]; /* page numbers that each entry was last made writable for */
+
     _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
     struct jump jumps[JUMP_SIZE]; /* slot 0, 2, 3, then 1 */
     struct trace_slot slot[TRACE_SLOTS];
@@ -255,6 +257,7 @@ struct code_page {
     u32 hits;    /* stores seen since `since` */
     u64 since;   /* host time stamp */
     bool verify; /* stores go unseen: its blocks compare their bytes first */
+    bool user;   /* the last block of it was of ring 3 */
     struct code_page *verify_next;
     u64 lines;                    /* 64-byte pieces that hold translated bytes */
     struct block *first, *second; /* that start here; that reach in from the page before */
