@@ -596,6 +596,7 @@ int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8
 
     if (g->size - g->used < CODE_ROOM || g->nblock == g->room)
         return -ENOSPC;
+    cache_ahead(g);
     b = cache_alloc(g, sizeof(*b));
     if (!b)
         return -ENOMEM;

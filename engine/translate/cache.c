@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { CHUNK = 1 << 20, QUIET = 32 };
+enum { CHUNK = 1 << 20, QUIET = 32, AHEAD = 256 << 10 };
 /* So many stores to a page of code in so many ticks of the host's clock: it holds data too. */
 enum { HITS = 128, HITS_USER = 12 }; /* kernels patch theirs now and then, programs write it */
 #define HITS_TICKS 30000000ull
@@ -104,6 +104,18 @@ void cache_close(struct engine *g)
     }
 }
 
+/* Pages of the code cache come many at a time: a fault for each would take longer. */
+void cache_ahead(struct engine *g)
+{
+    while (g->ready < g->used + AHEAD && g->ready < g->size) {
+        u64 n = min_u64(AHEAD, g->size - g->ready);
+
+        madvise(g->rw + g->ready, n, MADV_POPULATE_WRITE);
+        madvise(g->rx + g->ready, n, MADV_POPULATE_READ);
+        g->ready += n;
+    }
+}
+
 void *cache_alloc(struct engine *g, size_t n)
 {
     struct chunk *c = g->chunks;
@@ -117,6 +129,7 @@ void *cache_alloc(struct engine *g, size_t n)
         if (!c)
             return NULL;
         c->next = g->chunks;
+        madvise(c, sizeof(*c), MADV_POPULATE_WRITE);
         g->chunks = c;
         g->record_bytes += sizeof(*c);
     }
@@ -462,6 +475,7 @@ void cache_empty(struct engine *g)
     g->nblock = 0;
     g->nslot = 0;
     g->used = g->start;
+    g->ready = 0;
     g->count_full++;
 }
 

@@ -144,6 +144,21 @@ static void system_read(struct build *t, u32 gpr, size_t from)
     }
 }
 
+/* MOV from a segment register to a general one: Linux' sync_core() does it at each patch. */
+static bool system_selector(struct build *t, const struct x86_insn *in)
+{
+    size_t at = AT(c.s.seg) + in->opd[1].reg * sizeof(struct x86_segment) +
+                offsetof(struct x86_segment, sel);
+    u32 reg = in->opd[0].reg;
+
+    if (in->opd[0].kind != OPD_GPR || in->opd[1].kind != OPD_SEG || in->osize == 2)
+        return false;
+    x_gs_op(&t->e, 0x0fb7, is_evicted(reg) ? R10 : host_of(reg), at);
+    if (is_evicted(reg))
+        x_store(&t->e, gpr_at(reg), R10);
+    return true;
+}
+
 /* MOV from CR0, CR2, CR3, CR4. */
 static bool system_control(struct build *t, const struct x86_insn *in)
 {
@@ -247,8 +262,6 @@ static bool system_ring0(struct build *t, const struct x86_insn *in)
     case ZYDIS_MNEMONIC_STAC:
     case ZYDIS_MNEMONIC_CLAC:
         return system_smap(t, in->op == ZYDIS_MNEMONIC_STAC);
-    case ZYDIS_MNEMONIC_MOV:
-        return system_control(t, in);
     case ZYDIS_MNEMONIC_SWAPGS:
         return system_swapgs(t);
     default:
@@ -276,6 +289,8 @@ bool system_insn(struct build *t, const struct x86_insn *in)
         return system_base(t, in);
     case ZYDIS_MNEMONIC_RDPKRU:
         return system_rdpkru(t);
+    case ZYDIS_MNEMONIC_MOV:
+        return system_selector(t, in) || (t->mode & MODE_RING0 && system_control(t, in));
     default:
         return t->mode & MODE_RING0 && system_ring0(t, in);
     }

@@ -274,6 +274,7 @@ struct engine {
 
     u8 *rw, *rx;                                        /* the two mappings of the code cache */
     u64 size, used, start;                              /* start: behind the fixed code */
+    u64 ready; /* pages up to here are in memory */
     u8 *go_in, *to_c, *to_c_flags, *on_fault, *no_jump; /* fixed code, writable addresses */
     u8 *stack_look[TLB_SETS][2];                        /* ... for reads, for writes */
 
@@ -385,6 +386,7 @@ int cache_map(u64 size, u8 **rw, u8 **rx, struct err *e);
 int cache_open(struct engine *g, struct err *e);
 void cache_close(struct engine *g);
 void *cache_alloc(struct engine *g, size_t n);
+void cache_ahead(struct engine *g); /* before code is written at g->used */
 struct block *cache_find(struct engine *g, u64 gpa, u64 gpa2, u64 pc, u32 mode);
 int cache_add(struct engine *g, struct block *b);
 struct block *cache_by_host(struct engine *g, const u8 *rx);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The same programs under the interpreter and the translator, in 16, 32 and 64-bit code. */
-/* clang-format off: the rig checks */
 #include "tests/check.h"
-#include "engine/translate/translate_rig.h"
-/* clang-format on */
+
+#include "engine/translate/translate_rig.h" /* which checks */
+
 /* mov ecx,1000; xor eax,eax; l: add eax,ecx; imul ebx,eax,7; dec ecx; jnz l; hlt */
 PROGRAM(loop_64, X86_MODE64, NULL, 0xb9, 0xe8, 3, 0, 0, 0x31, 0xc0, 1, 0xc8, 0x6b, 0xd8, 7, 0xff,
         0xc9, 0x75, 0xf7, 0xf4)
