@@ -265,14 +265,14 @@ static bool plain_direction(struct build *t, bool set)
 
 static void plain_loose(struct build *t, const struct x86_insn *in)
 {
-    u32 reg = in->opd[0].reg, to = is_evicted(reg) ? R10 : host_of(reg);
+    u32 reg = in->opd[0].reg, to = is_evicted(t, reg) ? R10 : host_of(t, reg);
     u64 at = t->pc[t->i] - t->b->pc + in->at_imm;
     struct emit *e = &t->e;
     struct xmem m = x_at(R10, 0);
 
     x_mov_imm(e, R10, (u64)(uintptr_t)t->host + at);
     x_mem(e, in->imm_size == 8 ? 0x8b | X_W : in->osize == 8 ? 0x63 | X_W : 0x8b, to, &m);
-    if (is_evicted(reg))
+    if (is_evicted(t, reg))
         x_store(e, gpr_at(reg), R10);
 }
 

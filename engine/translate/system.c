@@ -153,8 +153,8 @@ static bool system_selector(struct build *t, const struct x86_insn *in)
 
     if (in->opd[0].kind != OPD_GPR || in->opd[1].kind != OPD_SEG || in->osize == 2)
         return false;
-    x_gs_op(&t->e, 0x0fb7, is_evicted(reg) ? R10 : host_of(reg), at);
-    if (is_evicted(reg))
+    x_gs_op(&t->e, 0x0fb7, is_evicted(t, reg) ? R10 : host_of(t, reg), at);
+    if (is_evicted(t, reg))
         x_store(&t->e, gpr_at(reg), R10);
     return true;
 }
