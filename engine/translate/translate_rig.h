@@ -199,6 +199,13 @@ static void show(void *arg, const struct engine_stat *s)
     printf("# %s: %s %llu\n", s->group, s->name, (unsigned long long)s->value);
 }
 
+static u64 rig_traces; /* made by all programs since it was cleared */
+static void rig_count(void *arg, const struct engine_stat *s)
+{
+    if (!strcmp(s->name, "traces made"))
+        rig_traces += s->value;
+}
+
 static void program_run(const struct program *p, const struct engine_ops *ops, bool check,
                         struct result *out)
 {
@@ -223,6 +230,8 @@ static void program_run(const struct program *p, const struct engine_ops *ops, b
     r.ops->get(r.v[0], &out->s);
     if (getenv("STATS"))
         r.ops->stats(r.engine, show, NULL);
+    if (ops == &engine_translate && !check)
+        r.ops->stats(r.engine, rig_count, NULL);
     out->ram = malloc(RAM);
     memcpy(out->ram, r.ram, RAM);
     rig_close(&r);
