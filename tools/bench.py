@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compare Mimic with QEMU, side by side on this machine.
 
-usage: bench.py --mimic FILE --cache DIR [boot | cpu | convert | idle] [--runs N] [--scale PERCENT]
+usage: bench.py --mimic FILE --cache DIR [boot | cpu | convert | idle | restore] [--runs N] [--scale PERCENT]
                 [--only ITEMS] [--guest DIR] [--json] [options of bench.sh]
 
 boot: Debian's cloud kernel and a busybox initrd, direct boot, 1 vCPU, to /init.
@@ -10,6 +10,8 @@ cpu:  the same guest runs its measuring program; each group of items as a ratio 
       the host, with the target beside it ("!": missed); two vCPUs against one.
 idle: memory and processor time of the demo package (--ova) at its login prompt, after --settle
       seconds for --seconds; exit code 1 when either is too much.
+restore: a saved VM to its first instruction, beside QEMU's -loadvm and -incoming; what --copies of
+      it cost, and of the demo package (--ova).
 The guest and the runner are those of shared/bench/cpu, beside the checkout.
 convert: disk images between raw and each format, against qemu-img and a sparse copy: times as
       wall seconds and as a ratio to qemu-img's in the same rounds (shared/bench/convert.sh).
@@ -17,7 +19,7 @@ convert: disk images between raw and each format, against qemu-img and a sparse 
 """
 import argparse, os, shutil, subprocess, sys, tempfile
 
-import bench_cpu, bench_idle
+import bench_cpu, bench_idle, bench_restore
 
 # What a case of convert.sh is for us: the format of the new image, the size that must come out.
 FORMATS = {
@@ -70,13 +72,14 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--mimic", required=True)
     ap.add_argument("--cache", required=True)
-    ap.add_argument("what", nargs="?", choices=["boot", "cpu", "convert", "idle"], default="boot")
+    ap.add_argument("what", nargs="?", choices=["boot", "cpu", "convert", "idle", "restore"], default="boot")
     ap.add_argument("--runs", type=int, default=3)
     ap.add_argument("--scale", type=float, default=100, help="of the work of cpu, in per cent")
     ap.add_argument("--only", default="", help="these items of cpu, with commas")
     ap.add_argument("--guest", help="a guest that build.sh made")
     ap.add_argument("--json", action="store_true", help="the table of cpu or idle as JSON")
     ap.add_argument("--ova", help="the package of idle")
+    ap.add_argument("--copies", type=int, default=100, help="of restore")
     ap.add_argument("--settle", type=float, default=60)
     ap.add_argument("--seconds", type=float, default=30)
     a, rest = ap.parse_known_args()
@@ -97,6 +100,8 @@ def main():
         "--append {append} --memory {mem} --cpus {smp}"
     if a.what == "cpu":
         return bench_cpu.main(script, os.path.abspath(guest), a.runs, a.scale, a.only, mimic, a.json)
+    if a.what == "restore":
+        return bench_restore.main(os.path.abspath(a.mimic), os.path.abspath(guest), a.ova, a.runs, a.copies, a.json)
     cmd = [script, "--guest", guest, "--runs", str(a.runs), "--mode", "boot"]
     return subprocess.run(cmd + rest + ["tcg", "mimic=" + mimic]).returncode
 

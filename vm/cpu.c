@@ -546,6 +546,7 @@ void vm_cpus_release(struct vm *vm)
 
         pthread_mutex_lock(&c->lock);
         atomic_fetch_and(&c->ask, ~(u32)ASK_PARK);
+        c->vm->ops->kick(c->v); /* what waited as it parked waits still */
         c->kicked = true;
         pthread_cond_broadcast(&c->wake);
         pthread_mutex_unlock(&c->lock);

@@ -215,8 +215,8 @@ static int load_persona(struct vm *vm, const struct saved *s, struct err *e)
     struct span in;
     int r;
 
-    if (!p || !p->class->state)
-        return 0;
+    if (!p || !p->class->state || !saved_has(s, "persona"))
+        return 0; /* it had no state then */
     r = saved_get(s, "persona", &in, e);
     r = r ? r : field_load(p->class->state, (u8 *)p + p->class->state_at, in, e);
     return r ? err_in(e, "persona %s: ", p->class->name), r : 0;

@@ -33,6 +33,7 @@ struct saved;
 int saved_open(struct saved **s, const char *path, struct err *e);
 void saved_close(struct saved *s); /* what is mapped stays */
 const char *saved_path(const struct saved *s);
+bool saved_has(const struct saved *s, const char *name);
 int saved_get(const struct saved *s, const char *name, struct span *to, struct err *e); /* lent */
 /*
  * Into p, page aligned, as long as it was saved.  map: p is memory of nobody else, mapped

@@ -270,6 +270,11 @@ static int saved_get_part(const struct saved *s, const char *name, const char *p
     return 0;
 }
 
+bool saved_has(const struct saved *s, const char *name)
+{
+    return saved_part(s, name, "");
+}
+
 int saved_get(const struct saved *s, const char *name, struct span *to, struct err *e)
 {
     return saved_get_part(s, name, "", to, e);
