@@ -31,6 +31,7 @@ struct persona_class {
     void (*destroy)(struct persona *p);
     void (*reset)(struct persona *p);
     int (*check)(const struct persona *p, struct err *e); /* restored state: possible at all? */
+    void (*restored)(struct persona *p); /* and then: what is derived is made anew */
     int (*cpuid)(struct persona *p, u32 cpu, u32 leaf, u32 sub, u32 regs[4]);
     int (*rdmsr)(struct persona *p, u32 cpu, u32 msr, u64 *val);
     int (*wrmsr)(struct persona *p, u32 cpu, u32 msr, u64 val);

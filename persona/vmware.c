@@ -146,6 +146,7 @@ static void vmware_backdoor(struct vmware *v, u32 cpu, struct x86_state *s)
     if (vmware_plain(v, s))
         return;
     pthread_mutex_lock(&v->lock);
+    vmware_steal_here(v, cpu);
     switch (s->gpr[RCX] & 0xffff) {
     case CMD_MESSAGE:
         vmware_message(v, s);
@@ -296,6 +297,18 @@ static int vmware_check(const struct persona *p, struct err *e)
     return 0;
 }
 
+static void vmware_restored(struct persona *p)
+{
+    struct vmware *v = (struct vmware *)p;
+
+    pthread_mutex_lock(&v->lock);
+    vmware_message_restored(v);
+    vmware_steal_restored(v);
+    pthread_mutex_unlock(&v->lock);
+    if (v->tools)
+        vmtools_balloon_told(v->tools, v->state.balloon_pages);
+}
+
 static const struct field state[] = {
     FIELD_SUB(1, struct vmware_state, channel, 0, "message channels", vmware_channel_fields),
     FIELD(2, struct vmware_state, uses, 0, "count of uses of channels"),
@@ -335,6 +348,7 @@ const struct persona_class persona_vmware = {
     .destroy = vmware_destroy,
     .reset = vmware_reset,
     .check = vmware_check,
+    .restored = vmware_restored,
     .cpuid = vmware_cpuid,
     .port = vmware_port,
     .ports = vmware_ports,

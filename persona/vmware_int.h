@@ -54,11 +54,14 @@ void vmware_message(struct vmware *v, struct x86_state *s);
 /* The high-bandwidth port; p NULL: would it take or give so many bytes? */
 bool vmware_message_bulk(struct vmware *v, struct x86_state *s, bool out, u8 *p, u32 n);
 void vmware_message_reset(struct vmware *v);
+void vmware_message_restored(struct vmware *v);
 extern const struct field vmware_channel_fields[];
 
 void vmware_balloon(struct vmware *v, struct x86_state *s);
 void vmware_steal(struct vmware *v, u32 cpu, struct x86_state *s);
 int vmware_steal_new(struct vmware *v, struct err *e);
+void vmware_steal_restored(struct vmware *v);
+void vmware_steal_here(struct vmware *v, u32 cpu); /* this thread runs that vCPU */
 void vmware_pointer_status(struct vmware *v, struct x86_state *s);
 void vmware_pointer_data(struct vmware *v, struct x86_state *s);
 void vmware_pointer_command(struct vmware *v, struct x86_state *s);

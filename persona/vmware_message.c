@@ -39,6 +39,19 @@ void vmware_message_reset(struct vmware *v)
     }
 }
 
+/* The tools' host half is another one: it greets the sessions anew, which the guest takes well. */
+void vmware_message_restored(struct vmware *v)
+{
+    for (u32 i = 0; i < VMWARE_CHANNELS; i++) {
+        struct vmware_channel *c = &v->state.channel[i];
+
+        if (c->protocol && !v->tools)
+            c->protocol = 0;
+        if (c->protocol == PROTOCOL_TCLO)
+            vmtools_tclo_open(v->tools, i);
+    }
+}
+
 /* A free one; else the RPCI channel that nobody has used for longest: its owner is dead. */
 static struct vmware_channel *message_free_channel(struct vmware *v)
 {

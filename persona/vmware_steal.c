@@ -100,6 +100,23 @@ void vmware_steal(struct vmware *v, u32 cpu, struct x86_state *s)
         loop_post(machine_loop(v->persona.machine), steal_begin, v) ? STEAL_OFF : STEAL_ON;
 }
 
+/* A clock of another process' threads: it goes on from where each of ours is first seen. */
+void vmware_steal_here(struct vmware *v, u32 cpu)
+{
+    if (cpu >= VMWARE_CPUS || v->thread[cpu] || !v->state.steal[cpu])
+        return;
+    v->thread[cpu] = (u32)gettid();
+    if (!steal_read(v->thread[cpu], &v->stolen_base[cpu]))
+        v->thread[cpu] = 0;
+}
+
+void vmware_steal_restored(struct vmware *v)
+{
+    memset(v->thread, 0, sizeof(v->thread));
+    if (v->steal_timer)
+        loop_timer_set(v->steal_timer, loop_now() + STEAL_EVERY_NS);
+}
+
 int vmware_steal_new(struct vmware *v, struct err *e)
 {
     return loop_timer_add(machine_loop(v->persona.machine), steal_timer, v, &v->steal_timer);

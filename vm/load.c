@@ -100,6 +100,7 @@ static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct 
     const char *console = json_string_value(json_object_get(o, "console"));
 
     how->persona = load_text(d, o, "persona");
+    how->agent = load_text(d, o, "agent");
     how->bios = load_text(d, o, "bios");
     how->kernel = load_text(d, o, "kernel");
     how->initrd = load_text(d, o, "initrd");
@@ -219,6 +220,10 @@ static int load_persona(struct vm *vm, const struct saved *s, struct err *e)
         return 0; /* it had no state then */
     r = saved_get(s, "persona", &in, e);
     r = r ? r : field_load(p->class->state, (u8 *)p + p->class->state_at, in, e);
+    if (!r && p->class->check)
+        r = p->class->check(p, e);
+    if (!r && p->class->restored)
+        p->class->restored(p);
     return r ? err_in(e, "persona %s: ", p->class->name), r : 0;
 }
 
