@@ -22,9 +22,9 @@ enum { RUN_PORTS_MAX = 32 };
 struct run_options {
     u64 memory, cpus;
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
-    const char *engine, *persona, *console, *net, *state, *option;
+    const char *engine, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls;
-    struct opt_list disks, cdroms, publish, properties;
+    struct opt_list disks, cdroms, publish, properties, guestinfo;
     bool throwaway, no_code_cache, no_verify, no_reboot, testdev, check, no_direct, no_traces, json,
         quiet;
     struct eyes_options eyes;
@@ -56,6 +56,8 @@ static const struct opt run_opts[] = {
       "start by this, whatever the package says" },
     { "bios", OPT_TEXT, RUN_AT(bios), "FILE", NULL, "firmware image instead of SeaBIOS" },
     { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto kvm translate interpret", "CPU engine" },
+    { "agent", OPT_TEXT, RUN_AT(agent), "KIND", "auto qemu none",
+      "a port for qemu-ga in the guest; auto: in PCs that are no VMware's" },
     { "persona", OPT_TEXT, RUN_AT(persona), "NAME", "auto none vmware",
       "the hypervisor that the guest is shown" },
     { "console", OPT_TEXT, RUN_AT(console), "WHICH", "serial vga none",
@@ -74,6 +76,8 @@ static const struct opt run_opts[] = {
     { "option", OPT_TEXT, RUN_AT(option), "ID", NULL, "which deployment option of an OVF" },
     { "property", OPT_LIST, RUN_AT(properties), "KEY=VALUE", NULL,
       "a property of the appliance, which the guest is told; again for more" },
+    { "guestinfo", OPT_LIST, RUN_AT(guestinfo), "KEY=VALUE", NULL,
+      "a variable that a VMware guest reads as guestinfo.KEY; again for more" },
     { "throwaway", OPT_FLAG, RUN_AT(throwaway), NULL, NULL, "drop what the guest writes" },
     { "no-code-cache", OPT_FLAG, RUN_AT(no_code_cache), NULL, NULL,
       "do not keep translated code beside the guest's writes for the next run" },
@@ -223,6 +227,30 @@ static int run_environment(struct desc *d, char path[300], struct err *e)
     return ovf_env_attach(d, d, path, e);
 }
 
+/* What the guest is told through VMware's variables: the OVF environment, and --guestinfo */
+static int run_guestinfo(const struct run_options *o, struct desc *d, struct err *e)
+{
+    struct buf text = { 0 };
+    char key[300];
+    int r = 0;
+
+    if (ovf_env_ways(d) & OVF_ENV_GUESTINFO) {
+        r = ovf_env_text(d, d, &text);
+        r = r ? r : buf_add(&text, "", 1);
+        r = r ? r : desc_add_extra(d, "vmx", "guestinfo.ovfEnv", (const char *)text.p);
+        buf_fini(&text);
+    }
+    for (u32 i = 0; i < o->guestinfo.n && !r; i++) {
+        const char *word = o->guestinfo.v[i], *eq = strchr(word, '=');
+
+        if (!eq || eq == word)
+            return err_set(e, -EINVAL, "--guestinfo %s: expected KEY=VALUE", word);
+        snprintf(key, sizeof(key), "guestinfo.%.*s", (int)(eq - word), word);
+        r = desc_add_extra(d, "vmx", key, eq + 1);
+    }
+    return r ? err_set(e, r, "out of memory") : 0;
+}
+
 static enum vm_console run_console(const struct run_options *o)
 {
     if (o->display && !strcmp(o->display, "term"))
@@ -260,6 +288,7 @@ static int run_run(int argc, char **argv)
     desc_init(&d);
     r = run_describe(&o, &files, &d, &notes, &e);
     r = r ? r : run_environment(&d, cd, &e);
+    r = r ? r : run_guestinfo(&o, &d, &e);
     r = r ? r : eyes_start(&o.eyes, &eyes, &e);
     if (r) {
         fprintf(stderr, "mimic run: %s\n", e.text);
@@ -271,6 +300,7 @@ static int run_run(int argc, char **argv)
                                         .password = o.vnc_password,
                                         .tls = o.vnc_tls },
                                .engine = o.engine ? o.engine : "auto",
+                               .agent = o.agent,
                                .persona = o.persona ? o.persona : "auto",
                                .bios = o.bios,
                                .kernel = o.kernel,

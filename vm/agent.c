@@ -5,6 +5,7 @@
  * through descriptors of plain files that came with the request: those never make us wait.
  */
 #include "backend/agent.h"
+#include "backend/qga.h"
 #include "backend/vmtools.h"
 #include "base/loop.h"
 #include "vm/control.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,11 +22,24 @@ enum { AGENT_ARGV = 256 };
 
 /* ---- made and gone ---- */
 
+/* The variables that the description brings along, from a VMX or as an OVF's ExtraConfig */
+static int agent_tell(struct vm *vm, struct err *e)
+{
+    for (const struct desc_extra *x = vm->how.desc->extras; x; x = x->next) {
+        const char *slash = strrchr(x->key, '/'), *key = slash ? slash + 1 : x->key;
+
+        if (strncasecmp(key, "guestinfo.", 10))
+            continue;
+        if (vmtools_tell(vm->tools, key + 10, x->value))
+            return err_set(e, -EINVAL, "%s: not a name and a text that a guest can be told", key);
+    }
+    return 0;
+}
+
 int vm_agent_open(struct vm *vm, struct err *e)
 {
     struct vmtools_make make = { .cpu_mhz = machine_tsc_hz(vm->machine) / 1000000,
                                  .memory_mib = machine_ram_size(vm->machine) >> 20 };
-    const char *const *told = vm->how.guestinfo;
     char file[4200];
     int r = agent_new(&vm->agent, machine_loop(vm->machine), e);
 
@@ -36,15 +51,29 @@ int vm_agent_open(struct vm *vm, struct err *e)
     make.agent = vm->agent;
     if (!r)
         r = vmtools_new(&vm->tools, &make, e);
-    for (; !r && told && told[0]; told += 2)
-        if (vmtools_tell(vm->tools, told[0], told[1]))
-            r = err_set(e, -EINVAL, "guestinfo.%s: not a name and a text that can be told",
-                        told[0]);
-    return r;
+    return r ? r : agent_tell(vm, e);
+}
+
+/* A virtio port for qemu-ga: where it is asked for, and in PCs that are no VMware's. */
+int vm_agent_build(struct vm *vm, struct err *e)
+{
+    static const char *const settings[] = { "name", "org.qemu.guest_agent.0", NULL };
+    const char *want = vm->how.agent ? vm->how.agent : "auto";
+    int r;
+
+    if (strcmp(want, "qemu") && (strcmp(want, "auto") || vm->persona || vm->how.kernel))
+        return 0;
+    r = qga_new(&vm->qga, vm->agent, e);
+    if (r)
+        return r;
+    return device_new(vm->machine, "virtio_console", "agent0", settings,
+                      (struct device_end[]){ { "chr", qga_chr(vm->qga) }, { NULL, NULL } }, NULL,
+                      e);
 }
 
 void vm_agent_close(struct vm *vm)
 {
+    qga_free(vm->qga);
     vmtools_free(vm->tools);
     agent_free(vm->agent);
 }

@@ -324,6 +324,8 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
         r = vm_agent_open(vm, e);
     if (!r)
         r = build_persona(vm, notes, e);
+    if (!r)
+        r = vm_agent_build(vm, e);
     return r;
 }
 

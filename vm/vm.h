@@ -24,6 +24,7 @@ struct vm_how {
     const struct desc *desc;
     const char *engine;  /* a name of the engine catalog, or "auto" */
     const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */
+    const char *agent;   /* "qemu": a port for its agent; "none"; "auto" or NULL: as is usual */
     const char *bios;    /* firmware image, or NULL: the packaged one */
     const char *kernel, *initrd, *append; /* direct boot; NULL: through the firmware */
     const char *state; /* directory for this VM's overlays; made when it is not there */
@@ -34,7 +35,6 @@ struct vm_how {
     bool check;                   /* run the engines in lock-step */
     bool no_direct;               /* all user code is translated */
     bool no_traces;               /* the translator makes blocks only */
-    const char *const *guestinfo; /* pairs: variables that the guest is told; NULL ends; or NULL */
     const struct net_port *ports; /* --publish */
     u32 nports;
     bool restricted;           /* the network has no way out */

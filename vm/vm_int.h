@@ -66,6 +66,7 @@ struct vm {
 
     struct control *control; /* its socket; or NULL */
     struct agent *agent;     /* the tools in the guest */
+    struct qga *qga;         /* QEMU's, which are another; or NULL */
     struct vmtools *tools;   /* VMware's, which are one kind of them */
     bool paused;
     u64 tsc_offset; /* of the machine's counter, as the vCPUs have it */
@@ -150,6 +151,7 @@ int vm_efi_build(struct vm *vm, struct err *e);                     /* the flash
 
 /* agent.c: the guest's tools */
 int vm_agent_open(struct vm *vm, struct err *e);
+int vm_agent_build(struct vm *vm, struct err *e); /* devices that agents need */
 void vm_agent_close(struct vm *vm);
 bool vm_agent_poweroff(struct vm *vm); /* false: nobody there can */
 
