@@ -3,7 +3,7 @@
 #define ENGINE_TRANSLATE_TRANSLATE_RIG_H
 /* The same program under the interpreter, the translator, and the two in lock-step; behind
  * tests/check.h. */
-#include "engine/x86/cpu.h"
+#include "engine/translate/translate_int.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -91,6 +91,32 @@ static void rig_tpr_set(void *arg, u8 val)
 
 static int rig_keep = -1; /* directory where translated code is kept */
 
+static u8 *rig_code; /* of the run before */
+static u64 rig_code_size;
+
+/* Code that was kept is the code that would be made here: nothing in it is of the place it was
+ * made at.  Not so when code was written to: blocks that verify themselves hold addresses. */
+static void rig_same_code(const struct engine *g)
+{
+    u64 size = g->used - g->start;
+    u8 *code;
+
+    if (g->count_invalid || g->verify)
+        return;
+    code = malloc(size);
+    memcpy(code, g->rw + g->start, size);
+    if (rig_code) {
+        CHECK_EQ(size, rig_code_size);
+        CHECK(size == rig_code_size && !memcmp(code, rig_code, size));
+        free(rig_code);
+        free(code);
+        rig_code = NULL;
+        return;
+    }
+    rig_code = code;
+    rig_code_size = size;
+}
+
 static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus, bool check)
 {
     struct engine_options o = { .tsc_hz = 1000000000,
@@ -98,6 +124,7 @@ static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus, bool
                                 .check = check,
                                 .cache_size = 4 << 20,
                                 .trace_after = 20,
+                                .no_traces = rig_keep >= 0,
                                 .keep = rig_keep >= 0,
                                 .keep_dir = rig_keep };
     struct cpu_io io = { r,          rig_in,    rig_out,    rig_port,  rig_load,
@@ -232,6 +259,8 @@ static void program_run(const struct program *p, const struct engine_ops *ops, b
         r.ops->stats(r.engine, show, NULL);
     if (ops == &engine_translate && !check)
         r.ops->stats(r.engine, rig_count, NULL);
+    if (rig_keep >= 0)
+        rig_same_code(r.engine);
     out->ram = malloc(RAM);
     memcpy(out->ram, r.ram, RAM);
     rig_close(&r);
@@ -257,6 +286,7 @@ static void result_compare(const struct result *a, const struct result *b)
 static void program_again(const struct program *p, const struct result *want)
 {
     char dir[] = "/tmp/mimic-keep-XXXXXX", file[64];
+    void *elsewhere = NULL; /* so that the second run has its memory at other addresses */
     struct result b;
 
     if (!mkdtemp(dir))
@@ -267,7 +297,12 @@ static void program_again(const struct program *p, const struct result *want)
         program_run(p, &engine_translate, false, &b);
         result_compare(want, &b);
         free(b.ram);
+        if (!i)
+            elsewhere = mmap(NULL, 5 * RAM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }
+    munmap(elsewhere, 5 * RAM);
+    free(rig_code);
+    rig_code = NULL;
     close(rig_keep);
     rig_keep = -1;
     unlink(file);
