@@ -38,7 +38,7 @@ static const struct name_map names[] = {
     { NAME_NVME, "NVMe", "nvme", true, NULL, "NVMe" },
     { NAME_NVME, "vmware.nvme.controller", "nvme", true, NULL, "NVMe" },
     { NAME_NIC, "E1000", "e1000", true, NULL, "Intel E1000" },
-    { NAME_NIC, "E1000e", "e1000e", false, "vmxnet3", "Intel E1000e" },
+    { NAME_NIC, "E1000e", "e1000e", true, NULL, "Intel E1000e" },
     { NAME_NIC, "VmxNet3", "vmxnet3", true, NULL, "VMware vmxnet3" },
     { NAME_NIC, "VmxNet2", "vmxnet2", false, "vmxnet3", "VMware vmxnet2" },
     { NAME_NIC, "VmxNet", "vmxnet", false, "vmxnet3", "VMware vmxnet" },

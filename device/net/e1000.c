@@ -17,17 +17,20 @@ enum {
     REG_STATUS = 0x0008,
     REG_EECD = 0x0010,
     REG_EERD = 0x0014,
+    REG_CTRL_EXT = 0x0018,
     REG_MDIC = 0x0020,
     REG_ICR = 0x00c0,
     REG_ITR = 0x00c4,
     REG_ICS = 0x00c8,
     REG_IMS = 0x00d0,
     REG_IMC = 0x00d8,
+    REG_IAM = 0x00e0,
     REG_RCTL = 0x0100,
     REG_TCTL = 0x0400,
     REG_RX = 0x2800,
     REG_TX = 0x3800,
     REG_RXCSUM = 0x5000,
+    REG_RFCTL = 0x5008,
     REG_MTA = 0x5200,
     REG_RA = 0x5400,
     REG_VFTA = 0x5600,
@@ -35,25 +38,44 @@ enum {
 #define CTRL_RST (1u << 26)
 #define CTRL_PHY_RST (1u << 31)
 #define RAH_VALID (1u << 31)
-enum { STATUS_LINK = 2, STATUS_BASE = 0x80080781 };
+enum { STATUS_LINK = 2, STATUS_MASTER = 1 << 19 };
 enum { EE_SK = 1, EE_CS = 2, EE_DI = 4, EE_DO = 8, EE_REQ = 0x40, EE_GNT = 0x80, EE_PRES = 0x100 };
-enum { EE_READ = 6, EE_COMMAND = 9, EE_SUM = 0xbaba, EERD_START = 1, EERD_DONE = 16 };
+enum { EE_READ = 6, EE_COMMAND = 9, EE_SUM = 0xbaba, EERD_START = 1 };
 enum { MDIC_WRITE = 1, MDIC_READ = 2, MDIC_READY = 1 << 28, MDIC_ERROR = 1 << 30 };
 enum { PHY_CONTROL = 0, PHY_STATUS = 1, PHY_SPECIFIC = 17, PHY_RESET = 1 << 15 };
 
-/* Registers that a driver sets and reads back, and that change nothing here. */
-static const u16 e1000_keep[] = { 0x18, 0x28, 0x2c, 0x30, 0x38, 0x170, 0x410, 0x1000 };
-_Static_assert(LEN(e1000_keep) == LEN(((struct e1000_state *)0)->other), "one place each");
-
-static const u16 phy_fresh[E1000_PHY] = {
-    [0] = 0x1140,  [1] = 0x7969,  [2] = 0x0141, [3] = 0x0c20,  [4] = 0x01e1,
-    [5] = 0x45e1,  [6] = 0x0001,  [9] = 0x0e00, [10] = 0x3c00, [15] = 0x3000,
-    [16] = 0x0360, [17] = 0xa800, [20] = 0x0d60
+static const struct e1000_model e1000_82540em = {
+    .device = 0x100e,
+    .subvendor = 0x8086,
+    .subdevice = 0x001e,
+    .status = 0x80080781,
+    .eerd_done = 16,
+    .eerd_shift = 8,
+    .keep = { 0x28, 0x2c, 0x30, 0x38, 0x170, 0x410, 0x1000 },
+    .phy = { [0] = 0x1140,
+             [1] = 0x7969,
+             [2] = 0x0141,
+             [3] = 0x0c20,
+             [4] = 0x01e1,
+             [5] = 0x45e1,
+             [6] = 0x0001,
+             [9] = 0x0e00,
+             [10] = 0x3c00,
+             [15] = 0x3000,
+             [16] = 0x0360,
+             [17] = 0xa800,
+             [20] = 0x0d60 },
 };
 
+/* A message tells of a new cause; the line stands as long as there is one. */
 static void e1000_line(struct e1000 *c)
 {
-    pci_level(&c->dev, c->state.icr & c->state.ims);
+    bool now = c->state.icr & c->state.ims;
+
+    if (now && !c->asserted && pci_message(&c->dev))
+        pci_raise(&c->dev, 0);
+    c->asserted = now;
+    pci_level(&c->dev, now);
 }
 
 void e1000_interrupt(struct e1000 *c, u32 bits)
@@ -74,7 +96,7 @@ static void e1000_eeprom_make(struct e1000 *c)
     c->eeprom[0x0a] = 0x4408;
     c->eeprom[0x0b] = 0x001e;
     c->eeprom[0x0c] = 0x8086;
-    c->eeprom[0x0d] = 0x100e;
+    c->eeprom[0x0d] = c->model->device;
     c->eeprom[0x0e] = 0x8086;
     c->eeprom[0x0f] = 0x3040;
     for (u32 i = 0; i < E1000_EEPROM - 1; i++)
@@ -116,7 +138,8 @@ static u32 e1000_eecd(const struct e1000 *c)
 {
     const struct e1000_state *s = &c->state;
 
-    return s->eecd | EE_PRES | (s->eecd & EE_REQ ? (u32)EE_GNT : 0) | (s->ee_out ? (u32)EE_DO : 0);
+    return s->eecd | c->model->eecd | EE_PRES | (s->eecd & EE_REQ ? (u32)EE_GNT : 0) |
+           (s->ee_out ? (u32)EE_DO : 0);
 }
 
 static u16 e1000_phy(const struct e1000 *c, u32 reg)
@@ -141,7 +164,7 @@ static void e1000_mdic(struct e1000 *c, u32 val)
     } else if (op == MDIC_READ) {
         s->mdic = (s->mdic & ~0xffffu) | e1000_phy(c, reg);
     } else if (op == MDIC_WRITE && reg == PHY_CONTROL && val & PHY_RESET) {
-        memcpy(s->phy, phy_fresh, sizeof(s->phy));
+        memcpy(s->phy, c->model->phy, sizeof(s->phy));
     } else if (op == MDIC_WRITE && reg != PHY_STATUS && reg != 2 && reg != 3 && reg != 5 &&
                reg != 10 && reg != PHY_SPECIFIC) {
         s->phy[reg] = (u16)val;
@@ -155,7 +178,7 @@ static void e1000_clear(struct e1000 *c)
     struct e1000_state *s = &c->state;
 
     *s = (struct e1000_state){ .ee_out = 1 };
-    memcpy(s->phy, phy_fresh, sizeof(s->phy));
+    memcpy(s->phy, c->model->phy, sizeof(s->phy));
     s->ra[0] = le32(c->mac);
     s->ra[1] = le16(c->mac + 4) | RAH_VALID;
     e1000_line(c);
@@ -210,19 +233,32 @@ static u32 *e1000_table(struct e1000 *c, u32 off)
         return &s->ra[(off - REG_RA) / 4];
     if (off >= REG_VFTA && off < REG_VFTA + sizeof(s->vfta))
         return &s->vfta[(off - REG_VFTA) / 4];
-    for (u32 i = 0; i < LEN(e1000_keep); i++)
-        if (off == e1000_keep[i])
+    for (u32 i = 0; i < E1000_KEEP && c->model->keep[i]; i++)
+        if (off == c->model->keep[i])
             return &s->other[i];
     return NULL;
 }
 
 static u32 e1000_icr(struct e1000 *c)
 {
-    u32 val = c->state.icr;
+    struct e1000_state *s = &c->state;
+    u32 val = s->icr;
 
-    c->state.icr = 0; /* reading takes them all */
+    if (c->model->express && val & s->ims) {
+        val |= ICR_ASSERTED;
+        if (s->ctrl_ext & CTRL_EXT_IAME)
+            s->ims &= ~s->iam;
+    }
+    s->icr = 0; /* reading takes them all */
     e1000_line(c);
     return val;
+}
+
+static u32 e1000_status(const struct e1000 *c)
+{
+    u32 val = c->model->status | (net_link(c->net) ? (u32)STATUS_LINK : 0);
+
+    return c->model->express && c->state.ctrl & CTRL_GIO_DISABLE ? val & ~(u32)STATUS_MASTER : val;
 }
 
 static u64 e1000_load(struct device *d, u32 off, u32 size)
@@ -242,7 +278,7 @@ static u64 e1000_load(struct device *d, u32 off, u32 size)
     case REG_CTRL:
         return s->ctrl;
     case REG_STATUS:
-        return STATUS_BASE | (net_link(c->net) ? (u32)STATUS_LINK : 0);
+        return e1000_status(c);
     case REG_EECD:
         return e1000_eecd(c);
     case REG_EERD:
@@ -253,6 +289,12 @@ static u64 e1000_load(struct device *d, u32 off, u32 size)
         return e1000_icr(c);
     case REG_ITR:
         return s->itr;
+    case REG_IAM:
+        return s->iam;
+    case REG_CTRL_EXT:
+        return s->ctrl_ext;
+    case REG_RFCTL:
+        return s->rfctl;
     case REG_IMS:
         return s->ims;
     case REG_RCTL:
@@ -272,7 +314,7 @@ static void e1000_control(struct e1000 *c, u32 val)
         return;
     }
     if (val & CTRL_PHY_RST)
-        memcpy(c->state.phy, phy_fresh, sizeof(c->state.phy));
+        memcpy(c->state.phy, c->model->phy, sizeof(c->state.phy));
     c->state.ctrl = val & ~CTRL_PHY_RST;
 }
 
@@ -307,7 +349,8 @@ static void e1000_store(struct device *d, u32 off, u32 size, u64 val64)
         break;
     case REG_EERD:
         if (val & EERD_START)
-            s->eerd = EERD_DONE | (u32)c->eeprom[val >> 8 & (E1000_EEPROM - 1)] << 16;
+            s->eerd = c->model->eerd_done |
+                      (u32)c->eeprom[val >> c->model->eerd_shift & (E1000_EEPROM - 1)] << 16;
         break;
     case REG_MDIC:
         e1000_mdic(c, val);
@@ -318,8 +361,17 @@ static void e1000_store(struct device *d, u32 off, u32 size, u64 val64)
     case REG_ITR:
         s->itr = val & 0xffff;
         break;
+    case REG_IAM:
+        s->iam = val;
+        break;
+    case REG_CTRL_EXT:
+        s->ctrl_ext = val;
+        break;
+    case REG_RFCTL:
+        s->rfctl = val;
+        break;
     case REG_ICS:
-        s->icr |= val;
+        s->icr |= val & ~ICR_ASSERTED;
         break;
     case REG_IMS:
         s->ims |= val;
@@ -405,24 +457,33 @@ static void e1000_link(void *arg)
 
 /* ---- the device ---- */
 
-static int e1000_create(struct device *d, struct err *e)
+int e1000_plug(struct device *d, const struct e1000_model *m, struct err *e)
 {
     static const struct pci_bar bars[] = {
         { 0, PCI_MEM32, BAR_REGS, 4, 4, e1000_load, e1000_store, false, NULL },
         { 1, PCI_PORTS, BAR_PORTS, 4, 4, e1000_in, e1000_out, false, NULL },
         { 0 },
     };
-    static const struct pci_ident id = { .vendor = 0x8086,
-                                         .device = 0x100e,
-                                         .subvendor = 0x8086,
-                                         .subdevice = 0x001e,
-                                         .class = 0x020000,
-                                         .revision = 2,
-                                         .pin = 1,
-                                         .bars = bars };
+    static const struct pci_bar express[] = {
+        { 0, PCI_MEM32, BAR_REGS, 4, 4, e1000_load, e1000_store, false, NULL },
+        { 2, PCI_PORTS, BAR_PORTS / 2, 4, 4, e1000_in, e1000_out, false, NULL },
+        { 0 },
+    };
+    struct pci_ident id = { .vendor = 0x8086,
+                            .device = m->device,
+                            .subvendor = m->subvendor,
+                            .subdevice = m->subdevice,
+                            .class = 0x020000,
+                            .revision = m->express ? 0 : 2,
+                            .pin = 1,
+                            .msi = m->express,
+                            .bars = m->express ? express : bars };
     static const struct net_guest calls = { e1000_deliver, e1000_link };
     struct e1000 *c = (struct e1000 *)d;
-    int r = frame_mac_parse(c->mac, c->config.mac, e);
+    int r;
+
+    c->model = m;
+    r = frame_mac_parse(c->mac, c->config.mac, e);
 
     if (r)
         return r;
@@ -436,20 +497,25 @@ static int e1000_create(struct device *d, struct err *e)
     return r;
 }
 
-static void e1000_reset(struct device *d, enum reset kind)
+static int e1000_create(struct device *d, struct err *e)
+{
+    return e1000_plug(d, &e1000_82540em, e);
+}
+
+void e1000_reset(struct device *d, enum reset kind)
 {
     (void)kind;
     e1000_clear((struct e1000 *)d);
 }
 
-static void e1000_pause(struct device *d)
+void e1000_pause(struct device *d)
 {
     domain_lock(d->domain);
     ((struct e1000 *)d)->paused = true;
     domain_unlock(d->domain);
 }
 
-static void e1000_resume(struct device *d)
+void e1000_resume(struct device *d)
 {
     struct e1000 *c = (struct e1000 *)d;
 
@@ -460,7 +526,7 @@ static void e1000_resume(struct device *d)
     domain_unlock(d->domain);
 }
 
-static int e1000_check(const struct device *d, struct err *e)
+int e1000_check(const struct device *d, struct err *e)
 {
     const struct e1000_state *s = &((const struct e1000 *)d)->state;
 
@@ -470,8 +536,9 @@ static int e1000_check(const struct device *d, struct err *e)
     return 0;
 }
 
-static const struct field config[] = { FIELD_TEXT(1, struct e1000_config, mac, 0, "MAC address"),
-                                       FIELD_END };
+const struct field e1000_config_fields[] = {
+    FIELD_TEXT(1, struct e1000_config, mac, 0, "MAC address"), FIELD_END
+};
 #define RING struct e1000_ring
 static const struct field ring_fields[] = {
     FIELD(1, RING, base, 0, "address"),         FIELD(2, RING, len, 0, "bytes"),
@@ -479,7 +546,7 @@ static const struct field ring_fields[] = {
     FIELD(0, RING, pad, F_LOCAL, "none"),       FIELD_END
 };
 #define STATE struct e1000_state
-static const struct field state[] = {
+const struct field e1000_state_fields[] = {
     FIELD(1, STATE, ctrl, 0, "device control"),
     FIELD(2, STATE, icr, 0, "interrupt causes"),
     FIELD(3, STATE, ims, 0, "interrupt mask"),
@@ -503,6 +570,9 @@ static const struct field state[] = {
     FIELD(21, STATE, ee_in, 0, "EEPROM command"),
     FIELD(22, STATE, ee_bits, 0, "bits of it that came"),
     FIELD(23, STATE, ee_out, 0, "EEPROM output"),
+    FIELD(24, STATE, iam, 0, "causes that mask themselves"),
+    FIELD(25, STATE, ctrl_ext, 0, "extended device control"),
+    FIELD(26, STATE, rfctl, 0, "receive filter control"),
     FIELD_END,
 };
 
@@ -511,12 +581,12 @@ const struct device_class device_e1000 = {
     .about = "Intel 82540EM Gigabit Ethernet: VMware, VirtualBox, Parallels, QEMU",
     .size = sizeof(struct e1000),
     .config_at = offsetof(struct e1000, config),
-    .config = config,
+    .config = e1000_config_fields,
     .config_default = &(const struct e1000_config){ .mac = "00:0c:29:12:34:56" },
     .config_size = sizeof(struct e1000_config),
     .state_at = offsetof(struct e1000, state),
     .state_size = sizeof(struct e1000_state),
-    .state = state,
+    .state = e1000_state_fields,
     .create = e1000_create,
     .reset = e1000_reset,
     .pause = e1000_pause,

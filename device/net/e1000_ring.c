@@ -284,6 +284,24 @@ static int rx_copy(struct e1000 *c, const struct rx_frame *f, u32 at, u64 to, u3
     return 0;
 }
 
+/* As the SDM has them (3.2.3), or the 82574's extended ones (7.1.5), where no hash is told. */
+static void rx_desc_write(struct e1000 *c, u64 at, u8 status, u32 n, u16 special)
+{
+    u8 raw[E1000_DESC] = { 0 };
+
+    if (c->state.rfctl & RFCTL_EXTEN) {
+        raw[8] = status;
+        put_le16(raw + 12, (u16)n);
+        put_le16(raw + 14, special);
+        gmem_write(ram(c), at, raw, sizeof(raw));
+        return;
+    }
+    put_le16(raw, (u16)n);
+    raw[4] = status;
+    put_le16(raw + 6, special);
+    gmem_write(ram(c), at + 8, raw, 8);
+}
+
 static void rx_desc(struct e1000 *c, struct e1000_ring *r, const struct rx_frame *f, u32 at, u32 n,
                     bool last)
 {
@@ -295,12 +313,8 @@ static void rx_desc(struct e1000 *c, struct e1000_ring *r, const struct rx_frame
     }
     if (le64(raw) && rx_copy(c, f, at, le64(raw), n))
         guest_error(&c->dev, "a receive buffer is not in RAM");
-    put_le16(raw + 8, (u16)n);
-    put_le16(raw + 10, 0);
-    raw[12] = (u8)(RX_DD | (last ? RX_EOP | f->status : 0));
-    raw[13] = 0;
-    put_le16(raw + 14, last ? f->special : 0);
-    gmem_write(ram(c), ring_at(r, r->head) + 8, raw + 8, 8);
+    rx_desc_write(c, ring_at(r, r->head), (u8)(RX_DD | (last ? RX_EOP | f->status : 0)), n,
+                  last ? f->special : 0);
 }
 
 bool e1000_receive(struct e1000 *c, const struct net_frame *in)
