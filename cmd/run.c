@@ -43,7 +43,7 @@ static const struct opt run_opts[] = {
       "format of a bare image whose name does not say it, such as raw" },
     { "net", OPT_TEXT, RUN_AT(net), "HOW", "user restricted none",
       "network: user mode, the same without a way out, or no card" },
-    { "nic", OPT_TEXT, RUN_AT(nic), "CLASS", "vmxnet3 e1000 e1000e virtio_net",
+    { "nic", OPT_TEXT, RUN_AT(nic), "CLASS", "vmxnet3 e1000 e1000e pcnet virtio_net",
       "network card where the file names none" },
     { "publish", OPT_LIST, RUN_AT(publish), "HOST:GUEST", NULL,
       "forward a TCP port of this host (127.0.0.1) to the guest; /udp after it for UDP" },
