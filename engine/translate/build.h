@@ -169,4 +169,6 @@ bool system_ends(const struct build *t, const struct x86_insn *in);
 bool system_is_quiet(const struct build *t, const struct x86_insn *in);
 bool entry_insn(struct build *t, const struct x86_insn *in);
 bool plain_insn(struct build *t, const struct x86_insn *in);
+bool plain_is_nothing(const struct x86_insn *in);    /* nothing is done, nothing accessed */
+bool plain_is_bit_string(const struct x86_insn *in); /* its operand is not where it says */
 #endif

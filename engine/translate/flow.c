@@ -45,7 +45,13 @@ static void flow_page(struct build *t)
     x_store(&t->e, AT(page), R10);
 }
 
-/* Counts a backward jump; now and then C is called, to make a trace of what follows. */
+/* Calls are counted in kernels only: user code that computes runs directly. */
+static bool flow_is_call(const struct build *t)
+{
+    return t->in[t->i].op == ZYDIS_MNEMONIC_CALL && !(t->mode & MODE_USER);
+}
+
+/* Counts a backward jump or a call; now and then C is called, to make a trace of what follows. */
 static void flow_heat(struct build *t, u64 pc, u32 exit, bool far)
 {
     u64 at = far ? pc : (t->b->gpa & -(u64)PAGE) | (pc & (PAGE - 1));
@@ -97,10 +103,10 @@ static void flow_far_edge(struct build *t, u64 pc)
         flow_indirect(t);
         return;
     }
-    if (flow_is_back(t, pc)) {
+    if (flow_is_back(t, pc))
         flow_poll(t, LATE_INDIRECT, 0);
+    if (flow_is_back(t, pc) || flow_is_call(t))
         flow_heat(t, pc, 0, true);
-    }
     x_gs_op(e, 0x3b | X_W, R10, entry + offsetof(struct jump, pc));
     late_add(t, LATE_INDIRECT, x_jump(e, X_JNE));
     x_gs_op(e, 0xff, 4, entry + offsetof(struct jump, host));
@@ -151,6 +157,8 @@ void flow_edge(struct build *t, u64 pc)
     if (flow_is_back(t, pc)) {
         flags_free(t, flow_live(t, pc));
         flow_poll(t, LATE_POLL, t->nexit);
+        flow_heat(t, pc, t->nexit, false);
+    } else if (flow_is_call(t)) {
         flow_heat(t, pc, t->nexit, false);
     }
     flow_direct(t, X_JMP, pc);

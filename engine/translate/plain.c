@@ -68,14 +68,14 @@ static bool plain_vector_allowed(const struct build *t, const struct x86_insn *i
 }
 
 /* BT and friends with a register: the bit may be far from the operand. */
-static bool plain_is_bit_string(const struct x86_insn *in)
+bool plain_is_bit_string(const struct x86_insn *in)
 {
     return (in->op == ZYDIS_MNEMONIC_BT || in->op == ZYDIS_MNEMONIC_BTC ||
             in->op == ZYDIS_MNEMONIC_BTR || in->op == ZYDIS_MNEMONIC_BTS) &&
            in->mem != X86_NOREG && in->map == 1 && in->opcode != 0xba;
 }
 
-static bool plain_is_nothing(const struct x86_insn *in)
+bool plain_is_nothing(const struct x86_insn *in)
 {
     switch (in->op) {
         OP(NOP)

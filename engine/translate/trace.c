@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Traces: 64-bit loops that run often are made anew, in one piece along the path they take,
+ * Traces: 64-bit loops and functions that run often are made anew, in one piece along the path
+ * they take,
  * through calls and other pages, with their memory checks shared and taken out of the loop
- * (trace_path.c, trace_code.c).  A loop is noticed by counters of backward jumps; its path is
+ * (trace_path.c, trace_code.c).  They are noticed by counters of backward jumps and calls; its path is
  * recorded by the interpreter, which runs it once.  Traces are made by the vCPU's own thread.
  *
  * Inside a trace the host address of a page may be used long after it was looked up.  It is
@@ -16,7 +17,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TRACE_AFTER = 1000, TRACE_LONG = 1 << 20, TRACE_SOON = 20, TRACE_TRIES = 8 };
+enum {
+    TRACE_AFTER = 1000,
+    TRACE_LONG = 1 << 20,
+    TRACE_SOON = 20,
+    TRACE_TRIES = 8,
+    STRAIGHT_MIN = 16
+};
 
 int trace_open(struct engine *g)
 {
@@ -150,14 +157,27 @@ static bool record_decode(struct vcpu *v, struct trace_path *p, struct x86_insn 
 
 enum record { RECORD_DONE, RECORD_NOT_NOW, RECORD_NEVER, RECORD_SHUTDOWN };
 
-/* Runs on from s.rip until that comes again; the last try takes any way back. */
+/* A path that does not come back is worth it when it calls or returns. */
+static enum record record_straight(struct trace_path *p, u32 flows)
+{
+    p->loop = false;
+    return flows && p->n >= STRAIGHT_MIN ? RECORD_DONE : RECORD_NEVER;
+}
+
+/*
+ * Runs on from s.rip until that comes again, or the path ends: at a loop inside it, at an
+ * instruction that no trace has, behind the return to where it was called from.  The last try
+ * takes any way.
+ */
 static enum record record_path(struct vcpu *v, struct trace_path *p, bool last)
 {
     struct x86_state *s = &v->c.s;
-    u32 mode = vcpu_mode(v);
+    u32 mode = vcpu_mode(v), flows = 0;
     u64 head = s->rip;
+    i32 depth = 0;
 
     p->n = 0;
+    p->loop = true;
     __builtin_memcpy(p->gpr, s->gpr, sizeof(p->gpr));
     p->seg[0] = s->seg[SEG_FS].base;
     p->seg[1] = s->seg[SEG_GS].base;
@@ -168,22 +188,24 @@ static enum record record_path(struct vcpu *v, struct trace_path *p, bool last)
         if (x86_must_ask(&v->c) || s->shadow || s->shadow_ss)
             return RECORD_NOT_NOW;
         if (!record_decode(v, p, &in) || !trace_wants(v->engine, &in))
-            return RECORD_NEVER;
+            return record_straight(p, flows);
         v->flushed = false;
         if (vcpu_interpret(v, in.op) == STEP_SHUTDOWN)
             return RECORD_SHUTDOWN;
         if (v->flushed || vcpu_mode(v) != mode || !record_is_plain(&in, pc, rsp, s))
             return RECORD_NOT_NOW;
         p->pc[++p->n] = s->rip;
-        if (s->rip == head)
+        depth += in.op == ZYDIS_MNEMONIC_CALL ? 1 : in.op == ZYDIS_MNEMONIC_RET ? -1 : 0;
+        flows += in.op == ZYDIS_MNEMONIC_CALL || in.op == ZYDIS_MNEMONIC_RET;
+        if (s->rip == head && !depth)
             return RECORD_DONE;
-        if (record_is_inner(p, &in, s->rip))
-            return RECORD_NEVER;
+        if (depth < 0 || s->rip == head || record_is_inner(p, &in, s->rip))
+            return record_straight(p, flows);
         if (!last && in.flags & INSN_BRANCH && in.opd[0].kind == OPD_REL &&
             pc + in.len + in.imm == head)
             return RECORD_NOT_NOW; /* the loop's last round */
     }
-    return RECORD_NEVER;
+    return record_straight(p, flows);
 }
 
 /* ---- making it ---- */

@@ -218,13 +218,16 @@ bool trace_operand(struct build *t, const struct access *a, struct xmem *m)
         t->e.full |= !trace_checks(t); /* its flags were not freed */
         return false;
     }
-    if (g->class == GROUP_LOOK && g->first == t->i)
+    if (g->class >= GROUP_PAGE && !g->asked)
+        t->e.full |= !trace_checks(t);
+    if (g->class == GROUP_LOOK && !g->asked)
         group_look(t, g, a, &k);
-    if (g->class == GROUP_PAGE && g->first == t->i) {
+    if (g->class == GROUP_PAGE && !g->asked) {
         struct access first = group_here(g, a, &k);
 
         group_ask(t, g, &first, EXIT_LOOK_HERE);
     }
+    g->asked = true;
     *m = group_operand(t, g, a, &k);
     return true;
 }
@@ -347,6 +350,8 @@ static void trace_head(struct build *t)
         if (tr->made->home[i] != X86_NOREG)
             x_load(e, tr->made->gpr[i], gpr_at(tr->made->home[i]));
     }
+    flow_poll(t, LATE_TRACE,
+              EXIT_FAIL); /* blocks ask what waits; a way round may be in here only */
     head_pages(t);
     tr->recheck = e->p;
     for (u32 k = 0; k < tr->ngroup; k++) {
@@ -402,7 +407,13 @@ static bool trace_ret(struct build *t)
     m = operand_check(t, &a);
     x_mem(&t->e, 0x8b | X_W, R10, &m);
     stack_move(t, 8);
-    trace_expect(t);
+    if (t->i + 1 < t->n || t->trace->path->loop) {
+        trace_expect(t);
+        return true;
+    }
+    trace_give_back(t);
+    flow_indirect(t);
+    t->ended = true;
     return true;
 }
 
@@ -551,11 +562,16 @@ bool trace_emit(struct build *t)
     trace_head(t);
     for (t->i = 0; t->i < t->n; t->i++) {
         b->host[t->i] = (u32)(build_home(t) - g->rw);
-        if (!trace_insn(t) || t->ended)
+        if (!trace_insn(t) || (t->ended && t->i + 1 < t->n))
             return false;
     }
     t->i = t->n - 1;
-    trace_back(t);
+    if (t->trace->path->loop) {
+        trace_back(t);
+    } else if (!t->ended) {
+        trace_give_back(t);
+        flow_edge(t, t->pc[t->n]);
+    }
     late_emit(t);
     return !e->full;
 }

@@ -4,12 +4,13 @@
 #include "engine/translate/build.h"
 
 /*
- * A trace being made: a loop as it was run once.  Each general register is, at each
+ * A trace being made: a loop, or a straight path, as it was run once.  Each general register is, at each
  * instruction, a root plus a constant; a root is the register's value at the head (its number)
  * or the result of an instruction (16 and up).  Accesses with the same roots are a group.
  */
 struct trace_path { /* what was recorded; nothing in it is believed when the trace is made */
     u32 n;
+    bool loop;               /* it ends where it began */
     u64 pc[TRACE_INSNS + 1]; /* linear */
     u64 gpa[TRACE_INSNS];    /* bit 63: its page is global */
     u64 gpr[16];             /* at the head */
@@ -23,7 +24,7 @@ struct trace_value {
 };
 
 enum trace_class {
-    GROUP_STEADY, /* at the same place in each round: checked before the loop */
+    GROUP_STEADY, /* at the same place in each round: checked at the head */
     GROUP_STEP,   /* moves by a constant: checked before the loop, and again behind the bound */
     GROUP_PAGE,   /* each round: is it in the same page as last time? */
     GROUP_LOOK    /* each round: looked up */
@@ -43,6 +44,7 @@ struct trace_group {
     u8 class;              /* enum trace_class */
     u8 reg;                /* host register that holds the addend, or NO_REG */
     bool write, fold_base, fold_index;
+    bool asked; /* the code that checks it each round was written */
 };
 
 struct tracer {

@@ -213,6 +213,11 @@ static void path_class(const struct build *t, struct trace_group *g)
     g->fold_base = g->key.index != NO_ROOT ||
                    (g->key.base != NO_ROOT && g->key.base < 16 && is_evicted(t, (u32)g->key.base));
     g->fold_index = true;
+    if (!tr->path->loop) { /* what is sure to be used is checked at the head */
+        if (g->key.index == NO_ROOT && (g->key.base == NO_ROOT || g->key.base == RSP))
+            g->class = GROUP_STEADY;
+        return;
+    }
     if (!path_is_steady(tr, g->key.base) || !path_is_steady(tr, g->key.index))
         return;
     base = path_step(t, g->key.base);
@@ -288,6 +293,13 @@ static u8 path_add(struct build *t, u32 i, const struct access *a)
     return (u8)tr->ngroup++;
 }
 
+/* An access by operand_check, which may be in a group. */
+static bool path_has_access(const struct x86_insn *in)
+{
+    return in->mem != X86_NOREG && in->opd[in->mem].kind == OPD_MEM && !plain_is_nothing(in) &&
+           !plain_is_bit_string(in);
+}
+
 static void path_groups(struct build *t)
 {
     struct tracer *tr = t->trace;
@@ -298,7 +310,7 @@ static void path_groups(struct build *t)
         struct access a;
 
         tr->of[i][0] = tr->of[i][1] = NO_GROUP;
-        if (in->mem != X86_NOREG && in->opd[in->mem].kind == OPD_MEM) {
+        if (path_has_access(in)) {
             t->i = i;
             operand_of(t, in, &a);
             tr->of[i][0] = path_add(t, i, &a);
@@ -451,10 +463,10 @@ static u32 path_live_before(struct build *t, u32 i)
 static void path_liveness(struct build *t)
 {
     t->live[t->n] = FLAGS_ARITH;
-    for (u32 round = 0; round < 2; round++) {
+    for (u32 round = 0; round < (t->trace->path->loop ? 2 : 1); round++) {
         for (u32 i = t->n; i--;)
             t->live[i] = path_live_before(t, i);
-        if (!t->g->options.check)
+        if (!t->g->options.check && t->trace->path->loop)
             t->live[t->n] = t->live[0];
     }
 }
