@@ -58,6 +58,7 @@ static int restore_place(const struct restore_options *o, const struct saved *s,
         return restore_copy(o, d, how, e);
     if (!o->revert)
         return vm_saved_fresh(s, how, e);
+    how->other_generation = true;
     for (const struct desc_disk *k = d->disks; k && !r; k = k->next)
         if (k->media == DESC_DISK && k->mode == DESC_WRITE)
             r = vm_overlay_fresh(how->state, k->name, e);

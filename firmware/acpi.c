@@ -139,9 +139,11 @@ static void acpi_fadt(struct acpi_maker *k, u32 facs, u32 dsdt)
     put_le32(p + 56, ACPI_PM_BASE);
     put_le32(p + 64, ACPI_PM_BASE + 4);
     put_le32(p + 76, ACPI_PM_BASE + 8);
+    put_le32(p + 80, ACPI_PM_BASE + ACPI_GPE);
     p[88] = 4;
     p[89] = 2;
     p[91] = 4;
+    p[92] = 4;               /* 16 events: status, enable */
     put_le16(p + 96, 0xfff); /* no C2 */
     put_le16(p + 98, 0xfff); /* no C3 */
     p[108] = 0x32;
@@ -153,6 +155,7 @@ static void acpi_fadt(struct acpi_maker *k, u32 facs, u32 dsdt)
     acpi_port(p + 148, ACPI_PM_BASE, 4, 2);
     acpi_port(p + 172, ACPI_PM_BASE + 4, 2, 2);
     acpi_port(p + 208, ACPI_PM_BASE + 8, 4, 3);
+    acpi_port(p + 220, ACPI_PM_BASE + ACPI_GPE, 4, 1);
     acpi_pointer(k, at + 36, 4, facs);
     acpi_pointer(k, at + 40, 4, dsdt);
     acpi_end(k, at, "FACP", 3);

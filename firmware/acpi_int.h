@@ -6,6 +6,7 @@
 
 /* Where the chipset's parts are, as our tables say. */
 enum {
+    ACPI_GPE = 0xc,       /* general purpose events, from there */
     ACPI_PM_BASE = 0x600, /* where SeaBIOS, too, puts the power management function */
     ACPI_SCI = 9,
     ACPI_APM_CONTROL = 0xb2,

@@ -39,6 +39,7 @@ enum aml_op {
     AML_OR = 0x7d,     /* a, b, target */
     AML_DEREF = 0x83,  /* object */
     AML_INDEX = 0x88,  /* buffer, index, target */
+    AML_NOTIFY = 0x86, /* object, value */
     AML_RETURN = 0xa4, /* value */
     AML_LOCAL0 = 0x60,
     AML_ARG0 = 0x68,

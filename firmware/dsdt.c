@@ -5,6 +5,7 @@
  * the ISA devices that are there, soft off.  ACPI 6.4 chapters 5 to 7 and 9; PCI Firmware
  * Specification 4.3 (_PRT).
  */
+#include "device/chipset/vmgenid.h"
 #include "firmware/acpi_int.h"
 #include "firmware/aml_int.h"
 #include <errno.h>
@@ -177,6 +178,33 @@ static void dsdt_pci(struct aml *a, const struct machine *m, struct space *ports
     aml_close(a);
 }
 
+/* Where the generation ID is, and the event that says it has changed. */
+static void dsdt_generation(struct aml *a)
+{
+    aml_scope(a, "\\_SB_");
+    aml_device(a, "VGEN");
+    aml_name(a, "_HID");
+    aml_text(a, "VMGENCTR");
+    aml_name(a, "_CID");
+    aml_text(a, "VM_Gen_Counter");
+    aml_name(a, "_DDN");
+    aml_text(a, "VM_Gen_Counter");
+    aml_name(a, "ADDR");
+    aml_package(a, 2);
+    aml_int(a, VMGENID_ADDRESS);
+    aml_int(a, 0);
+    aml_close(a);
+    aml_close(a);
+    aml_close(a);
+    aml_scope(a, "\\_GPE");
+    aml_method(a, "_E05", 0);
+    aml_op(a, AML_NOTIFY);
+    aml_path(a, "\\_SB_.VGEN");
+    aml_int(a, 0x80);
+    aml_close(a);
+    aml_close(a);
+}
+
 static void dsdt_processors(struct aml *a, u32 n)
 {
     static const char digit[] = "0123456789ABCDEF";
@@ -207,6 +235,8 @@ int dsdt_body(struct machine *m, struct buf *to)
         dsdt_device(&a, "HPET", "PNP0103", &hpet);
     }
     aml_close(&a);
+    if (machine_device(m, "vmgenid"))
+        dsdt_generation(&a);
     aml_name(&a, "\\_S5_"); /* sleep type 0: PIIX4, soft off */
     aml_package(&a, 4);
     for (u32 i = 0; i < 4; i++)

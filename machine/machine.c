@@ -279,3 +279,18 @@ void machine_power_button(struct machine *m)
     m->button_fn(m->button);
     domain_unlock(m->button->domain);
 }
+
+void machine_gpe_set(struct machine *m, struct device *d, void (*fn)(struct device *d, u32 bit))
+{
+    m->gpe = d;
+    m->gpe_fn = fn;
+}
+
+void machine_gpe(struct machine *m, u32 bit)
+{
+    if (!m->gpe)
+        return;
+    domain_lock(m->gpe->domain);
+    m->gpe_fn(m->gpe, bit);
+    domain_unlock(m->gpe->domain);
+}

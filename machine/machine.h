@@ -95,6 +95,10 @@ void machine_on_ask(struct machine *m, void (*fn)(void *arg, enum machine_event 
 void machine_power_button(struct machine *m);
 void machine_button_set(struct machine *m, struct device *d, void (*fn)(struct device *d));
 
+/* A general purpose event of the same device: ACPI code of ours answers it.  No domain held. */
+void machine_gpe(struct machine *m, u32 bit);
+void machine_gpe_set(struct machine *m, struct device *d, void (*fn)(struct device *d, u32 bit));
+
 /*
  * Memory slots: RAM-like memory at guest-physical addresses.  The machine makes those for
  * RAM itself (below 3 GiB, above 4 GiB; 0xa0000-0xbffff left out); devices add theirs

@@ -32,6 +32,7 @@ static const struct build_part build_chipset[] = {
     { "hpet", "hpet", -1, 0, { 0 } },       { "rtc", "rtc", -1, 0, { 0 } },
     { "i8042", "i8042", -1, 0, { 0 } },     { "rom", "bios", -1, 0, { 0 } },
     { "fwcfg", "fwcfg", -1, 0, { 0 } },     { "vga", "vga", 2, 0, { 0 } },
+    { "vmgenid", "vmgenid", -1, 0, { 0 } },
 };
 
 static int build_device(struct vm *vm, const char *class, const char *name,

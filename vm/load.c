@@ -4,6 +4,7 @@
  * now; then its state into a VM that has just been built alike.  A copy of it is another VM.
  */
 #include "base/bytes.h"
+#include "device/chipset/vmgenid.h"
 #include "vm/vm_int.h"
 #include <errno.h>
 #include <jansson.h>
@@ -169,6 +170,7 @@ int vm_saved_copy(struct desc *d, struct vm_how *how, const char *state, struct 
     d->uuid[6] = (u8)((d->uuid[6] & 0xf) | 0x40); /* RFC 4122 4.4: random */
     d->uuid[8] = (u8)((d->uuid[8] & 0x3f) | 0x80);
     d->has_uuid = true;
+    how->other_generation = true;
     for (struct desc_nic *n = d->nics; n; n = n->next, r[18]++) {
         if (!n->has_mac)
             memcpy(n->mac, (const u8[]){ 0x52, 0x54, 0 }, 3);
@@ -244,6 +246,7 @@ static int load_memories(struct vm *vm, const struct saved *s, struct err *e)
 
 int vm_load(struct vm *vm, const struct saved *s, struct err *e)
 {
+    struct device *g;
     struct span in;
     int r;
 
@@ -255,5 +258,8 @@ int vm_load(struct vm *vm, const struct saved *s, struct err *e)
     r = r ? r : machine_load(vm->machine, in, e);
     r = r ? r : load_persona(vm, s, e);
     r = r ? r : load_cpus(vm, s, e);
+    if (!r && vm->how.other_generation && (g = machine_device(vm->machine, "vmgenid")) &&
+        vmgenid_renew(g))
+        r = err_set(e, -EIO, "no random numbers");
     return r ? err_in(e, "%s: ", saved_path(s)), r : 0;
 }

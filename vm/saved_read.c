@@ -388,6 +388,14 @@ static int plain_runs(const struct load *l, struct err *e)
     return 0;
 }
 
+/* Memory that was never used is zero and is not to be used by this. */
+static void load_zero(u8 *p, u64 n)
+{
+    for (; n; p += SAVED_PAGE, n -= SAVED_PAGE)
+        if (p[0] || memcmp(p, p + 1, SAVED_PAGE - 1))
+            memset(p, 0, SAVED_PAGE);
+}
+
 static int plain_put(const struct load *l, bool map, struct err *e)
 {
     u64 from = l->data->at, at = 0;
@@ -397,7 +405,7 @@ static int plain_put(const struct load *l, bool map, struct err *e)
             n = le32(l->runs.p + i + 4) * (u64)SAVED_PAGE;
 
         if (!map) {
-            memset(l->p + at, 0, first - at);
+            load_zero(l->p + at, first - at);
             memcpy(l->p + first, l->s->map + from, n);
         } else if (mmap(l->p + first, n, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, l->s->fd,
@@ -408,7 +416,7 @@ static int plain_put(const struct load *l, bool map, struct err *e)
         at = first + n;
     }
     if (!map)
-        memset(l->p + at, 0, l->pages * SAVED_PAGE - at);
+        load_zero(l->p + at, l->pages * SAVED_PAGE - at);
     else
         madvise(l->p, l->pages * SAVED_PAGE, MADV_DONTDUMP);
     return 0;
@@ -522,7 +530,7 @@ static int packed_load(struct load *l, u64 len, bool map, struct err *e)
     r = r ? r : packed_map(l, e);
     if (!r && l->p && !map)
         for (u32 at = l->from[0]; at < l->from[1]; at++)
-            memset(l->p + (u64)l->of[at] * SAVED_PAGE, 0, SAVED_PAGE);
+            load_zero(l->p + (u64)l->of[at] * SAVED_PAGE, SAVED_PAGE);
     if (!r && !saved_each(l->chunks.len / SAVED_CHUNK_ENTRY, packed_one, l))
         r = load_damaged(l, e);
     free(l->map);

@@ -40,6 +40,7 @@ struct vm_how {
     bool restricted;           /* the network has no way out */
     bool keep_code;            /* translated code stays in `state` for the next run */
     struct engine_eyes eyes;   /* what is to be told about translated code */
+    bool other_generation;     /* and is told that it is not the only one that did */
     const struct saved *saved; /* goes on from there; lent until vm_new returns; or NULL */
     const char *control;       /* directory of its control socket; NULL: it has none */
 };

@@ -97,6 +97,12 @@ static void pm_button(struct device *d)
     pm_update((struct piix4pm *)d);
 }
 
+static void pm_event(struct device *d, u32 bit)
+{
+    pm_state(d)->gpe_status |= (u16)(1u << (bit & 15));
+    pm_update((struct piix4pm *)d);
+}
+
 static u64 pm_load16(struct piix4pm *p, u32 off)
 {
     const struct piix4pm_state *s = &p->state;
@@ -246,6 +252,7 @@ static int piix4pm_create(struct device *d, struct err *e)
         return err_set(e, -ENOMEM, "no memory for a timer");
     p->sci = machine_wire(d->machine, d, "isa.9");
     machine_button_set(d->machine, d, pm_button);
+    machine_gpe_set(d->machine, d, pm_event);
     if (space_add(machine_ports(d->machine), &pm, &p->region, e))
         return -EEXIST;
     return space_add(machine_ports(d->machine), &apm, NULL, e);
