@@ -237,6 +237,7 @@ enum {
     X_JMP = 0xe9,
     X_CALL = 0xe8,
     X_JB = 0x0f82,
+    X_JAE = 0x0f83,
     X_JE = 0x0f84,
     X_JNE = 0x0f85,
     X_JA = 0x0f87,

@@ -629,7 +629,12 @@ static const u8 *vcpu_dispatch(struct vcpu *v)
     case WHY_EXIT:
         return vcpu_exit(v, b, s.a);
     case WHY_HOT:
-        v->c.s.rip = s.b ? v->arg[0] : block_rip(v, b, b->exits[s.a].pc);
+        if (s.b == HOT_MOVED) {
+            v->c.s.rip = block_rip(v, b, b->pc);
+            trace_drop(v, b, (u32)s.retry);
+            return vcpu_next(v);
+        }
+        v->c.s.rip = s.b == HOT_FAR ? v->arg[0] : block_rip(v, b, b->exits[s.a].pc);
         return trace_hot(v, (u32)s.retry) ? vcpu_next(v) : vcpu_leave(v, STOP_SHUTDOWN);
     case WHY_POLL:
         v->c.s.rip = block_rip(v, b, b->exits[s.a].pc);

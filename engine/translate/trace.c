@@ -293,7 +293,7 @@ static void make_start(struct build *t, struct vcpu *v, struct block *b, const s
     t->trace->made = b->trace;
     t->trace->frame = head->mode & MODE_MOVES ? p->pc[0] & -(u64)PAGE : 0;
     t->trace->npage = 0;
-    t->trace->fail = NULL;
+    t->trace->fail = t->trace->moved = NULL;
     t->code = host;
     t->ncode = PAGE - (u32)(head->gpa & (PAGE - 1));
     t->verify = t->again = false;
@@ -350,7 +350,9 @@ bool trace_hot(struct vcpu *v, u32 heat)
         !x86_code64(&v->c.s))
         return true;
     head = vcpu_block(v, vcpu_mode(v), &global);
-    if (!head || head->trace || head->no_trace) {
+    if (!head || head->trace)
+        return true;
+    if (head->no_trace) {
         v->heat[heat] = TRACE_LONG;
         return true;
     }
@@ -369,6 +371,17 @@ bool trace_hot(struct vcpu *v, u32 heat)
         g->count_no_trace++;
     pthread_mutex_unlock(&g->lock);
     return r != RECORD_SHUTDOWN;
+}
+
+void trace_drop(struct vcpu *v, struct block *b, u32 heat)
+{
+    struct engine *g = v->engine;
+
+    v->heat[heat & (HEAT_SIZE - 1)] = trace_after(g);
+    pthread_mutex_lock(&g->lock);
+    if (!b->dead)
+        cache_kill(g, b);
+    pthread_mutex_unlock(&g->lock);
 }
 
 bool trace_watch(struct vcpu *v, const struct block *b)

@@ -7,7 +7,15 @@
 #include "engine/translate/trace_int.h"
 
 #define AT(m) offsetof(struct vcpu, m)
-enum exit_kind { EXIT_PC, EXIT_INDIRECT, EXIT_LOOK_HEAD, EXIT_LOOK_HERE, EXIT_FAIL, EXIT_POLL };
+enum exit_kind {
+    EXIT_PC,
+    EXIT_INDIRECT,
+    EXIT_LOOK_HEAD,
+    EXIT_LOOK_HERE,
+    EXIT_FAIL,
+    EXIT_POLL,
+    EXIT_MOVED
+};
 
 static size_t slot_at(u32 slot)
 {
@@ -314,17 +322,17 @@ static void head_pages(struct build *t)
     if (is_moving(t)) {
         x_mov_imm(e, R10, tr->frame);
         x_gs_op(e, 0x3b | X_W, R10, AT(page));
-        late_add(t, LATE_TRACE, x_jump(e, X_JNE))->a = EXIT_FAIL;
+        late_add(t, LATE_TRACE, x_jump(e, X_JNE))->a = EXIT_MOVED;
     }
     for (u32 i = 1; i < tr->npage; i++) {
         size_t at = AT(code) + (tr->page[i] >> 12 & (CODE_TLB - 1)) * sizeof(struct code_tlb);
 
         x_mov_imm(e, R10, tr->page[i] | (t->mode & MODE_USER ? 1 : 0));
         x_gs_op(e, 0x3b | X_W, R10, at + offsetof(struct code_tlb, page));
-        late_add(t, LATE_TRACE, x_jump(e, X_JNE))->a = EXIT_FAIL;
+        late_add(t, LATE_TRACE, x_jump(e, X_JNE))->a = EXIT_MOVED;
         x_mov_imm(e, R10, tr->page_gpa[i]);
         x_gs_op(e, 0x3b | X_W, R10, at + offsetof(struct code_tlb, gpa));
-        late_add(t, LATE_TRACE, x_jump(e, X_JNE))->a = EXIT_FAIL;
+        late_add(t, LATE_TRACE, x_jump(e, X_JNE))->a = EXIT_MOVED;
     }
 }
 
@@ -518,6 +526,26 @@ static void trace_fail(struct build *t)
     x_jump_to(&t->e, X_JMP, engine_rw(t->g, tr->made->head->entry));
 }
 
+/* Not mapped as when it was made: by the block, and after a while the trace is given up. */
+static void trace_moved(struct build *t)
+{
+    struct tracer *tr = t->trace;
+    struct emit *e = &t->e;
+    u32 heat = t->b->id & (HEAT_SIZE - 1);
+
+    if (tr->moved) {
+        x_jump_to(e, X_JMP, tr->moved);
+        return;
+    }
+    tr->moved = e->p;
+    trace_give_back(t);
+    x_gs_op(e, 0x83, 5, AT(heat) + 4 * heat); /* sub dword, 1 */
+    x_u8(e, 1);
+    x_jump_to(e, X_JAE, engine_rw(t->g, tr->made->head->entry));
+    site_emit(t, WHY_HOT, 0, 0, HOT_MOVED, NULL);
+    __builtin_memcpy(e->p - 4, &heat, 4);
+}
+
 void trace_late(struct build *t, const struct late *l)
 {
     struct block_exit *x;
@@ -538,6 +566,9 @@ void trace_late(struct build *t, const struct late *l)
         break;
     case EXIT_FAIL:
         trace_fail(t);
+        break;
+    case EXIT_MOVED:
+        trace_moved(t);
         break;
     case EXIT_POLL:
         trace_give_back(t);

@@ -65,7 +65,7 @@ struct tracer {
     struct trace *made;
     u16 spare;               /* host registers that are free */
     u8 group_of[TRACE_HELD]; /* of the registers held */
-    u8 *recheck, *top, *fail;
+    u8 *recheck, *top, *fail, *moved;
 };
 
 /* trace_path.c: false: no trace can be made of it */

@@ -317,6 +317,28 @@ static void interrupts(void)
     rig_close(&r);
 }
 
+/*
+ * User code that is mapped twice, and the trace is of one place: the loop runs in turn at both,
+ * its return addresses tell where.
+ * mov r13d,6; mov rbx,0x200000; start: mov ecx,300; 1: add [rbx+8],rcx; add rbx,8; call f;
+ * dec ecx; jnz 1b; dec r13d; jz 2f; lea rax,[rip+start]; xor rax,0x191000; jmp rax; 2: hlt;
+ * f: mov rax,[rsp]; add [rbx+16],ax; ret
+ */
+static void two_places(void)
+{
+    static const u8 code[] = { 0x41, 0xbd, 6,    0,    0,    0,    0x48, 0xc7, 0xc3, 0,    0,
+                               0x20, 0,    0xb9, 0x2c, 1,    0,    0,    0x48, 1,    0x4b, 8,
+                               0x48, 0x83, 0xc3, 8,    0xe8, 0x19, 0,    0,    0,    0xff, 0xc9,
+                               0x75, 0xef, 0x41, 0xff, 0xcd, 0x74, 0xf,  0x48, 0x8d, 5,    0xde,
+                               0xff, 0xff, 0xff, 0x48, 0x35, 0,    0x10, 0x19, 0,    0xff, 0xe0,
+                               0xf4, 0x48, 0x8b, 4,    0x24, 0x66, 1,    0x43, 0x10, 0xc3 };
+    struct program p = { X86_MODE64, code, sizeof(code), prepare_alias, true };
+
+    rig_traces = 0;
+    program_compare(&p);
+    CHECK(rig_traces > 1);
+}
+
 /* ---- random loops ---- */
 
 static u64 seed;
@@ -471,6 +493,7 @@ int main(void)
     CASE(vectors);
     CASE(far_away);
     CASE(interrupts);
+    CASE(two_places);
     CASE(random_loops);
     return check_end();
 }

@@ -274,7 +274,7 @@ struct engine {
 
     u8 *rw, *rx;                                        /* the two mappings of the code cache */
     u64 size, used, start;                              /* start: behind the fixed code */
-    u64 ready; /* pages up to here are in memory */
+    u64 ready;                                          /* pages up to here are in memory */
     u8 *go_in, *to_c, *to_c_flags, *on_fault, *no_jump; /* fixed code, writable addresses */
     u8 *stack_look[TLB_SETS][2];                        /* ... for reads, for writes */
 
@@ -351,17 +351,14 @@ static inline u64 block_pc(const struct block *b, u32 i)
     return b->trace ? b->trace->pc[i] : b->pc + b->at[i];
 }
 
-enum miss {
-    MISS_READ,
-    MISS_WRITE,
-    MISS_STEP,
-    MISS_BOTH = 4
-};            /* BOTH: a read, but entry for writes */
+/* What a miss was for; MISS_BOTH: a read now, but the entry is to allow stores as well. */
+enum miss { MISS_READ, MISS_WRITE, MISS_STEP, MISS_BOTH = 4 };
+enum hot { HOT_NEAR, HOT_FAR, HOT_MOVED };
 struct site { /* the 8 bytes behind a call of C, and where to go on */
     u32 block;
     u8 why, insn; /* number in the block */
-    u8 a, b;      /* WHY_MISS: bytes, enum miss; WHY_EXIT: number of the exit; WHY_HOT: it, far */
-    i32 retry;    /* WHY_MISS: from the site to where to go on; WHY_HOT: its counter */
+    u8 a, b;   /* WHY_MISS: bytes, enum miss; WHY_EXIT: number of the exit; WHY_HOT: it, enum hot */
+    i32 retry; /* WHY_MISS: from the site to where to go on; WHY_HOT: its counter */
 };
 
 /* glue.c: the fixed code, and moving vector state */
@@ -421,10 +418,11 @@ void trace_close(struct engine *g);
 void trace_init(struct vcpu *v);
 /* From s.rip on: a trace, if one can be made.  false: the guest has shut down. */
 bool trace_hot(struct vcpu *v, u32 heat);
-bool trace_watch(struct vcpu *v, const struct block *b); /* lock-step: it counts blocks */
-void trace_out(struct vcpu *v, const struct block *b);   /* C was called: the guest's registers */
-void trace_in(struct vcpu *v, const struct block *b);    /* and back, where C was called */
-void trace_forget(struct vcpu *v);                       /* what the slots say */
+void trace_drop(struct vcpu *v, struct block *b, u32 heat); /* it is mapped elsewhere now */
+bool trace_watch(struct vcpu *v, const struct block *b);    /* lock-step: it counts blocks */
+void trace_out(struct vcpu *v, const struct block *b); /* C was called: the guest's registers */
+void trace_in(struct vcpu *v, const struct block *b);  /* and back, where C was called */
+void trace_forget(struct vcpu *v);                     /* what the slots say */
 void trace_drop_writes(struct engine *g); /* every vCPU's slots; its TLB has no such entry now */
 /* cache.c: a page that a new trace depends on; no block is made anew while it is alive */
 int cache_trace(struct engine *g, u64 gpa, struct block *b, u64 lines);
