@@ -105,7 +105,7 @@ static struct mpt_request *mpt_slot(struct mpt *m, u32 from, u32 to)
 static void mpt_run(struct mpt *m, struct mpt_request *r, u32 frame)
 {
     const struct mpt_head *h = (const struct mpt_head *)r->frame;
-    u64 at = (u64)m->state.frames_high << 32 | (frame & ~7u);
+    u64 at = (u64)m->state.frames_high << 32 | (frame & ~3u);
 
     if (gmem_read(mpt_ram(m), at, r->frame, sizeof(r->frame))) {
         mpt_fault(m, MPT_FAULT_QUEUE, "a message that is not in RAM");
