@@ -178,10 +178,11 @@ static bool build_has_disks(const struct desc *d, const char *controller)
 struct build_storage {
     const char *class, *prefix;
     u32 units;
+    bool no_boot; /* neither SeaBIOS nor OVMF has a driver for it */
 };
 static const struct build_storage build_storages[] = {
-    { "pvscsi", "scsi", 64 },   { "lsilogic", "scsi", 16 }, { "lsisas1068", "scsi", 16 },
-    { "buslogic", "scsi", 16 }, { "ahci", "sata", 30 },     { "nvme", "nvme", 16 },
+    { "pvscsi", "scsi", 64 },         { "lsilogic", "scsi", 16 }, { "lsisas1068", "scsi", 16 },
+    { "buslogic", "scsi", 16, true }, { "ahci", "sata", 30 },     { "nvme", "nvme", 16 },
 };
 
 static const struct build_storage *build_storage_of(const char *class)
@@ -203,6 +204,11 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
 
         if (b) {
             r = build_controller(vm, v->name, b->class, b->prefix, b->units, e);
+            if (!r && b->no_boot && !vm->how.kernel && build_has_disks(d, v->name))
+                note(notes, NOTE_LOST, v->name,
+                     "the firmware has no driver for %s: the guest cannot boot from its disks, "
+                     "but with --kernel",
+                     b->class);
         } else if (!strcmp(v->class, "ide") && !ide) {
             r = pci_place(vm->machine, v->name, 1, 1, e);
             if (!r)
