@@ -10,7 +10,8 @@
 #   mimic.test=check   mimic.disk=/dev/sda mimic.last=n
 #       the first n numbered blocks of a journal are whole
 #   mimic.test=net     mimic.url=http://10.0.2.2:8000/x
-#       DHCP on the first card, then fetches the page and prints its checksum
+#       DHCP on the first card, then fetches the page and prints its checksum; with
+#       mimic.back=PORT sends it back there
 #   mimic.test=none    boots and powers off          (anything else: a shell)
 #
 # The last line is "TEST GUEST: PASS" or "TEST GUEST: FAIL ...", then the machine powers off.
@@ -142,8 +143,11 @@ EOF
     ip link set eth0 up
     udhcpc -q -n -t 20 -i eth0 -s /tmp/lease || finish "FAIL no lease"
     ip addr show eth0
-    sum=$(wget -q -O - "$(setting url http://10.0.2.2/)" | md5sum)
+    wget -q -O /tmp/page "$(setting url http://10.0.2.2/)"
+    sum=$(md5sum </tmp/page)
     echo "PAGE ${sum%% *}"
+    back=$(setting back "")
+    [ -z "$back" ] || nc 10.0.2.2 "$back" </tmp/page || finish "FAIL nothing could be sent back"
     finish PASS
 }
 

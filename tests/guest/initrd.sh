@@ -26,7 +26,7 @@ cloud) meta=linux-image-cloud-amd64 ;;
     exit 2
     ;;
 esac
-modules="vmw_pvscsi mptspi mptsas BusLogic nvme ahci vmxnet3 ata_piix sd_mod sr_mod isofs virtio_pci virtio_blk virtio_net
+modules="vmw_pvscsi mptspi mptsas BusLogic nvme ahci vmxnet3 e1000 e1000e pcnet32 ata_piix sd_mod sr_mod isofs virtio_pci virtio_blk virtio_net
 virtio_console virtio_rng ext4 crc32c_generic af_packet"
 
 kernel_package=$(apt-cache depends $meta | awk '/Depends: linux-image/ { print $2; exit }')
