@@ -73,17 +73,32 @@ static void cpuid_make_features(void)
     model.basic[7][2][EDX] = BIT(L72D_BHI_CTRL);
 }
 
-/* Leaf 0xd: x87, SSE and AVX as everywhere; PKRU, eight bytes, right behind AVX. */
+/*
+ * Leaf 0xd: x87, SSE and AVX as everywhere; PKRU, eight bytes, where the host's processor has
+ * it, for guests may run on that.
+ */
+enum { XSAVE_LEGACY = 576, XSAVE_AVX = 256, XSAVE_PKRU = 8 };
+
+static u32 cpuid_pkru_at(void)
+{
+    u32 host[4];
+
+    cpuid_host(0xd, 9, host);
+    return host[EAX] == XSAVE_PKRU && host[EBX] >= XSAVE_LEGACY + XSAVE_AVX
+               ? host[EBX]
+               : XSAVE_LEGACY + XSAVE_AVX;
+}
+
 static void cpuid_make_xsave(void)
 {
-    enum { LEGACY = 576, AVX = 256, PKRU = 8 };
+    enum { LEGACY = XSAVE_LEGACY, AVX = XSAVE_AVX, PKRU = XSAVE_PKRU };
     bool avx = model.basic[1][0][ECX] & BIT(28), pku = model.basic[7][0][ECX] & BIT(3);
     u32 host[4], (*r)[4] = model.basic[0xd];
 
     if (!(model.basic[1][0][ECX] & BIT(L1C_XSAVE)))
         return;
     r[0][EAX] = XCR0_X87 | XCR0_SSE | (avx ? XCR0_AVX : 0) | (pku ? XCR0_PKRU : 0);
-    r[0][ECX] = pku ? LEGACY + AVX + PKRU : avx ? LEGACY + AVX : LEGACY;
+    r[0][ECX] = pku ? cpuid_pkru_at() + PKRU : avx ? LEGACY + AVX : LEGACY;
     cpuid_host(0xd, 1, host);
     r[1][EAX] = host[EAX] & 7; /* XSAVEOPT XSAVEC XGETBV1 */
     if (avx) {
@@ -92,7 +107,7 @@ static void cpuid_make_xsave(void)
     }
     if (pku) {
         r[9][EAX] = PKRU;
-        r[9][EBX] = LEGACY + AVX;
+        r[9][EBX] = cpuid_pkru_at();
     }
 }
 
@@ -221,12 +236,10 @@ static void cpuid_topology(const struct x86_cpu *c, u32 leaf, u32 sub, u32 r[4])
 
 static u32 cpuid_xsave_size(u64 xcr0, bool compact)
 {
-    u32 n = 576;
+    u32 n = XSAVE_LEGACY + (xcr0 & XCR0_AVX ? XSAVE_AVX : 0);
 
     if (xcr0 & XCR0_PKRU)
-        n = compact && !(xcr0 & XCR0_AVX) ? 576 + 8 : 832 + 8;
-    else if (xcr0 & XCR0_AVX)
-        n = 832;
+        n = (compact ? n : model.basic[0xd][9][EBX]) + XSAVE_PKRU;
     return n;
 }
 
@@ -248,10 +261,35 @@ static void cpuid_dynamic(struct x86_cpu *c, u32 leaf, u32 sub, u32 r[4])
     }
 }
 
-void x86_cpuid(struct x86_cpu *c, u32 leaf, u32 sub, u32 regs[4])
+static void cpuid_leaf(struct x86_cpu *c, u32 leaf, u32 sub, u32 regs[4])
 {
     x86_cpuid_model(leaf, sub, regs);
     cpuid_topology(c, leaf, sub, regs);
     cpuid_dynamic(c, leaf, sub, regs);
     c->io->cpuid(c->io->arg, leaf, sub, regs);
+}
+
+/*
+ * A leaf above the last of its range answers as the last basic one does (SDM 2A, CPUID), but
+ * for AMD's processors, where it is zeroes.  The hypervisor's range is whose it is.
+ */
+static u32 cpuid_last(struct x86_cpu *c, u32 leaf)
+{
+    enum { AUTHENTIC_AMD = 0x68747541, HYGON_GENUINE = 0x6f677948 };
+    u32 range = leaf & 0xf0000000, r[4], basic;
+
+    if (range == 0x40000000)
+        return leaf;
+    cpuid_leaf(c, 0, 0, r);
+    basic = r[EAX];
+    if (r[EBX] == AUTHENTIC_AMD || r[EBX] == HYGON_GENUINE)
+        return leaf;
+    if (range == EXT)
+        cpuid_leaf(c, EXT, 0, r);
+    return (range && range != EXT) || leaf > r[EAX] ? basic : leaf;
+}
+
+void x86_cpuid(struct x86_cpu *c, u32 leaf, u32 sub, u32 regs[4])
+{
+    cpuid_leaf(c, cpuid_last(c, leaf), sub, regs);
 }
