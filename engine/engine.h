@@ -79,16 +79,20 @@ struct engine_eyes {
     u64 trace_count; /* ... and so many at most; 0: all */
 };
 
-enum engine_feature { ENGINE_LOCKSTEP = 1, ENGINE_HARDWARE = 2 };
+enum engine_feature {
+    ENGINE_LOCKSTEP = 1,
+    ENGINE_HARDWARE = 2,   /* guest code runs on the processor as it is */
+    ENGINE_USER_PORTS = 4, /* cpu_io.port is asked in ring 3 too, whatever IOPL says */
+};
 
 struct engine_options {
-    u64 tsc_hz;     /* of the guest's TSC; it counts the host's own when equal */
-    u64 cache_size; /* translated code, bytes; 0: the engine's choice */
-    bool check;     /* translate: run the interpreter in lock-step and compare */
-    bool no_traces; /* translate: blocks only */
+    u64 tsc_hz;      /* of the guest's TSC; it counts the host's own when equal */
+    u64 cache_size;  /* translated code, bytes; 0: the engine's choice */
+    bool check;      /* translate: run the interpreter in lock-step and compare */
+    bool no_traces;  /* translate: blocks only */
     u32 trace_after; /* translate: a loop's rounds before it is made a trace; 0: its choice */
-    bool no_direct; /* translate: user code never runs on the host processor as it is */
-    u32 apic_ids;   /* vCPUs there will be */
+    bool no_direct;  /* translate: user code never runs on the host processor as it is */
+    u32 apic_ids;    /* vCPUs there will be */
     struct engine_eyes eyes;
     bool keep;    /* translated code is kept for the next run of the same VM */
     int keep_dir; /* ... in this directory; lent until open returns */

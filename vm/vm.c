@@ -245,6 +245,19 @@ static int vm_choose_engine(struct vm *vm, struct notes *notes, struct err *e)
     return 0;
 }
 
+/* What this engine and this guest cannot have together. */
+static void vm_tell_engine(const struct vm *vm, struct notes *notes)
+{
+    u64 features = 0;
+
+    if (vm->persona && vm->persona->class->port && !vm->ops->probe(&features, NULL) &&
+        !(features & ENGINE_USER_PORTS))
+        note(notes, NOTE_LOST, "engine",
+             "programs of the guest do not reach the ports of %s under %s (the kernel does): "
+             "load the host's kvm module with enable_vmware_backdoor=1, or use --engine translate",
+             vm->persona->class->name, vm->ops->name);
+}
+
 static int vm_open_engine(struct vm *vm, struct err *e)
 {
     struct engine_options o = { .tsc_hz = machine_tsc_hz(vm->machine),
@@ -311,6 +324,8 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
         r = vm_open_engine(vm, e);
     if (!r)
         r = vm_build(vm, notes, e);
+    if (!r)
+        vm_tell_engine(vm, notes);
     if (!r)
         r = vm_cpus_new(vm, e);
     if (!r)

@@ -29,7 +29,7 @@ struct vcpu {
 
 static int interpret_probe(u64 *features, struct err *e)
 {
-    *features = ENGINE_LOCKSTEP;
+    *features = ENGINE_LOCKSTEP | ENGINE_USER_PORTS;
     return 0;
 }
 

@@ -180,7 +180,7 @@ static i64 probe_now(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* a busy host is not a slow KVM */
     return (i64)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -229,11 +229,25 @@ static struct {
              .lock = PTHREAD_MUTEX_INITIALIZER,
              .done = PTHREAD_COND_INITIALIZER };
 
+/* KVM lets VMware's ports through to us from ring 3 when its module was told to. */
+static u64 probe_user_ports(void)
+{
+    int fd = open("/sys/module/kvm/parameters/enable_vmware_backdoor", O_RDONLY | O_CLOEXEC);
+    char c = 'N';
+
+    if (fd < 0)
+        return 0;
+    if (read(fd, &c, 1) != 1)
+        c = 'N';
+    close(fd);
+    return c == 'Y' || c == '1' ? ENGINE_USER_PORTS : 0;
+}
+
 static void probe_measured(long long khz, const char *odd)
 {
     bool slow = khz < PROBE_SLOW_MIPS * 1000ll;
 
-    probed.features = slow || odd ? 0 : ENGINE_HARDWARE;
+    probed.features = (slow || odd ? 0 : ENGINE_HARDWARE) | probe_user_ports();
     if (odd && !slow)
         snprintf(probed.text, sizeof(probed.text), "%s", odd);
     else if (slow)
