@@ -55,7 +55,8 @@ static const struct opt run_opts[] = {
     { "firmware", OPT_TEXT, RUN_AT(firmware), "KIND", "bios efi",
       "start by this, whatever the package says" },
     { "bios", OPT_TEXT, RUN_AT(bios), "FILE", NULL, "firmware image instead of SeaBIOS" },
-    { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto kvm translate interpret", "CPU engine" },
+    { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto kvm translate interpret",
+      "CPU engine; MIMIC_ENGINE in the environment where it is not given" },
     { "agent", OPT_TEXT, RUN_AT(agent), "KIND", "auto qemu none",
       "a port for qemu-ga in the guest; auto: in PCs that are no VMware's" },
     { "persona", OPT_TEXT, RUN_AT(persona), "NAME", "auto none vmware",
@@ -263,6 +264,14 @@ static enum vm_console run_console(const struct run_options *o)
                                                                           : VM_CONSOLE_SERIAL;
 }
 
+/* The option, the environment's, or the best that runs here. */
+static const char *run_engine(const struct run_options *o)
+{
+    const char *engine = o->engine ? o->engine : getenv("MIMIC_ENGINE");
+
+    return engine && *engine ? engine : "auto";
+}
+
 static int run_run(int argc, char **argv)
 {
     struct net_port ports[RUN_PORTS_MAX];
@@ -299,7 +308,7 @@ static int run_run(int argc, char **argv)
                                         .at = o.vnc,
                                         .password = o.vnc_password,
                                         .tls = o.vnc_tls },
-                               .engine = o.engine ? o.engine : "auto",
+                               .engine = run_engine(&o),
                                .agent = o.agent,
                                .persona = o.persona ? o.persona : "auto",
                                .bios = o.bios,

@@ -727,6 +727,9 @@ sysentry:
         out     %al, $0x80
         xor     %eax, %eax
         mov     %rax, %cr8
+        mov     $0x8f00, %edi /* frames that tell where interrupts came in */
+        mov     $0x100, %ecx
+        rep stosb
         finish
         end_guest waits
 
