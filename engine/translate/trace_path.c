@@ -276,6 +276,8 @@ static u8 path_add(struct build *t, u32 i, const struct access *a)
 
         if (!trace_same(&g->key, &n.key) || !path_fits(t, g, lo, hi))
             continue;
+        if (g->class == GROUP_LOOK && !tr->path->loop && a->write > g->write)
+            continue; /* a page that is clean yet would miss at each read */
         g->lo = lo;
         g->hi = hi;
         g->write |= a->write;
