@@ -44,9 +44,9 @@ static void kvm_no_quirks(const struct kvm *k)
 static void kvm_features(struct kvm *k)
 {
     struct {
-        struct kvm_msrs head;
+        u32 nmsrs, pad; /* as struct kvm_msrs, with room */
         struct kvm_msr_entry e;
-    } m = { .head.nmsrs = 1, .e.index = 0x10a };
+    } m = { .nmsrs = 1, .e.index = 0x10a };
 
     k->sregs2 = ioctl(k->vm, KVM_CHECK_EXTENSION, KVM_CAP_SREGS2) > 0;
     if (kvm_ask(k->fd, KVM_GET_MSRS, &m) == 1)

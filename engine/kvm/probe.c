@@ -100,14 +100,14 @@ static int probe_sregs(const struct probe *p)
     return kvm_ask(p->cpu, KVM_SET_SREGS, &s);
 }
 
-struct probe_cpuid {
-    struct kvm_cpuid2 head;
+struct probe_cpuid { /* as struct kvm_cpuid2, with room */
+    u32 nent, padding;
     struct kvm_cpuid_entry2 e[256];
 };
 
 static struct kvm_cpuid_entry2 *probe_leaf_1(struct probe_cpuid *c)
 {
-    for (u32 i = 0; i < c->head.nent && i < LEN(c->e); i++)
+    for (u32 i = 0; i < c->nent && i < LEN(c->e); i++)
         if (c->e[i].function == 1)
             return &c->e[i];
     return NULL;
@@ -117,7 +117,7 @@ enum { PROBE_SSE3 = 1 }; /* leaf 1 ECX: a feature that the guest is not to see *
 
 static int probe_cpuid(const struct probe *p)
 {
-    struct probe_cpuid c = { .head.nent = 256 };
+    struct probe_cpuid c = { .nent = 256 };
     int r = kvm_ask(p->fd, KVM_GET_SUPPORTED_CPUID, &c);
 
     if (r >= 0 && probe_leaf_1(&c))
@@ -132,7 +132,7 @@ static const char *probe_odd(const struct probe *p)
     struct kvm_device_attr a = { .group = KVM_VCPU_TSC_CTRL,
                                  .attr = KVM_VCPU_TSC_OFFSET,
                                  .addr = (uintptr_t)&offset };
-    struct probe_cpuid c = { .head.nent = 256 };
+    struct probe_cpuid c = { .nent = 256 };
 
     if (kvm_ask(p->cpu, KVM_GET_CPUID2, &c) < 0 || !probe_leaf_1(&c) ||
         (probe_leaf_1(&c)->ecx & PROBE_SSE3))

@@ -256,7 +256,7 @@ static const struct {
 };
 
 struct state_msrs {
-    struct kvm_msrs head;
+    u32 nmsrs, pad; /* as struct kvm_msrs, with room */
     struct kvm_msr_entry e[LEN(state_msr)];
 };
 
@@ -275,7 +275,7 @@ static int state_each_msr(struct vcpu *v, unsigned long what, struct x86_state *
         int r;
 
         memset(&m, 0, sizeof(m));
-        m.head.nmsrs = n;
+        m.nmsrs = n;
         for (u32 i = 0; i < n; i++) {
             m.e[i].index = state_msr[first + i].msr;
             m.e[i].data = get ? 0 : *state_msr_at(s, first + i);
@@ -293,9 +293,9 @@ static int state_each_msr(struct vcpu *v, unsigned long what, struct x86_state *
 static int state_arch_capabilities(struct vcpu *v)
 {
     struct {
-        struct kvm_msrs head;
+        u32 nmsrs, pad; /* as struct kvm_msrs, with room */
         struct kvm_msr_entry e;
-    } m = { .head.nmsrs = 1, .e = { .index = 0x10a, .data = v->kvm->arch_capabilities } };
+    } m = { .nmsrs = 1, .e = { .index = 0x10a, .data = v->kvm->arch_capabilities } };
     int r = kvm_ask(v->fd, KVM_SET_MSRS, &m);
 
     return r < 0 ? r : 0;
