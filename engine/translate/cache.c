@@ -297,6 +297,7 @@ void cache_kill(struct engine *g, struct block *b)
     struct block **p = &g->hash[cache_hash(b->gpa, b->pc, b->mode)];
 
     atomic_store(&b->dead, true);
+    atomic_fetch_add(&g->kills, 1);
     while (*p != b)
         p = &(*p)->hash_next;
     *p = b->hash_next;
@@ -306,6 +307,7 @@ void cache_kill(struct engine *g, struct block *b)
     for (u32 i = 0; i < MAX_VCPUS; i++)
         if (g->vcpu[i])
             jump_drop(g->vcpu[i], b->pc, b->entry);
+    atomic_fetch_add(&g->kills, 1);
     for (u32 i = 0; b->trace && i < MAX_VCPUS; i++) /* its loop is not left by itself */
         if (g->vcpu[i] && g->vcpu[i]->inside)
             atomic_store(&g->vcpu[i]->c.pending, 1);

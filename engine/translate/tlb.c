@@ -153,29 +153,50 @@ static void tlb_flush_page(struct vcpu *v, u64 lin)
         v->code[at].page = TLB_NONE;
 }
 
+/* All that is not global. */
+static void tlb_flush_local(struct vcpu *v)
+{
+    tlb_clear_set(v, 0);
+    tlb_clear_set(v, 2);
+    jump_clear(v, 0, false);
+    jump_clear(v, 3, false);
+    code_clear(v, FLUSH_NONGLOBAL);
+    tlb_clear_local(v);
+    jump_clear(v, 1, false);
+    jump_clear(v, 2, false);
+}
+
 void tlb_flush(struct vcpu *v, enum x86_flush how, u64 lin)
 {
     v->flushed = true;
     if (v->direct)
         direct_flush(v, how, lin);
     atomic_store_explicit(&v->slots_drop, true, memory_order_relaxed);
+    if (how == FLUSH_SWITCH) {
+        spaces_save(v, lin & ~FLUSH_KEEPS);
+        tlb_flush_local(v);
+        if (lin & FLUSH_KEEPS)
+            spaces_restore(v);
+        else
+            spaces_drop(v, false);
+        return;
+    }
+    spaces_drop(v, how != FLUSH_PAGE || v->global_user); /* INVLPG drops global ones of all */
     if (how == FLUSH_PAGE && !large_test(v, lin)) {
         tlb_flush_page(v, lin);
         return;
     }
-    if (how == FLUSH_PAGE)
-        how = FLUSH_ALL;
-    tlb_clear_set(v, 0);
-    tlb_clear_set(v, 2);
-    jump_clear(v, 0, how == FLUSH_ALL);
-    jump_clear(v, 3, how == FLUSH_ALL);
-    code_clear(v, how);
     if (how == FLUSH_NONGLOBAL) {
-        tlb_clear_local(v);
-        jump_clear(v, 1, false);
-        jump_clear(v, 2, false);
+        tlb_flush_local(v);
         return;
     }
+    if (how == FLUSH_PAGE)
+        spaces_drop(v, true);
+    tlb_clear_set(v, 0);
+    tlb_clear_set(v, 2);
+    jump_clear(v, 0, true);
+    jump_clear(v, 3, true);
+    code_clear(v, FLUSH_ALL);
     tlb_clear_set(v, 1);
     v->tlb_log.n = 0;
     jump_clear(v, 1, true);
@@ -291,6 +312,39 @@ static void tlb_drop_vcpu(struct vcpu *v, u64 gpa)
     }
 }
 
+void tlb_put(struct vcpu *v, u32 set, u32 at, const struct tlb_entry *e)
+{
+    struct engine *g = v->engine;
+    struct tlb_entry *t = &v->tlb[set][at];
+    u64 gpa = e->gpa & -(u64)PAGE;
+
+    t->read = t->write = TLB_NONE;
+    t->addend = e->addend;
+    t->gpa = e->gpa;
+    if (e->write != TLB_NONE && tlb_claim_write(g, gpa)) {
+        t->write = e->write;
+        __atomic_store_n(&v->wrote[set][at], (u32)(gpa >> 12), __ATOMIC_RELAXED);
+        atomic_thread_fence(memory_order_seq_cst);
+        if (!tlb_claim_write(g, gpa)) /* it became code between */
+            t->write = TLB_NONE;
+    }
+    t->read = e->read;
+    used_add(v->tlb_used[set], at);
+}
+
+void jump_put(struct vcpu *v, u32 slot, const struct jump *from)
+{
+    u32 at = from->pc & jump_mask(slot), page = from->pc >> 12 & 0xfff;
+    struct jump *j = &v->jumps[jump_first(slot) + at];
+
+    __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_RELAXED);
+    __atomic_store_n(&j->host, from->host, __ATOMIC_RELEASE);
+    __atomic_store_n(&j->pc, from->pc, __ATOMIC_RELEASE);
+    used_add(v->jump_used[slot], at);
+    log_add(&v->jump_log[slot], at);
+    v->jump_pages[slot][page / 64] |= 1ull << page % 64;
+}
+
 void tlb_drop_writes(struct engine *g, u64 gpa)
 {
     _Atomic u8 *f = page_flags(g, gpa);
@@ -352,6 +406,7 @@ void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool glob
     __atomic_store_n(&j->host, b->entry, __ATOMIC_RELEASE);
     __atomic_store_n(&j->pc, pc, __ATOMIC_SEQ_CST);
     used_add(v->jump_used[slot], at);
+    v->global_user |= global && slot == 0;
     if (!(global && (slot == 1 || slot == 2)))
         log_add(&v->jump_log[slot], at);
     v->jump_pages[slot][page / 64] |= 1ull << page % 64;

@@ -55,6 +55,17 @@ struct fill_log {
     u32 n; /* > LOG_SIZE: too many to remember */
     u16 at[LOG_SIZE];
 };
+/* What was known of an address space when CR3 went to another one: spaces.c. */
+enum { LEFT_SPACES = 8, LEFT_TLB = 64, LEFT_JUMPS = 128 };
+struct left_space {
+    u64 cr3; /* 0: nothing is kept */
+    u32 kills, mode, ntlb, njump;
+    struct {
+        u32 set, at;
+        struct tlb_entry e;
+    } tlb[LEFT_TLB];
+    struct jump jump[LEFT_JUMPS];
+};
 struct code_tlb {
     u64 page, gpa; /* page | user, or TLB_NONE; gpa | global */
     const u8 *host;
@@ -171,6 +182,8 @@ struct vcpu {
     u64 jump_used[JUMP_SLOTS][USED_JUMP];
     u64 jump_pages[JUMP_SLOTS][64]; /* hashed pages that the jump cache has entries of */
     struct code_tlb code[CODE_TLB];
+    struct left_space space[LEFT_SPACES]; /* by the low bits of the PCID */
+    bool global_user;                     /* code of ring 3 ran from a global page, ever */
     u64 large[2][1024]; /* hashed 2 MiB and 1 GiB regions that large pages filled from */
     bool large_used;    /* one of them is not 0 */
     enum stop stop;
@@ -272,9 +285,10 @@ struct engine {
     struct x86_memory mem;
     struct x86_hooks hooks;
 
-    u8 *rw, *rx;                                        /* the two mappings of the code cache */
-    u64 size, used, start;                              /* start: behind the fixed code */
-    u64 ready;                                          /* pages up to here are in memory */
+    u8 *rw, *rx;           /* the two mappings of the code cache */
+    atomic_uint kills;     /* counts before and after a block is taken out of the tables */
+    u64 size, used, start; /* start: behind the fixed code */
+    u64 ready;             /* pages up to here are in memory */
     u8 *go_in, *to_c, *to_c_flags, *on_fault, *no_jump; /* fixed code, writable addresses */
     u8 *stack_look[TLB_SETS][2];                        /* ... for reads, for writes */
 
@@ -373,10 +387,17 @@ void tlb_init(struct vcpu *v);
 bool tlb_fill(struct vcpu *v, u64 lin, bool write); /* false: only the interpreter can do it */
 void tlb_flush(struct vcpu *v, enum x86_flush how, u64 lin);
 void tlb_drop_writes(struct engine *g, u64 gpa); /* no store to the page goes unseen from now */
+void tlb_put(struct vcpu *v, u32 set, u32 at, const struct tlb_entry *e); /* as it was */
 const u8 *tlb_code(struct vcpu *v, u64 lin, u64 *gpa); /* host address of code; NULL: none */
 void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool global);
+void jump_put(struct vcpu *v, u32 slot, const struct jump *j);
 void jump_drop(struct vcpu *v, u64 pc, const u8 *host);
 void jump_slot(struct vcpu *v, u32 mode); /* the mode's part of the jump cache is its own */
+
+/* spaces.c */
+void spaces_save(struct vcpu *v, u64 cr3);  /* before what it knows is flushed */
+void spaces_restore(struct vcpu *v);        /* of CR3, after the flush */
+void spaces_drop(struct vcpu *v, bool all); /* or only those of CR3's PCID */
 
 /* cache.c: blocks, links, code pages; engine lock held but for cache_map and cache_wrote */
 int cache_map(u64 size, u8 **rw, u8 **rx, struct err *e);

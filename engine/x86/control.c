@@ -54,12 +54,18 @@ void x86_set_cr0(struct x86_cpu *c, u64 val)
 
 void x86_set_cr3(struct x86_cpu *c, u64 val)
 {
+    bool spaces = c->s.cr4 & CR4_PCIDE && c->s.cr4 & CR4_PGE;
+    u64 keeps = val & FLUSH_KEEPS, was = c->s.cr3;
+
     if (c->s.cr4 & CR4_PCIDE)
-        val &= ~(1ull << 63);
+        val &= ~FLUSH_KEEPS;
     control_bad(c, x86_long(&c->s) && val >> x86_phys_bits());
     x86_load_pdptes(c, val, c->s.cr0, c->s.cr4);
     c->s.cr3 = val;
-    x86_flush(c, c->s.cr4 & CR4_PGE ? FLUSH_NONGLOBAL : FLUSH_ALL, 0);
+    if (spaces)
+        x86_flush(c, FLUSH_SWITCH, was | keeps);
+    else
+        x86_flush(c, c->s.cr4 & CR4_PGE ? FLUSH_NONGLOBAL : FLUSH_ALL, 0);
 }
 
 void x86_set_cr4(struct x86_cpu *c, u64 val)

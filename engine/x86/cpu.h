@@ -20,7 +20,10 @@ struct x86_memory; /* the engine's slots: engine/x86/memory.h */
 struct x86_cpu;
 
 /* What a translator keeps in step with; all may be NULL; the vCPU's own thread. */
-enum x86_flush { FLUSH_ALL, FLUSH_NONGLOBAL, FLUSH_PAGE };
+/* FLUSH_SWITCH: CR3 names another PCID now; lin is what it was, with FLUSH_KEEPS what is known of
+ * the new one's own is still good.  Who does not tell them apart does as for FLUSH_NONGLOBAL. */
+enum x86_flush { FLUSH_ALL, FLUSH_NONGLOBAL, FLUSH_SWITCH, FLUSH_PAGE };
+#define FLUSH_KEEPS (1ull << 63)
 struct x86_hooks {
     void (*flush)(struct x86_cpu *c, enum x86_flush how, u64 lin); /* cached translations */
     void (*wrote)(struct x86_cpu *c, u64 gpa, u32 len);            /* a store to RAM, before it */
