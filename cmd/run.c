@@ -22,7 +22,7 @@ enum { RUN_PORTS_MAX = 32 };
 struct run_options {
     u64 memory, cpus;
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
-    const char *engine, *agent, *persona, *console, *net, *state, *option;
+    const char *cpu, *engine, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls;
     struct opt_list disks, cdroms, publish, properties, guestinfo;
     bool throwaway, no_code_cache, no_verify, no_reboot, testdev, check, no_direct, no_traces, json,
@@ -55,11 +55,13 @@ static const struct opt run_opts[] = {
     { "firmware", OPT_TEXT, RUN_AT(firmware), "KIND", "bios efi",
       "start by this, whatever the package says" },
     { "bios", OPT_TEXT, RUN_AT(bios), "FILE", NULL, "firmware image instead of SeaBIOS" },
+    { "cpu", OPT_TEXT, RUN_AT(cpu), "MODEL", "host amd",
+      "whose processor the guest is shown; amd: an AMD one, by the software engines" },
     { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto kvm translate interpret",
       "CPU engine; MIMIC_ENGINE in the environment where it is not given" },
     { "agent", OPT_TEXT, RUN_AT(agent), "KIND", "auto qemu none",
       "a port for qemu-ga in the guest; auto: in PCs that are no VMware's" },
-    { "persona", OPT_TEXT, RUN_AT(persona), "NAME", "auto none vmware",
+    { "persona", OPT_TEXT, RUN_AT(persona), "NAME", "auto none kvm vmware",
       "the hypervisor that the guest is shown" },
     { "console", OPT_TEXT, RUN_AT(console), "WHICH", "serial vga none",
       "what this terminal shows; Ctrl-] leaves" },
@@ -308,6 +310,7 @@ static int run_run(int argc, char **argv)
                                         .at = o.vnc,
                                         .password = o.vnc_password,
                                         .tls = o.vnc_tls },
+                               .cpu = o.cpu,
                                .engine = run_engine(&o),
                                .agent = o.agent,
                                .persona = o.persona ? o.persona : "auto",

@@ -93,6 +93,7 @@ struct engine_options {
     u32 trace_after; /* translate: a loop's rounds before it is made a trace; 0: its choice */
     bool no_direct;  /* translate: user code never runs on the host processor as it is */
     u32 apic_ids;    /* vCPUs there will be */
+    bool amd;        /* software engines: the guest is shown a processor of AMD's */
     struct engine_eyes eyes;
     bool keep;    /* translated code is kept for the next run of the same VM */
     int keep_dir; /* ... in this directory; lent until open returns */

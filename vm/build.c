@@ -297,12 +297,12 @@ static int build_persona(struct vm *vm, struct notes *notes, struct err *e)
         note(notes, NOTE_LOST, "persona", "%s is not offered yet: the guest sees a plain PC", want);
         return 0;
     }
-    if (d->hardware_version) {
+    if (!strcmp(want, "vmware") && d->hardware_version) {
         snprintf(version, sizeof(version), "%u", d->hardware_version);
         settings[n++] = "version";
         settings[n++] = version;
     }
-    if (d->has_uuid) {
+    if (!strcmp(want, "vmware") && d->has_uuid) {
         for (u32 i = 0; i < 16; i++)
             snprintf(uuid + 2 * i, sizeof(uuid) - 2 * i, "%02x", d->uuid[i]);
         settings[n++] = "uuid";

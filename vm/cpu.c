@@ -6,6 +6,7 @@
  * (HLT) or a start-up IPI, or parked.  Whoever wants it out sets a bit of `ask` and kicks;
  * the engine then asks for a vector and is told to stop.
  */
+#include "engine/x86/cpu.h"
 #include "base/loop.h"
 #include "vm/vm_int.h"
 #include <errno.h>
@@ -98,6 +99,14 @@ static int cpu_rdmsr(void *arg, u32 msr, u64 *val)
     return -EINVAL;
 }
 
+static u32 cpu_phys_bits(void)
+{
+    u32 regs[4];
+
+    x86_cpuid_model(0x80000008, 0, regs);
+    return regs[0] & 0xff;
+}
+
 static int cpu_wrmsr(void *arg, u32 msr, u64 val)
 {
     struct vm_cpu *c = arg;
@@ -105,7 +114,7 @@ static int cpu_wrmsr(void *arg, u32 msr, u64 val)
     const struct machine_intc *i = machine_intc(c->vm->machine);
 
     if (i && msr == MSR_APIC_BASE)
-        return i->base_set(i->arg, c->index, val);
+        return val >> cpu_phys_bits() ? -EINVAL : i->base_set(i->arg, c->index, val);
     if (i && cpu_msr_is_apic(msr))
         return i->msr_set(i->arg, c->index, msr, val);
     if (p && p->class->wrmsr && p->class->wrmsr(p, c->index, msr, val) == PERSONA_DONE)

@@ -100,6 +100,7 @@ static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct 
 {
     const char *console = json_string_value(json_object_get(o, "console"));
 
+    how->cpu = load_text(d, o, "cpu");
     how->persona = load_text(d, o, "persona");
     how->agent = load_text(d, o, "agent");
     how->bios = load_text(d, o, "bios");

@@ -200,6 +200,12 @@ static void vm_why(struct vm *vm, const char *fmt, ...)
     va_end(ap);
 }
 
+/* Is the guest to be shown a processor of AMD's? */
+static bool vm_is_amd(const struct vm *vm)
+{
+    return vm->how.cpu && !strcmp(vm->how.cpu, "amd");
+}
+
 static int vm_choose_auto(struct vm *vm, struct notes *notes, struct err *e)
 {
     for (u32 i = 0; i < LEN(vm_engines); i++) {
@@ -209,7 +215,9 @@ static int vm_choose_auto(struct vm *vm, struct notes *notes, struct err *e)
 
         if (!o)
             continue;
-        if (o->probe(&features, &no)) {
+        if (vm_engines[i].hardware && vm_is_amd(vm)) {
+            vm_why(vm, "%s%s shows the host's processor only", vm->why[0] ? "; " : "", o->name);
+        } else if (o->probe(&features, &no)) {
             vm_why(vm, "%s%s: %s", vm->why[0] ? "; " : "", o->name, no.text);
         } else if (vm_engines[i].hardware && !(features & ENGINE_HARDWARE)) {
             vm_why(vm, "%s%s %s", vm->why[0] ? "; " : "", o->name,
@@ -264,6 +272,7 @@ static int vm_open_engine(struct vm *vm, struct err *e)
                                 .check = vm->how.check,
                                 .no_traces = vm->how.no_traces,
                                 .apic_ids = vm->ncpus,
+                                .amd = vm_is_amd(vm),
                                 .eyes = vm->how.eyes,
                                 .no_direct = vm->how.no_direct,
                                 .keep_dir = -1 };

@@ -22,6 +22,7 @@ struct vm_how {
         const char *at, *password, *tls;
     } vnc;
     const struct desc *desc;
+    const char *cpu;     /* whose processor it is shown: "host" or "amd" */
     const char *engine;  /* a name of the engine catalog, or "auto" */
     const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */
     const char *agent;   /* "qemu": a port for its agent; "none"; "auto" or NULL: as is usual */

@@ -15,6 +15,7 @@ struct interpret {
     struct x86_memory mem;
     u64 tsc_hz;
     u32 apic_ids;
+    bool amd;
     pthread_mutex_t lock; /* slots() against itself; the list of vCPUs */
     struct vcpu *first;
     u64 retired; /* of vCPUs that were closed */
@@ -42,6 +43,7 @@ static int interpret_open(void **engine, const struct engine_options *o, struct 
         return err_set(e, -ENOMEM, "no memory for the interpreter");
     }
     i->tsc_hz = o->tsc_hz;
+    i->amd = o->amd;
     i->apic_ids = o->apic_ids ? o->apic_ids : 1;
     pthread_mutex_init(&i->lock, NULL);
     *engine = i;
@@ -95,6 +97,7 @@ static int interpret_cpu_open(void *engine, u32 index, const struct cpu_io *io, 
         free(n);
         return r;
     }
+    n->c.amd = i->amd;
     n->c.apic_ids = i->apic_ids;
     pthread_mutex_lock(&i->lock);
     n->next = i->first;

@@ -182,15 +182,31 @@ static void flow_flat(struct x86_cpu *c, u16 cs, u16 ss, u32 cpl, bool is_long)
                                              .attr = FLOW_DATA | dpl };
 }
 
+/* AMD's outside long mode: AMD64 volume 3, SYSCALL. */
+static void flow_syscall_legacy(struct x86_cpu *c, const struct x86_insn *in, u16 sel)
+{
+    if (x86_real(&c->s))
+        x86_raise(c, VEC_UD);
+    c->s.gpr[RCX] = x86_next(c, in);
+    c->s.rip = (u32)c->s.star;
+    c->s.rflags &= ~(u64)(FLAG_VM | FLAG_IF | FLAG_RF);
+    flow_flat(c, sel, sel + 8, 0, false);
+    x86_mode_changed(c);
+}
+
 void op_syscall(struct x86_cpu *c, const struct x86_insn *in)
 {
     u16 sel = (u16)(c->s.star >> 32);
 
-    if (!(c->s.efer & EFER_SCE) || in->mode != X86_MODE64)
+    if (!(c->s.efer & EFER_SCE) || (in->mode != X86_MODE64 && !c->amd))
         x86_raise(c, VEC_UD);
+    if (!x86_long(&c->s)) {
+        flow_syscall_legacy(c, in, sel);
+        return;
+    }
     c->s.gpr[RCX] = x86_next(c, in);
     c->s.gpr[R11] = c->s.rflags;
-    c->s.rip = c->s.lstar;
+    c->s.rip = in->mode == X86_MODE64 ? c->s.lstar : c->s.cstar;
     c->s.rflags = (c->s.rflags & ~c->s.fmask & ~(u64)FLAG_RF) | FLAG_ONE;
     c->single = c->s.rflags & FLAG_TF;
     flow_flat(c, sel, sel + 8, 0, true);
@@ -203,9 +219,16 @@ void op_sysret(struct x86_cpu *c, const struct x86_insn *in)
     bool wide = in->osize == 8;
     u64 rip = c->s.gpr[RCX];
 
-    if (!(c->s.efer & EFER_SCE) || in->mode != X86_MODE64)
+    if (!(c->s.efer & EFER_SCE) || (in->mode != X86_MODE64 && !c->amd))
         x86_raise(c, VEC_UD);
     sys_supervisor(c);
+    if (!x86_long(&c->s)) {
+        c->s.rip = (u32)rip;
+        c->s.rflags |= FLAG_IF;
+        flow_flat(c, sel, sel + 8, 3, false);
+        x86_mode_changed(c);
+        return;
+    }
     if (wide && !x86_canonical(c, rip))
         x86_raise_code(c, VEC_GP, 0);
     c->s.rip = wide ? rip : (u32)rip;
@@ -220,6 +243,8 @@ void op_sysenter(struct x86_cpu *c, const struct x86_insn *in)
     u16 sel = (u16)c->s.sysenter_cs;
     bool is_long = x86_long(&c->s);
 
+    if (c->amd && is_long)
+        x86_raise(c, VEC_UD);
     if (x86_real(&c->s) || !(sel & ~3))
         x86_raise_code(c, VEC_GP, 0);
     c->s.rip = is_long ? c->s.sysenter_eip : (u32)c->s.sysenter_eip;

@@ -240,7 +240,7 @@ static bool tlb_may_write(struct vcpu *v, const struct x86_mapping *m, bool writ
 
     if (write)
         return true;
-    return m->write && m->dirty && !(s->cr4 & CR4_PKE) && (x86_cpl(s) != 3 || m->user);
+    return m->write && m->dirty && !(s->cr4 & (CR4_PKE | CR4_PKS)) && (x86_cpl(s) != 3 || m->user);
 }
 
 static bool tlb_fill_entry(struct vcpu *v, u64 lin, bool write)

@@ -78,8 +78,8 @@ void x86_set_cr4(struct x86_cpu *c, u64 val)
     if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
         x86_load_pdptes(c, c->s.cr3, c->s.cr0, val);
     c->s.cr4 = val;
-    if (changed &
-        (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PCIDE | CR4_LA57))
+    if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS |
+                   CR4_PCIDE | CR4_LA57))
         x86_flush(c, FLUSH_ALL, 0);
     x86_mode_changed(c);
 }
@@ -110,6 +110,15 @@ void x86_set_pkru(struct x86_cpu *c, u32 val)
         return;
     c->s.pkru = val;
     if (c->s.cr4 & CR4_PKE)
+        x86_flush(c, FLUSH_ALL, 0);
+}
+
+void x86_set_pkrs(struct x86_cpu *c, u32 val)
+{
+    if (c->s.pkrs == val)
+        return;
+    c->s.pkrs = val;
+    if (c->s.cr4 & CR4_PKS)
         x86_flush(c, FLUSH_ALL, 0);
 }
 

@@ -53,6 +53,7 @@ struct x86_cpu {
     struct x86_memory *mem;
     const struct x86_hooks *hooks;
     u32 index;
+    bool amd;     /* CPUID, SYSCALL and SYSENTER are as on AMD's */
     u32 apic_ids; /* vCPUs there are: CPUID's topology; 1 unless the engine says otherwise */
     u64 tsc_hz;
 
@@ -238,6 +239,7 @@ void x86_set_cr4(struct x86_cpu *c, u64 val);
 void x86_set_efer(struct x86_cpu *c, u64 val);
 void x86_set_xcr0(struct x86_cpu *c, u64 val);
 void x86_set_pkru(struct x86_cpu *c, u32 val); /* flushes; raises nothing */
+void x86_set_pkrs(struct x86_cpu *c, u32 val);
 u64 x86_rdmsr(struct x86_cpu *c, u32 msr);
 void x86_wrmsr(struct x86_cpu *c, u32 msr, u64 val);
 u64 x86_rdtsc(struct x86_cpu *c);

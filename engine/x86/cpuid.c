@@ -2,7 +2,7 @@
 /*
  * What CPUID answers: the host's own leaves, masked by what the software engines do.  Nothing
  * that the host lacks is shown, for vector instructions run on it, except what is the
- * machine's and not the processor's: x2APIC, TSC deadline, the hypervisor bit.  Intel SDM
+ * machine's and not the processor's: x2APIC, TSC deadline, the hypervisor bit, or the page walk's: protection keys.  Intel SDM
  * volume 2A, CPUID.
  */
 #include "engine/x86/x86_int.h"
@@ -39,6 +39,7 @@ static const u32 cpuid_l1d = 0x0783fbff | BIT(19) | BIT(27);
 static const u32 cpuid_l7b = BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(9) |
                              BIT(10) | BIT(13) | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(24);
 static const u32 cpuid_l7c = BIT(2) | BIT(3) | BIT(22); /* UMIP PKU RDPID */
+static const u32 cpuid_l7c_own = BIT(31);               /* PKS: the host need not have it */
 static const u32 cpuid_l7d = BIT(4);                    /* FSRM */
 static const u32 cpuid_e1c = BIT(0) | BIT(5) | BIT(8);  /* LAHF LZCNT PREFETCHW */
 /* SYSCALL NX PDPE1GB RDTSCP LM */
@@ -67,7 +68,7 @@ static void cpuid_make_features(void)
     cpuid_host(7, 0, r);
     r[EAX] = 2; /* the last subleaf */
     r[EBX] &= cpuid_l7b;
-    r[ECX] &= cpuid_l7c;
+    r[ECX] = (r[ECX] & cpuid_l7c) | cpuid_l7c_own;
     r[EDX] = (r[EDX] & cpuid_l7d) | BIT(L7D_SPEC_CTRL) | BIT(L7D_ARCH_CAP);
     /* without it Linux clears the branch history by a loop at each system call */
     model.basic[7][2][EDX] = BIT(L72D_BHI_CTRL);
@@ -200,6 +201,7 @@ u64 x86_cr4_allowed(void)
     r |= l7b & BIT(20) ? CR4_SMAP : 0;
     r |= l7c & BIT(2) ? CR4_UMIP : 0;
     r |= l7c & BIT(3) ? CR4_PKE : 0;
+    r |= l7c & BIT(31) ? CR4_PKS : 0;
     return r;
 }
 
@@ -261,9 +263,39 @@ static void cpuid_dynamic(struct x86_cpu *c, u32 leaf, u32 sub, u32 r[4])
     }
 }
 
+/* AMD's name, a Zen 2 and its place for the number of processors; no leaf that is Intel's. */
+static void cpuid_amd(const struct x86_cpu *c, u32 leaf, u32 r[4])
+{
+    static const char brand[48] = "AMD EPYC-class processor";
+
+    if (leaf == 0 || leaf == EXT) {
+        memcpy(&r[EBX], "Auth", 4);
+        memcpy(&r[EDX], "enti", 4);
+        memcpy(&r[ECX], "cAMD", 4);
+    } else if (leaf == 1 || leaf == EXT + 1) {
+        r[EAX] = 0x830f10; /* family 17h, model 31h, stepping 0 */
+    } else if (leaf == 2 || leaf == 4) {
+        memset(r, 0, 4 * sizeof(*r));
+    } else if (leaf == 7) {
+        r[EDX] = 0;
+    } else if (leaf >= EXT + 2 && leaf <= EXT + 4) {
+        memcpy(r, brand + 16 * (leaf - EXT - 2), 16);
+    } else if (leaf == EXT + 5) {
+        r[ECX] = r[EDX] = 32u << 24 | 8 << 16 | 1 << 8 | 64; /* 32 KiB, 8 ways */
+    } else if (leaf == EXT + 6) {
+        r[ECX] = 512u << 16 | 6 << 12 | 1 << 8 | 64;
+    } else if (leaf == EXT + 8) {
+        r[ECX] = (cpuid_log2_up(c->apic_ids) << 12) | (c->apic_ids - 1);
+    }
+    if (leaf == EXT + 1 && c->apic_ids > 1)
+        r[ECX] |= BIT(1); /* CmpLegacy: cores, not threads */
+}
+
 static void cpuid_leaf(struct x86_cpu *c, u32 leaf, u32 sub, u32 regs[4])
 {
     x86_cpuid_model(leaf, sub, regs);
+    if (c->amd)
+        cpuid_amd(c, leaf, regs);
     cpuid_topology(c, leaf, sub, regs);
     cpuid_dynamic(c, leaf, sub, regs);
     c->io->cpuid(c->io->arg, leaf, sub, regs);

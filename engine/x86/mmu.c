@@ -176,8 +176,8 @@ static u32 mmu_rights(const struct x86_cpu *c, const struct walk *w, bool write,
         bad |= !explicit || !(s->rflags & FLAG_AC);
     if (write && !wpage && (user || (s->cr0 & CR0_WP)))
         bad = true;
-    if (upage && x86_long(s) && (s->cr4 & CR4_PKE)) {
-        u32 key = w->e[w->n - 1].val >> 59 & 0xf, r = s->pkru >> 2 * key & 3;
+    if (x86_long(s) && (s->cr4 & (upage ? CR4_PKE : CR4_PKS))) {
+        u32 key = w->e[w->n - 1].val >> 59 & 0xf, r = (upage ? s->pkru : s->pkrs) >> 2 * key & 3;
 
         if ((r & 1) || ((r & 2) && write && (user || (s->cr0 & CR0_WP)))) {
             bad = true;

@@ -211,6 +211,28 @@ static void protection_keys(void)
     rig_close(&r);
 }
 
+static void supervisor_keys(void)
+{
+    struct x86_mapping m;
+    struct rig r;
+
+    rig_open(&r);
+    mmu_mode(&r, MODE_LONG);
+    r.c->s.cr4 |= CR4_PKS;
+    r.c->s.cr0 |= CR0_WP;
+    mmu_put(mmu_dir(&r, MODE_LONG), MODE_LONG, TAB | P | W | U);
+    mmu_put(mmu_tab(&r, MODE_LONG), MODE_LONG, PAGE_AT | P | W | 5ull << 59);
+    x86_wrmsr(r.c, 0x6e1, 2u << 10); /* key 5: no writes */
+    CHECK_EQ(x86_walk(r.c, LIN, false, false, ACCESS_SYSTEM, &m), 0);
+    CHECK_EQ(x86_walk(r.c, LIN, true, false, ACCESS_SYSTEM, &m), 1u << 31 | 1 | 2 | 32);
+    x86_wrmsr(r.c, 0x6e1, 1u << 10); /* no access */
+    CHECK_EQ(x86_walk(r.c, LIN, false, false, ACCESS_SYSTEM, &m), 1u << 31 | 1 | 32);
+    CHECK_EQ(x86_walk(r.c, LIN, false, true, ACCESS_SYSTEM, &m), 0);
+    mmu_put(mmu_tab(&r, MODE_LONG), MODE_LONG, PAGE_AT | P | W | U | 5ull << 59);
+    CHECK_EQ(x86_walk(r.c, LIN, true, false, ACCESS_USER, &m), 0);
+    rig_close(&r);
+}
+
 static void try_write(struct x86_cpu *c, const u64 *a)
 {
     x86_write(c, a[0], (u32)a[1], a[2], ACCESS_CPL);
@@ -340,6 +362,7 @@ int main(void)
     CASE(large_pages);
     CASE(reserved_bits);
     CASE(protection_keys);
+    CASE(supervisor_keys);
     CASE(page_crossing);
     CASE(outside_ram);
     CASE(flushing);

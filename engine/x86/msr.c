@@ -32,6 +32,7 @@ enum msr {
     MSR_MTRR_FIXED_4K = 0x268,
     MSR_PAT = 0x277,
     MSR_MTRR_DEF = 0x2ff,
+    MSR_PKRS = 0x6e1,
 };
 enum {
     MSR_EFER = 0xc0000080,
@@ -218,6 +219,13 @@ static bool msr_value_ok(const struct x86_cpu *c, u32 msr, u64 val)
     }
 }
 
+/* AMD's own, where they hold nothing: SYSCFG, HWCR, performance counters. */
+static bool msr_amd(const struct x86_cpu *c, u32 msr)
+{
+    return c->amd && ((msr >= 0xc0010000 && msr < 0xc0010008) || msr == 0xc0010010 ||
+                      msr == 0xc0010015 || (msr >= 0xc0010200 && msr < 0xc001020c));
+}
+
 /* ---- the two instructions ---- */
 
 u64 x86_rdmsr(struct x86_cpu *c, u32 msr)
@@ -250,7 +258,11 @@ u64 x86_rdmsr(struct x86_cpu *c, u32 msr)
         return MCG_CAP;
     case MSR_EFER:
         return c->s.efer;
+    case MSR_PKRS:
+        return c->s.pkrs;
     default:
+        if (msr_amd(c, msr))
+            return 0;
         if (c->io->rdmsr(c->io->arg, msr, &val))
             msr_bad(c);
         return val;
@@ -298,6 +310,11 @@ void x86_wrmsr(struct x86_cpu *c, u32 msr, u64 val)
     case MSR_EFER:
         x86_set_efer(c, val);
         break;
+    case MSR_PKRS:
+        if (val >> 32)
+            msr_bad(c);
+        x86_set_pkrs(c, (u32)val);
+        break;
     case MSR_MTRR_CAP:
     case MSR_ARCH_CAPABILITIES:
     case MSR_MCG_CAP:
@@ -306,7 +323,7 @@ void x86_wrmsr(struct x86_cpu *c, u32 msr, u64 val)
     case MSR_SMI_COUNT:
         msr_bad(c);
     default:
-        if (c->io->wrmsr(c->io->arg, msr, val))
+        if (!msr_amd(c, msr) && c->io->wrmsr(c->io->arg, msr, val))
             msr_bad(c);
     }
 }

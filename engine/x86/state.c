@@ -71,6 +71,7 @@ const struct field x86_state_fields[] = {
     NUMBER(41, nmi_blocked, "an NMI handler runs"),
     NUMBER(42, halted, "waits for an interrupt"),
     FIELDS(43, struct x86_state, pad, F_LOCAL, "unused"),
+    NUMBER(44, pkrs, "rights of the keys of the supervisor's pages"),
     FIELD_END,
 };
 

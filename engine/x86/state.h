@@ -90,6 +90,7 @@ enum {
     CR4_SMEP = 1 << 20,
     CR4_SMAP = 1 << 21,
     CR4_PKE = 1 << 22,
+    CR4_PKS = 1 << 24,
 };
 enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
 enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4, XCR0_PKRU = 1 << 9 };
@@ -136,13 +137,13 @@ struct x86_state {
     u64 pat, misc_enable, spec_ctrl, mtrr_def;
     u64 mtrr_base[X86_MTRRS], mtrr_mask[X86_MTRRS], mtrr_fixed[X86_FIXED_MTRRS];
     u64 mcg_status, mcg_ctl, smbase, bios_sign;
-    u32 pkru;
+    u32 pkru, pkrs; /* rights of protection keys: of user pages, of others */
 
     bool shadow;      /* STI or MOV SS: no interrupt before the next instruction */
     bool shadow_ss;   /* ... and no #DB either */
     bool nmi_blocked; /* until IRET */
     bool halted;      /* HLT: waits for an interrupt */
-    u8 pad[8];
+    u8 pad[4];
 };
 
 extern const struct field x86_state_fields[];
