@@ -478,6 +478,9 @@ static bool path_slots(struct build *t)
     struct tracer *tr = t->trace;
 
     for (u32 k = 0; k < tr->ngroup; k++) {
+        if (tr->group[k].class == GROUP_LOOK &&
+            (tr->group[k].uses == 1 || tr->group[k].reg != NO_REG))
+            continue; /* by itself, or in a register */
         if (t->g->nslot == TRACE_SLOTS)
             return false;
         tr->group[k].slot = t->g->nslot++;

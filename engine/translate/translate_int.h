@@ -30,7 +30,7 @@ enum {
     TRACE_INSNS = 128,
     TRACE_EXITS = 64,
     TRACE_HELD = 8,     /* host registers that a trace takes from the guest's */
-    TRACE_SLOTS = 2048, /* of all traces together */
+    TRACE_SLOTS = 16384, /* of all traces together */
     HEAT_SIZE = 4096,   /* counters of backward jumps */
     PAGE = 4096,
 };
