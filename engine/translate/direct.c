@@ -229,7 +229,7 @@ static bool direct_computes(const struct vcpu *v, u64 now)
 {
     const struct direct *d = v->direct;
 
-    return now - d->flushed > d->ms && v->calls - d->calls < FEW;
+    return now - d->flushed > 2 * d->ms && v->calls - d->calls < FEW;
 }
 
 void direct_sample(struct vcpu *v)
