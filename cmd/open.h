@@ -15,6 +15,7 @@ struct open_how {
     const char *format;    /* of a bare image, "raw" above all; or NULL: probe */
     const char *disk_bus;  /* "ide", "pvscsi", "virtio_blk": for bare images; NULL: ide */
     bool describe, strict; /* these and the next as in package_options */
+    bool start, ignore_locks, discard_suspend;
     const char *option, *language, *trust;
     const struct opt_list *properties; /* "key=value" for the guest; or NULL */
 };

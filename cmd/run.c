@@ -4,6 +4,7 @@
 #include "cmd/commands.h"
 #include "cmd/eyes.h"
 #include "cmd/open.h"
+#include "package/format.h"
 #include "package/ovf_env.h"
 #include "vm/control.h"
 #include "vm/vm.h"
@@ -25,6 +26,7 @@ struct run_options {
     const char *cpu, *engine, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls;
     struct opt_list disks, cdroms, publish, properties, guestinfo;
+    bool ignore_locks, discard_suspend;
     bool throwaway, no_code_cache, no_verify, no_reboot, testdev, check, no_direct, no_traces, json,
         quiet;
     struct eyes_options eyes;
@@ -84,6 +86,10 @@ static const struct opt run_opts[] = {
     { "throwaway", OPT_FLAG, RUN_AT(throwaway), NULL, NULL, "drop what the guest writes" },
     { "no-code-cache", OPT_FLAG, RUN_AT(no_code_cache), NULL, NULL,
       "do not keep translated code beside the guest's writes for the next run" },
+    { "ignore-locks", OPT_FLAG, RUN_AT(ignore_locks), NULL, NULL,
+      "run a VM that VMware has open, or seems to" },
+    { "discard-suspend", OPT_FLAG, RUN_AT(discard_suspend), NULL, NULL,
+      "run a VM that VMware suspended as after a power failure" },
     { "no-verify", OPT_FLAG, RUN_AT(no_verify), NULL, NULL, "do not check the manifest" },
     { "no-reboot", OPT_FLAG, RUN_AT(no_reboot), NULL, NULL, "end when the guest resets" },
     { "testdev", OPT_FLAG, RUN_AT(testdev), NULL, NULL,
@@ -125,13 +131,16 @@ static int run_port(const char *text, struct net_port *p, struct err *e)
     return 0;
 }
 
-/* ~/.local/state/mimic/NAME-HASH: the hash tells apart files of one name. */
+/* ~/.local/state/mimic/NAME-HASH: the hash tells apart files of one name; a folder is its file. */
 static char *run_state_dir(const struct run_options *o, const char *path, struct desc *d)
 {
     const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    char *full = realpath(path, NULL), *out, name[65];
+    char *file = path ? package_main(path, NULL) : strdup("."), *out;
+    char *full = file ? realpath(file, NULL) : NULL;
+    char name[65];
     u32 n = 0;
 
+    free(file);
     if (o->state) {
         free(full);
         return arena_print(&d->arena, "%s", o->state);
@@ -175,6 +184,9 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
                         struct notes *notes, struct err *e)
 {
     struct open_how how = { .verify = !o->no_verify,
+                            .start = true,
+                            .ignore_locks = o->ignore_locks,
+                            .discard_suspend = o->discard_suspend,
                             .format = o->format,
                             .disk_bus = o->disk_bus,
                             .option = o->option,
@@ -318,7 +330,7 @@ static int run_run(int argc, char **argv)
                                .kernel = o.kernel,
                                .initrd = o.initrd,
                                .append = o.append,
-                               .state = run_state_dir(&o, files.n ? files.v[0] : ".", &d),
+                               .state = run_state_dir(&o, files.n ? files.v[0] : NULL, &d),
                                .throwaway = o.throwaway,
                                .keep_code = !o.throwaway && !o.no_code_cache &&
                                             (o.state || files.n || o.disks.n),

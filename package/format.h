@@ -33,6 +33,8 @@ struct package_options {
     /* progress of long work: done and total bytes; may be NULL */
     void (*progress)(void *arg, const char *what, u64 done, u64 total);
     void *arg;
+    bool start; /* it is to run now: one that its product has open, or has suspended, is refused */
+    bool ignore_locks, discard_suspend; /* but not then */
     bool describe;        /* files that are missing or out of reach are noted, not refused */
     const char *option;   /* which deployment option of an OVF; NULL: its default */
     const char *language; /* of texts, "de-AT"; NULL: the package's own */

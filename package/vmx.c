@@ -14,6 +14,8 @@
 
 #define VMX_MAX (1u << 20)
 
+enum { VMX_HARDWARE_FIRST = 3, VMX_HARDWARE_LAST = 22 };
+
 int vmx_keep(struct vmx *x, const char **to, const char *text)
 {
     *to = *text ? arena_text(&x->d->arena, text, strlen(text)) : NULL;
@@ -76,6 +78,10 @@ static int vmx_numbers(struct vmx *x)
         note(x->n, NOTE_CHANGED, "cpus", "%llu cores a socket do not divide %u: it is one",
              (unsigned long long)cores, d->cpus);
     d->hardware_version = (u32)version;
+    if (version && (version < VMX_HARDWARE_FIRST || version > VMX_HARDWARE_LAST))
+        note(x->n, NOTE_CHANGED, "hardware version",
+             "%llu is not one of those that are known, %d to %d: its devices are taken as they are",
+             (unsigned long long)version, VMX_HARDWARE_FIRST, VMX_HARDWARE_LAST);
     d->video_memory = video;
     return 0;
 }
@@ -185,6 +191,7 @@ static int vmx_read(struct desc *d, struct source *s, struct notes *n, struct er
     r = r ? r : vmx_machine(&x);
     r = r ? r : vmx_devices(&x);
     r = r ? r : vmx_snapshots(&x);
+    r = r ? r : vmx_left(&x);
     if (!r)
         vmx_bridges(&x);
     r = r ? r : vmx_extras(&x);

@@ -54,6 +54,8 @@ int vmx_keep(struct vmx *x, const char **to, const char *text); /* a copy; "" is
 void vmx_local_name(const char *name, char *room, size_t size);
 /* package/vmx_vmsd.c: the snapshots beside the configuration, if any */
 int vmx_snapshots(struct vmx *x);
+/* package/vmx_left.c: open in VMware or suspended: refused, or noted; after the devices */
+int vmx_left(struct vmx *x);
 /* package/vmx_write.c */
 int vmx_write(const struct desc *d, struct sink *s, struct notes *n, struct err *e);
 /* package/vmx_guest.c: the guest system in VMware's words; exact: it is one of them */

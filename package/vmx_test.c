@@ -3,6 +3,7 @@
 #include "package/source.h"
 #include "tests/check.h"
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char dir[] = "/dev/shm/mimic-vmx-XXXXXX";
@@ -23,9 +24,11 @@ static const char *store(const char *name, const char *text)
     return path;
 }
 
+static struct package_options options;
+
 static int open_it(const char *text)
 {
-    struct package_options o = { 0 };
+    struct package_options o = options;
 
     desc_fini(&d);
     notes_fini(&notes);
@@ -102,6 +105,52 @@ static void mistakes_are_named(void)
     CHECK_EQ(open_it("nothing\n"), (u64)-EBADMSG);
 }
 
+static bool noted(const char *text)
+{
+    for (const struct note *n = notes.first; n; n = n->next)
+        if (strstr(n->text, text))
+            return true;
+    return false;
+}
+
+/* Whoever has it open, before a run and without one; what is no lock is none. */
+static void as_vmware_left_it(void)
+{
+    static const char lock[] = "web.vmx.lck/M1.lck";
+    char folder[200], member[200];
+
+    snprintf(folder, sizeof(folder), "%s/web.vmx.lck", dir);
+    snprintf(member, sizeof(member), "%s/%s", dir, lock);
+    CHECK_EQ(mkdir(folder, 0700), 0);
+    options.start = true;
+    store(lock, "al\"p\033ha 50-7 0 X lc=1\n");
+    CHECK_EQ(open_it("memsize = \"4\"\n"), (u64)-EBUSY);
+    CHECK(strstr(err.text, "web.vmx.lck (process 50 on host \"al?p?ha\")") != NULL);
+    options.ignore_locks = true;
+    CHECK_EQ(open_it("memsize = \"4\"\n"), 0);
+    CHECK(noted("process 50"));
+    options = (struct package_options){ 0 };
+    CHECK_EQ(open_it("checkpoint.vmState = \"web.vmss\"\n"), 0);
+    CHECK(noted("process 50"));
+    options.start = true;
+    store(lock, "");
+    CHECK_EQ(open_it("memsize = \"4\"\n"), (u64)-EBUSY);
+    CHECK(strstr(err.text, "does not say who") != NULL);
+    unlink(member);
+    CHECK_EQ(open_it("memsize = \"4\"\n"), 0);
+    CHECK_EQ(open_it("checkpoint.vmState = \"web.vmss\"\n"), (u64)-EBUSY);
+    CHECK(strstr(err.text, "--discard-suspend") != NULL);
+    CHECK_EQ(open_it("checkpoint.vmState = \"\"\n"), 0);
+    CHECK_EQ(open_it("checkpoint.vmState = \"web-Snapshot1.vmsn\"\n"), 0);
+    CHECK(noted("web-Snapshot1.vmsn"));
+    options = (struct package_options){ 0 };
+    rmdir(folder);
+    CHECK_EQ(open_it("virtualHW.version = \"21\"\n"), 0);
+    CHECK(!noted("not one of those"));
+    CHECK_EQ(open_it("virtualHW.version = \"99\"\n"), 0);
+    CHECK(noted("99 is not one of those"));
+}
+
 int main(void)
 {
     static const char *const made[] = { "web.vmx", "disk.vmdk" };
@@ -113,6 +162,7 @@ int main(void)
     CASE(machine);
     CASE(names_of_other_hosts);
     CASE(mistakes_are_named);
+    CASE(as_vmware_left_it);
     desc_fini(&d);
     notes_fini(&notes);
     for (size_t i = 0; i < 2; i++) {
