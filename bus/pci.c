@@ -90,6 +90,30 @@ int pci_place(struct machine *m, const char *device_name, u8 slot, u8 function, 
     return 0;
 }
 
+int pci_number(struct machine *m, const char *device_name, u32 number, struct err *e)
+{
+    struct pci_bus *b = pci_bus(m);
+    struct pci_number *n;
+
+    if (!b || b->nnumbers == LEN(b->number))
+        return err_set(e, -ENOSPC, "%s: too many PCI devices", device_name);
+    n = &b->number[b->nnumbers++];
+    snprintf(n->name, sizeof(n->name), "%s", device_name);
+    n->number = number;
+    return 0;
+}
+
+u32 pci_slot_number(struct machine *m, u8 slot)
+{
+    const struct pci_bus *b = machine_bus(m, "pci");
+
+    for (u32 f = 0; b && slot < PCI_SLOTS && f < PCI_FUNCTIONS; f++)
+        for (u32 i = 0; b->at[slot][f] && i < b->nnumbers; i++)
+            if (!strcmp(b->number[i].name, b->at[slot][f]->dev->name))
+                return b->number[i].number;
+    return 0;
+}
+
 static bool pci_slot_free(const struct pci_bus *b, u32 slot)
 {
     for (u32 i = 0; i < PCI_FUNCTIONS; i++)
@@ -99,6 +123,13 @@ static bool pci_slot_free(const struct pci_bus *b, u32 slot)
         if (b->place[i].slot == slot)
             return false;
     return true;
+}
+
+bool pci_vacant(struct machine *m, u8 slot)
+{
+    const struct pci_bus *b = pci_bus(m);
+
+    return b && slot < PCI_SLOTS && pci_slot_free(b, slot);
 }
 
 static int pci_seat(struct pci_bus *b, struct pci_function *f, struct err *e)

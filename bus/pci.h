@@ -47,6 +47,13 @@ int pci_capability(struct device *d, u8 id, const u8 *body, u32 len);
 int pci_plug(struct device *d, const struct pci_ident *id, struct err *e);
 void pci_unplug(struct device *d);
 int pci_place(struct machine *m, const char *device_name, u8 slot, u8 function, struct err *e);
+/*
+ * What the firmware calls the slot of that device, wherever it sits (ACPI _SUN, from which guests
+ * make names); and which of a slot was given, 0: none.
+ */
+int pci_number(struct machine *m, const char *device_name, u32 number, struct err *e);
+u32 pci_slot_number(struct machine *m, u8 slot);
+bool pci_vacant(struct machine *m, u8 slot); /* nobody is or will be there by pci_place */
 
 /* Any thread, domain held or not. */
 void pci_raise(struct device *d, u16 vector); /* MSI-X/MSI if on; else nothing: see pci_level */

@@ -80,11 +80,17 @@ struct pci_place {
     char name[32];
     u8 slot, function;
 };
+struct pci_number {
+    char name[32];
+    u32 number;
+};
 struct pci_bus {
     struct machine *machine;
     struct pci_function *at[PCI_SLOTS][PCI_FUNCTIONS];
     struct pci_place place[64];
     u32 nplaces;
+    struct pci_number number[64];
+    u32 nnumbers;
 };
 
 static inline struct pci_function *pci_of(const struct device *d)

@@ -290,6 +290,11 @@ static void seats(void)
     CHECK_EQ(pci_slot(d2), 2);
     CHECK_EQ(pci_function(d2), 3);
     CHECK_EQ(rig_pci_get(d2, 0xe, 1), 0x80);
+    CHECK(pci_vacant(r.m, 4) && !pci_vacant(r.m, 2) && !pci_vacant(r.m, 3));
+    CHECK_EQ(pci_number(r.m, "toy", 160, &e), 0);
+    CHECK_EQ(pci_slot_number(r.m, 3), 160);
+    CHECK_EQ(pci_slot_number(r.m, 2), 0);
+    CHECK_EQ(pci_slot_number(r.m, 255), 0);
     CHECK_EQ(pci_place(r.m, "late", 2, 3, &e), 0);
     CHECK(device_new(r.m, "toy", "late", NULL, NULL, NULL, &e) < 0);
     CHECK(strstr(e.text, "taken by toy2") != NULL);

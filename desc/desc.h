@@ -25,7 +25,7 @@ struct desc_device {
     const char *name;    /* unique in the VM: "scsi0", "nic1" */
     const char *class;   /* the catalog's, or the foreign name when we have none: see known */
     const char *foreign; /* what the package called it: "VirtualSCSI"; or NULL */
-    const char *at;      /* "pci.0.16.0" or "auto" */
+    const char *at;      /* "slot.160": by VMware's slot number; or "auto" */
     bool known;          /* class is ours */
     struct desc_setting *settings;
     struct desc_device *next;

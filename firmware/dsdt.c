@@ -5,10 +5,12 @@
  * the ISA devices that are there, soft off.  ACPI 6.4 chapters 5 to 7 and 9; PCI Firmware
  * Specification 4.3 (_PRT).
  */
+#include "bus/pci.h"
 #include "device/chipset/vmgenid.h"
 #include "firmware/acpi_int.h"
 #include "firmware/aml_int.h"
 #include <errno.h>
+#include <stdio.h>
 
 enum { PCI_SLOTS = 32, ISA_SLOT = 1, SCI = 9 };
 enum { PCI_HOLE_END = 0xfebfffff };
@@ -156,7 +158,26 @@ static void dsdt_routing(struct aml *a)
     aml_close(a);
 }
 
-static void dsdt_pci(struct aml *a, const struct machine *m, struct space *ports)
+/* Slots with a number of their own: guests name network cards after it ("ens160"). */
+static void dsdt_numbers(struct aml *a, struct machine *m)
+{
+    for (u8 slot = ISA_SLOT + 1; slot < PCI_SLOTS; slot++) {
+        u32 number = pci_slot_number(m, slot);
+        char name[8];
+
+        if (!number)
+            continue;
+        snprintf(name, sizeof(name), "SL%02X", slot);
+        aml_device(a, name);
+        aml_name(a, "_ADR");
+        aml_int(a, (u32)slot << 16);
+        aml_name(a, "_SUN");
+        aml_int(a, number);
+        aml_close(a);
+    }
+}
+
+static void dsdt_pci(struct aml *a, struct machine *m, struct space *ports)
 {
     struct aml_crs c = { .n = 0 };
 
@@ -175,6 +196,7 @@ static void dsdt_pci(struct aml *a, const struct machine *m, struct space *ports
     aml_crs(a, &c);
     dsdt_routing(a);
     dsdt_isa(a, ports);
+    dsdt_numbers(a, m);
     aml_close(a);
 }
 

@@ -156,6 +156,18 @@ static int vmx_drive(struct vmx *x, struct desc_device *v, const char *slot, lon
     return r;
 }
 
+/* Its slot as VMware counts them; the key itself stays an extra. */
+static int vmx_slot(struct vmx *x, const char **at, const char *device)
+{
+    const char *text = vmx_get(&x->t, "%s.pciSlotNumber", device);
+    unsigned long n = isdigit((u8)*text) ? strtoul(text, NULL, 10) : 0;
+
+    if (!n || n > VMX_SLOT_MAX)
+        return 0;
+    *at = desc_text(x->d, "slot.%lu", n);
+    return *at ? 0 : -ENOMEM;
+}
+
 /* Old files do not say that a controller is there when its drives are. */
 static bool vmx_has_bus(const struct vmx *x, const char *bus)
 {
@@ -195,7 +207,7 @@ static int vmx_bus(struct vmx *x, const char *prefix, enum name_kind kind, unsig
     vmx_take_if(&x->t, "TRUE", "%s.present", name);
     device = vmx_take(&x->t, "%s.virtualDev", name);
     v = vmx_controller(x, kind, name, !*device && kind == NAME_SCSI ? "lsilogic" : device);
-    if (!v)
+    if (!v || vmx_slot(x, &v->at, name))
         return -ENOMEM;
     for (unsigned unit = 0; !r && unit < VMX_UNITS; unit++) {
         snprintf(slot, sizeof(slot), "%s:%u", name, unit);
@@ -266,12 +278,14 @@ static int vmx_nic(struct vmx *x, unsigned i)
     const char *dev = vmx_get(&x->t, "ethernet%u.virtualDev", i);
     const char *on = vmx_get(&x->t, "ethernet%u.startConnected", i);
     struct desc_nic *c;
+    char key[16];
 
     if (!vmx_true(vmx_get(&x->t, "ethernet%u.present", i)))
         return 0;
     vmx_take_if(&x->t, "TRUE", "ethernet%u.present", i);
     c = place_nic(x->d, x->n, *dev ? dev : "vlance");
-    if (!c || !(c->name = desc_text(x->d, "nic%u", i)))
+    snprintf(key, sizeof(key), "ethernet%u", i);
+    if (!c || !(c->name = desc_text(x->d, "nic%u", i)) || vmx_slot(x, &c->at, key))
         return -ENOMEM;
     vmx_take(&x->t, "ethernet%u.virtualDev", i);
     c->connected = !*on || vmx_true(on);

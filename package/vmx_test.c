@@ -49,6 +49,7 @@ static void machine(void)
                      "ide1:0.present = \"TRUE\"\nide1:0.deviceType = \"cdrom-raw\"\n"
                      "ide1:0.fileName = \"auto detect\"\n"
                      "ethernet0.present = \"TRUE\"\nethernet0.virtualDev = \"vmxnet3\"\n"
+                     "ethernet0.pciSlotNumber = \"192\"\nscsi0.pciSlotNumber = \"-1\"\n"
                      "ethernet0.generatedAddress = \"00:0c:29:01:02:03\"\n"
                      "ethernet1.present = \"TRUE\"\nethernet2.present = \"FALSE\"\n"),
              0);
@@ -70,6 +71,8 @@ static void machine(void)
     CHECK(!d.disks->next->source);
     CHECK_TEXT(d.nics->class, "vmxnet3");
     CHECK_EQ(d.nics->mac[5], 3);
+    CHECK_TEXT(d.nics->at, "slot.192");
+    CHECK_TEXT(d.devices->at, "auto");
     CHECK_TEXT(d.nics->next->class, "pcnet");
     CHECK(!d.nics->next->next);
 }

@@ -61,6 +61,35 @@ static int build_base(struct vm *vm, struct err *e)
     return 0;
 }
 
+/*
+ * VMware's slot number: the device of bus 0 below 32; function, bridge and device above.  We have no
+ * bridges, so those sit where there is room, but their slot is called what it was there.
+ */
+static int build_slot(struct vm *vm, const char *name, const char *at, struct err *e)
+{
+    struct machine *m = vm->machine;
+    unsigned n;
+    int r;
+
+    if (sscanf(at, "slot.%u", &n) != 1 || !n)
+        return 0;
+    r = pci_number(m, name, (n & 0x3ff) + (n >> 10), e);
+    return !r && n < 32 && pci_vacant(m, (u8)n) ? pci_place(m, name, (u8)n, 0, e) : r;
+}
+
+static int build_slots(struct vm *vm, struct err *e)
+{
+    int r = 0;
+
+    for (const struct desc_device *v = vm->how.desc->devices; v && !r; v = v->next)
+        if (v->known)
+            r = build_slot(vm, v->name, v->at, e);
+    for (const struct desc_nic *n = vm->how.desc->nics; n && !r; n = n->next)
+        if (n->known)
+            r = build_slot(vm, n->name, n->at, e);
+    return r;
+}
+
 /* ---- serial lines ---- */
 
 static int build_serial(struct vm *vm, struct err *e)
@@ -317,6 +346,8 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
 {
     int r = build_base(vm, e);
 
+    if (!r)
+        r = build_slots(vm, e);
     if (!r)
         r = vm_efi_build(vm, e);
     if (!r)
