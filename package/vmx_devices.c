@@ -390,11 +390,35 @@ static int vmx_others(struct vmx *x)
     return r ? r : vmx_plain(x, "usb_xhci", "usb2", "xhci");
 }
 
+/* "scsi0:1,ide0:0": which of the disks, where the boot order says "hdd". */
+static void vmx_boot_disks(struct vmx *x, u32 *place)
+{
+    const char *p = vmx_get(&x->t, "bios.hddOrder");
+
+    for (; *p; p += strcspn(p, ","), p += *p == ',') {
+        char bus[16];
+        unsigned unit;
+
+        if (sscanf(p, "%15[a-z0-9]:%u", bus, &unit) != 2)
+            continue;
+        if (!strncmp(bus, "ide", 3)) { /* both channels are one device */
+            unit += 2 * (unsigned)(bus[3] == '1');
+            snprintf(bus, sizeof(bus), "ide0");
+        }
+        for (struct desc_disk *k = x->d->disks; k; k = k->next)
+            if (k->media == DESC_DISK && !k->boot && k->unit == unit && !strcmp(k->controller, bus))
+                k->boot = ++*place;
+    }
+}
+
 /* "cdrom,hdd": kinds, each with its first drive; "ethernet0": a card; kept as it is, too. */
 static void vmx_boot(struct vmx *x)
 {
     const char *p = vmx_get(&x->t, "bios.bootOrder");
     u32 place = 0;
+
+    if (!*p)
+        vmx_boot_disks(x, &place);
 
     for (; *p; p += strcspn(p, ","), p += *p == ',') {
         enum desc_media m = !strncasecmp(p, "cdrom", 5)    ? DESC_CDROM
@@ -402,6 +426,8 @@ static void vmx_boot(struct vmx *x)
                                                            : DESC_DISK;
         bool drive = m != DESC_DISK || !strncasecmp(p, "hdd", 3);
 
+        if (drive && m == DESC_DISK)
+            vmx_boot_disks(x, &place);
         for (struct desc_disk *k = x->d->disks; drive && k; k = k->next)
             if (k->media == m && !k->boot) {
                 k->boot = ++place;

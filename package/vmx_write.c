@@ -304,11 +304,6 @@ static int out_disk(struct vmx_out *w, const struct desc_disk *k, const char *sl
         return r;
     if (!cd && out.format && strcmp(out.format, "vmdk"))
         note(w->n, NOTE_CHANGED, k->name, "is %s, and VMware reads only VMDK", out.format);
-    out_put(w,
-            cd                         ? "cdrom-image"
-            : strncmp(slot, "scsi", 4) ? "disk"
-                                       : "scsi-hardDisk",
-            "%s.deviceType", slot);
     out_put(w, out.name, "%s.fileName", slot);
     return 0;
 }

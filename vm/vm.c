@@ -120,8 +120,11 @@ static int vm_prepare(struct vm *vm, struct err *e)
                                 .append = h->append,
                                 .persona = vm_persona(vm),
                                 .hardware_version = h->desc->hardware_version };
+    char order[4096];
     int r;
 
+    vm_boot_order(vm, order, sizeof(order));
+    how.boot_order = *order ? order : NULL;
     memcpy(how.uuid, h->desc->uuid, sizeof(how.uuid));
     r = firmware_prepare(vm->machine, &how, vm->start, e);
     if (r)

@@ -95,6 +95,8 @@ void vm_press(struct vm *vm); /* the power button; the guest has its time, then 
 
 /* build.c */
 int vm_build(struct vm *vm, struct notes *notes, struct err *e);
+/* vm/bootorder.c: for the firmware; empty: it has its own */
+void vm_boot_order(const struct vm *vm, char *text, size_t room);
 void vm_unbuild(struct vm *vm);
 
 /* screen.c: while the VM runs with --console vga */

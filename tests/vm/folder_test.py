@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A VM's folder as VMware left it: a chain of snapshots boots; what is open or suspended there is
-refused with one sentence, and is not with the option that it names."""
+refused with one sentence, and is not with the option that it names; the disk to boot from."""
 import os, socket, struct, subprocess
 from vmtest import MIMIC, check, main, run, scratch
 
@@ -108,5 +108,22 @@ def suspended():
     code, out = run(["inspect", path("web.vmx")], 60)
     check(code == 0, "exit code %d\n%s" % (code, out))
 
+def boot_order():
+    """Two disks that both boot: the one that the configuration says, on each kind of controller."""
+    write("web.vmx", VMX)
+    for kind, slot in (("pvscsi", "scsi0:1"), ("lsilogic", "scsi0:3"), ("", "ide0:1"), ("", "sata0:2")):
+        other = "other-%s.vmdk" % slot.replace(":", "-")
+        subprocess.run([MIMIC, "disk", "create", "-q", "--size", "4M", path(other)], check=True)
+        fill(other, 0, boots(0))
+        fill(other, 1, b"\x15")
+        text = VMX.replace("pvscsi", kind or "pvscsi")
+        text += '%s.present = "TRUE"\n%s.fileName = "%s"\n' % (slot, slot, other)
+        if not slot.startswith("scsi"):
+            text += '%s.present = "TRUE"\n' % slot.split(":")[0]
+        for first, want in (("scsi0:0", 0x14), (slot, 0x15)):
+            write("web.vmx", text + 'bios.bootOrder = "cdrom,hdd"\nbios.hddOrder = "%s"\n' % first)
+            code, out = go("web.vmx")
+            check(code == want << 1 | 1, "%s before the other: exit code %d\n%s" % (first, code, out))
+
 main([("a chain of snapshots", chain), ("a folder that is open in VMware", open_elsewhere),
-      ("a suspended VM", suspended)])
+      ("a suspended VM", suspended), ("the boot order", boot_order)])
