@@ -196,10 +196,24 @@ static int ovf_ide(struct ovf *o, struct ovf_item *it, const struct hardware *h)
     return it->device ? 0 : -ENOMEM;
 }
 
+/* The slot that VMware gave it; its element is kept with the rest of the Item. */
+static int ovf_slot(struct ovf *o, const struct ovf_item *it, const char **at)
+{
+    int r = 0;
+
+    for (const struct xml_node *c = it->node->first; !r && c; c = c->next) {
+        const char *key = xml_attr(c, "key"), *value = xml_attr(c, "value");
+
+        if (key && value && !strcasecmp(key, "slotInfo.pciSlotNumber"))
+            r = place_slot(o->d, at, value);
+    }
+    return r;
+}
+
 static int ovf_controller(struct ovf *o, struct ovf_item *it, enum name_kind kind)
 {
     it->device = place_controller(o->d, o->n, kind, it->subtype);
-    if (!it->device)
+    if (!it->device || ovf_slot(o, it, &it->device->at))
         return -ENOMEM;
     it->what = it->device->name;
     return 0;
@@ -221,7 +235,7 @@ static int ovf_nic(struct ovf *o, struct ovf_item *it)
     const char *net = xml_text(it->node, "Connection"), *mac = xml_text(it->node, "Address");
     const char *connected = xml_text(it->node, "AutomaticAllocation");
 
-    if (!c)
+    if (!c || ovf_slot(o, it, &c->at))
         return -ENOMEM;
     if (*net)
         c->network = ovf_copy_text(o, net);

@@ -2,8 +2,12 @@
 /* Foreign devices in our description. */
 #include "package/place.h"
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { PLACE_SLOT_MAX = 0x1fff };
 
 static const char *const place_prefix[] = {
     [NAME_SCSI] = "scsi", [NAME_SATA] = "sata", [NAME_IDE] = "ide",   [NAME_NVME] = "nvme",
@@ -144,4 +148,14 @@ bool place_mac(struct desc_nic *c, const char *text)
     memcpy(c->mac, mac, 6);
     c->has_mac = true;
     return true;
+}
+
+int place_slot(struct desc *d, const char **at, const char *text)
+{
+    unsigned long n = isdigit((u8)*text) ? strtoul(text, NULL, 10) : 0;
+
+    if (!n || n > PLACE_SLOT_MAX)
+        return 0;
+    *at = desc_text(d, "slot.%lu", n);
+    return *at ? 0 : -ENOMEM;
 }

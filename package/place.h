@@ -28,4 +28,6 @@ int place_member(struct desc *d, const struct source *s, struct desc_disk *k,
                  const struct source_file *f);    /* this very file */
 int place_uuid(struct desc *d, const char *text); /* with or without dashes and braces */
 const char *place_uuid_text(const struct desc *d, char text[37]);
+/* at: a slot by VMware's number (function << 10 | bridge << 5 | device), if text is one */
+int place_slot(struct desc *d, const char **at, const char *text);
 #endif

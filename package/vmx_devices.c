@@ -156,16 +156,10 @@ static int vmx_drive(struct vmx *x, struct desc_device *v, const char *slot, lon
     return r;
 }
 
-/* Its slot as VMware counts them; the key itself stays an extra. */
+/* The key itself stays an extra. */
 static int vmx_slot(struct vmx *x, const char **at, const char *device)
 {
-    const char *text = vmx_get(&x->t, "%s.pciSlotNumber", device);
-    unsigned long n = isdigit((u8)*text) ? strtoul(text, NULL, 10) : 0;
-
-    if (!n || n > VMX_SLOT_MAX)
-        return 0;
-    *at = desc_text(x->d, "slot.%lu", n);
-    return *at ? 0 : -ENOMEM;
+    return place_slot(x->d, at, vmx_get(&x->t, "%s.pciSlotNumber", device));
 }
 
 /* Old files do not say that a controller is there when its drives are. */

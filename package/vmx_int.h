@@ -9,7 +9,6 @@
 #define VMX_UNITS 64
 #define VMX_NICS 10
 #define VMX_PORTS 32
-#define VMX_SLOT_MAX 0x1fff /* function << 10 | bridge << 5 | device */
 
 /* One 'key = "value"'; taken: its meaning is in the description, else it becomes an extra. */
 struct vmx_key {

@@ -265,6 +265,7 @@ static int build_nic(struct vm *vm, const struct desc_nic *n, struct notes *note
                              .nports = vm->nnets ? 0 : vm->how.nports,
                              .restricted = vm->how.restricted,
                              .hostname = vm->how.desc->name };
+    const u8 other[6] = { 0x52, 0x54, 0x00, 0x12, 0x35, (u8)vm->nnets };
     struct net *net;
     char mac[18];
     int r;
@@ -276,9 +277,11 @@ static int build_nic(struct vm *vm, const struct desc_nic *n, struct notes *note
     }
     if (vm->nnets == VM_NICS_MAX)
         return err_set(e, -E2BIG, "more than %d network cards", VM_NICS_MAX);
-    if (n->has_mac) {
-        snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2],
-                 n->mac[3], n->mac[4], n->mac[5]);
+    if (n->has_mac || vm->nnets) { /* else its class's own; no two are the same */
+        const u8 *a = n->has_mac ? n->mac : other;
+
+        snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3], a[4],
+                 a[5]);
         settings[0] = "mac";
         settings[1] = mac;
     }

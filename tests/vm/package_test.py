@@ -41,6 +41,7 @@ def finds_its_devices():
     s = Guest.session
     check("vmw_pvscsi" in s.shell("basename $(readlink -f /sys/block/sda/device/../../../driver)"), "disk driver")
     check("vmxnet3" in s.shell("basename $(readlink -f /sys/class/net/e*/device/driver)"), "network driver")
+    s.shell("test -d /sys/class/net/ens192")  # named by the slot number of the package
     load.address(s)
 
 def disk_under_load():
