@@ -51,7 +51,7 @@ static const char envelope[] =
     "<rasd:ResourceSubType>VmxNet3</rasd:ResourceSubType>"
     "<rasd:ResourceType>10</rasd:ResourceType></Item>\n"
     "<Item><rasd:InstanceID>8</rasd:InstanceID>"
-    "<rasd:ResourceSubType>E1000e</rasd:ResourceSubType>"
+    "<rasd:ResourceSubType>VmxNet2</rasd:ResourceSubType>"
     "<rasd:ResourceType>10</rasd:ResourceType></Item>\n"
     "<vmw:Config ovf:required=\"false\" vmw:key=\"firmware\" vmw:value=\"efi\"/>\n"
     "</VirtualHardwareSection></VirtualSystem></Envelope>\n";
@@ -198,7 +198,7 @@ static void hardware_is_understood(void)
     CHECK_TEXT(d.nics->class, "vmxnet3");
     CHECK_TEXT(d.nics->network, "VM Network");
     CHECK(d.nics->has_mac && d.nics->mac[0] == 0 && d.nics->mac[5] == 0xcc);
-    CHECK_TEXT(d.nics->next->class, "e1000e");
+    CHECK_TEXT(d.nics->next->class, "vmxnet2");
     CHECK(!d.nics->next->known);
     for (n = notes.first; n && strcmp(n->where, "nic1"); n = n->next)
         ;
