@@ -401,7 +401,7 @@ static void bad_settings(void)
 static void tables_are_sound(void)
 {
     for (const struct persona_class *const *c = persona_catalog; *c; c++) {
-        CHECK_EQ(field_check((*c)->config, (*c)->config_size, NULL), 0);
+        CHECK(!(*c)->config || field_check((*c)->config, (*c)->config_size, NULL) == 0);
         CHECK(!(*c)->state || field_check((*c)->state, (*c)->state_size, NULL) == 0);
     }
 }

@@ -66,8 +66,8 @@ static inline int round_by_key(const void *a, const void *b)
 /* Without what moving it changes; extras in order of their text; the further VMs likewise. */
 static inline void round_clean(json_t *j)
 {
-    static const char *const moves[] = { "source", "path",     "container", "offset",
-                                         "length", "capacity", "format",    "pieces" };
+    static const char *const moves[] = { "source",   "path",   "container", "offset", "length",
+                                         "capacity", "format", "pieces",    "part" };
     json_t *one, *sorted = json_array();
     char *texts[4096];
     size_t i, n = 0;

@@ -127,9 +127,19 @@ static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus, bool
                                 .no_traces = rig_keep >= 0,
                                 .keep = rig_keep >= 0,
                                 .keep_dir = rig_keep };
-    struct cpu_io io = { r,          rig_in,    rig_out,    rig_port,  rig_load,
-                         rig_store,  rig_rdmsr, rig_wrmsr,  rig_cpuid, rig_hypercall,
-                         rig_vector, rig_tpr,   rig_tpr_set };
+    struct cpu_io io = { .arg = r,
+                         .in = rig_in,
+                         .out = rig_out,
+                         .port = rig_port,
+                         .load = rig_load,
+                         .store = rig_store,
+                         .rdmsr = rig_rdmsr,
+                         .wrmsr = rig_wrmsr,
+                         .cpuid = rig_cpuid,
+                         .hypercall = rig_hypercall,
+                         .vector = rig_vector,
+                         .tpr = rig_tpr,
+                         .tpr_set = rig_tpr_set };
     struct mem_slot slot = { .gpa = 0, .len = RAM };
     struct err e = { 0 };
 
