@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #ifndef ENGINE_TRANSLATE_TRANSLATE_RIG_H
 #define ENGINE_TRANSLATE_TRANSLATE_RIG_H
-/* The same program under the interpreter, the translator, and the two in lock-step; behind
- * tests/check.h. */
+/* The same program under the interpreter, the translator, and the two in lock-step. */
 #include "engine/translate/translate_int.h"
+#include "tests/check.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
