@@ -20,7 +20,7 @@ def main():
                 if not name.endswith((".c", ".h", ".def")):
                     continue
                 path = os.path.join(d, name)
-                test = name.endswith("_test.c") or name.endswith("_fuzz.c")
+                test = name.endswith(("_test.c", "_fuzz.c", "_rig.h"))
                 text = open(path, encoding="utf-8").read()
                 where = os.path.relpath(path, root)
                 if "SPDX-License-Identifier: GPL-2.0-or-later" not in text.split("\n", 1)[0]:
