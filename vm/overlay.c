@@ -28,13 +28,17 @@ enum { OVERLAYS_MAX = 64, OVERLAY_NOTE = 5000 };
 int vm_file_identity(const char *path, u64 offset, u64 length, char *text, size_t room,
                      struct err *e)
 {
+    char *full = realpath(path, NULL);
     struct stat st;
 
-    if (stat(path, &st))
+    if (stat(path, &st)) {
+        free(full);
         return err_set(e, -errno, "%s: %s", path, strerror(errno));
-    snprintf(text, room, "parent %s\nsize %lld\nmtime %lld.%09ld\noffset %llu\nlength %llu\n", path,
-             (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-             (unsigned long long)offset, (unsigned long long)length);
+    }
+    snprintf(text, room, "parent %s\nsize %lld\nmtime %lld.%09ld\noffset %llu\nlength %llu\n",
+             full ? full : path, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+             st.st_mtim.tv_nsec, (unsigned long long)offset, (unsigned long long)length);
+    free(full);
     return 0;
 }
 
@@ -86,6 +90,17 @@ static int overlay_stale(const char *overlay, struct err *e)
                    overlay);
 }
 
+/* By whatever names: the VM may have been named from another directory then. */
+static bool overlay_same_file(const char *a, const char *b)
+{
+    char *full_a = realpath(a, NULL), *full_b = realpath(b, NULL);
+    bool same = full_a && full_b ? !strcmp(full_a, full_b) : !strcmp(a, b);
+
+    free(full_a);
+    free(full_b);
+    return same;
+}
+
 /* The parent of an overlay by its note, which fits what is there now. */
 static int overlay_parent(const struct desc_disk *d, const char *overlay, char parent[4096],
                           bool *is_disk, struct err *e)
@@ -97,12 +112,14 @@ static int overlay_parent(const struct desc_disk *d, const char *overlay, char p
         return r;
     if (overlay_text(note, have, sizeof(have)) || sscanf(have, "parent %4095[^\n]", parent) != 1)
         return overlay_stale(overlay, e);
-    *is_disk = !strcmp(parent, d->path);
-    r = *is_disk ? vm_file_identity(parent, d->offset, d->length, want, sizeof(want), e)
+    *is_disk = overlay_same_file(parent, d->path);
+    r = *is_disk ? vm_file_identity(d->path, d->offset, d->length, want, sizeof(want), e)
                  : vm_file_identity(parent, 0, 0, want, sizeof(want), NULL);
     if (r && *is_disk)
         return r;
-    return r || strcmp(have, want) ? overlay_stale(overlay, e) : 0;
+    return r || strcmp(have + strcspn(have, "\n"), want + strcspn(want, "\n"))
+               ? overlay_stale(overlay, e)
+               : 0;
 }
 
 int vm_overlay_chain(const struct desc_disk *d, const char *path, char ***out, u32 *n,

@@ -125,5 +125,21 @@ def boot_order():
             code, out = go("web.vmx")
             check(code == want << 1 | 1, "%s before the other: exit code %d\n%s" % (first, code, out))
 
+def by_any_name():
+    """The same writes are found again, from whatever directory and by whatever name."""
+    write("web.vmx", VMX)
+    env = {"MIMIC_LOG": "error", "XDG_STATE_HOME": os.path.join(DIR.name, "state")}
+    was = os.getcwd()
+    try:
+        for place, name in ((path(), "web.vmx"), (DIR.name, "web"), ("/", path("..", "web", "web.vmx"))):
+            os.chdir(place)
+            code, out = run(["run", "--testdev", "--console", "none", name], 100, env=env)
+            check(code == 0x14 << 1 | 1, "%s in %s: exit code %d\n%s" % (name, place, code, out))
+    finally:
+        os.chdir(was)
+    states = os.listdir(os.path.join(env["XDG_STATE_HOME"], "mimic"))
+    check(len([s for s in states if s.startswith("web-")]) == 1, "not one state: %s" % states)
+
 main([("a chain of snapshots", chain), ("a folder that is open in VMware", open_elsewhere),
-      ("a suspended VM", suspended), ("the boot order", boot_order)])
+      ("a suspended VM", suspended), ("the boot order", boot_order),
+      ("a folder by any of its names", by_any_name)])
