@@ -678,7 +678,10 @@ bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, con
     build_code(t);
     if (t->nexit > was.nexit || t->e.full || (u64)(t->e.p - t->code_now) > room ||
         b->entry != was.entry || b->entry_host != was.entry_host) {
+        struct block_exit *incoming = b->incoming; /* without its own, if it led to itself */
+
         *b = was;
+        b->incoming = incoming;
         b->nexit = 0;
         return false;
     }

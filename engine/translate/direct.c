@@ -394,8 +394,8 @@ static void direct_take_segments(struct vcpu *v, const struct user_regs_struct *
             x86_guard(&v->c, direct_load_segment, &load[i]);
 }
 
-/* RIP behind an instruction of this signal: back to its start, for x86_step to do it. */
-static void direct_rewind(struct vcpu *v, u32 len, u8 first, u8 second)
+/* RIP behind an instruction with these bytes: back to its start, for x86_step to do it. */
+static bool direct_rewind(struct vcpu *v, u32 len, u8 first, u8 second)
 {
     u8 code[2];
     u64 rip = v->c.s.rip - len, gpa;
@@ -405,11 +405,13 @@ static void direct_rewind(struct vcpu *v, u32 len, u8 first, u8 second)
             x86_peek(&v->c, rip + i, &gpa) ? x86_ram(&v->engine->mem, gpa, 1, false) : NULL;
 
         if (!p)
-            return;
+            return false;
         code[i] = *p;
     }
-    if (code[0] == first && (len == 1 || code[1] == second))
-        v->c.s.rip = rip;
+    if (code[0] != first || (len == 2 && code[1] != second))
+        return false;
+    v->c.s.rip = rip;
+    return true;
 }
 
 /* Too many stops for what runs between them? */
@@ -470,10 +472,8 @@ static enum direct_did direct_fault(struct vcpu *v, struct space *s,
         v->c.fault = (struct x86_fault){ .vector = VEC_DB, .trap = true, .dr6 = 1 << 14 };
         return x86_deliver_fault(&v->c) == STEP_SHUTDOWN ? DIRECT_SHUTDOWN : DIRECT_RAN;
     }
-    if (what->signal == SIGTRAP) {
-        direct_rewind(v, 1, 0xcc, 0);
+    if (what->signal == SIGTRAP && !direct_rewind(v, 1, 0xcc, 0))
         direct_rewind(v, 1, 0xf1, 0);
-    }
     if (what->signal != SIGSEGV || what->address >= SANDBOX_END || what->code >= SI_KERNEL)
         return direct_step(v);
     if (rights && !(rights & SANDBOX_EXEC) && (what->address & -(u64)PAGE) == at) {
@@ -513,8 +513,8 @@ static enum direct_did direct_stopped(struct vcpu *v, struct space *s, enum sand
 {
     switch (stop) {
     case SANDBOX_CALL:
-        direct_rewind(v, 2, 0x0f, 0x05);
-        direct_rewind(v, 2, 0xcd, 0x80);
+        if (!direct_rewind(v, 2, 0x0f, 0x05))
+            direct_rewind(v, 2, 0xcd, 0x80);
         return direct_step(v);
     case SANDBOX_FAULT:
         return direct_fault(v, s, what);

@@ -186,7 +186,7 @@ static u64 pages_look(struct vcpu *v, u64 lin, const struct mem_slot **slot, boo
         return 0;
     if (m.write && m.dirty && !(*slot)->readonly)
         rights |= SANDBOX_WRITE;
-    if (m.exec)
+    if (m.exec && !m.write) /* what is written later would not be looked through */
         rights |= SANDBOX_EXEC;
     *large = m.size > PAGE;
     return gpa | rights;
