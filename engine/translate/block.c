@@ -545,6 +545,8 @@ void build_start(struct build *t, struct vcpu *v, struct block *b, u8 *to)
                           .delta = to - t->code_now,
                           .far = t->far };
     t->n = t->nlate = t->nexit = 0;
+    for (u32 i = 0; i < LEN(b->host_flags); i++) /* of what it was before */
+        b->host_flags[i] = 0;
     t->mode = b->mode;
     t->set = mode_set(b->mode);
     t->ended = false;
