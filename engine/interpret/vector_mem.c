@@ -11,16 +11,9 @@ static bool element_on(const u8 mask[32], u32 i, u32 size)
     return mask[i * size + size - 1] & 0x80;
 }
 
-/* Linear address of element i of the memory operand. */
+/* Linear address of element i of a masked move, which knows no alignment check (SDM 2C,
+ * VMASKMOV). */
 static u64 element_linear(struct x86_cpu *c, const struct x86_insn *in, u32 i, u32 size, bool write)
-{
-    u64 at = (op_address(c, in) + (u64)i * size) & op_mask(in->asize);
-
-    return x86_linear(c, in->seg, at, size, write);
-}
-
-/* The same for a masked move, which knows no alignment check (SDM 2C, VMASKMOV). */
-static u64 masked_linear(struct x86_cpu *c, const struct x86_insn *in, u32 i, u32 size, bool write)
 {
     u64 at = (op_address(c, in) + (u64)i * size) & op_mask(in->asize);
     u64 lin = x86_linear(c, in->seg, at, 1, write);
@@ -42,16 +35,16 @@ void op_masked_move(struct x86_cpu *c, const struct x86_insn *in)
         vector_get(c, in->opd[2].reg, v);
         for (u32 i = 0; i < n; i++)
             if (element_on(mask, i, size))
-                x86_probe_write(c, masked_linear(c, in, i, size, true), size, ACCESS_CPL);
+                x86_probe_write(c, element_linear(c, in, i, size, true), size, ACCESS_CPL);
         for (u32 i = 0; i < n; i++)
             if (element_on(mask, i, size))
-                x86_write_bytes(c, masked_linear(c, in, i, size, true), v + i * size, size,
+                x86_write_bytes(c, element_linear(c, in, i, size, true), v + i * size, size,
                                 ACCESS_CPL);
         return;
     }
     for (u32 i = 0; i < n; i++)
         if (element_on(mask, i, size))
-            x86_read_bytes(c, masked_linear(c, in, i, size, false), bounce + i * size, size,
+            x86_read_bytes(c, element_linear(c, in, i, size, false), bounce + i * size, size,
                            ACCESS_CPL);
     vector_run(c, in, bounce);
     vector_commit(c, in);

@@ -270,7 +270,7 @@ static void guest_tables(u8 *ram)
     for (u64 i = 0; i < 8; i++)
         t[1024 + i] = (TABLES + 0x3000 + i * PAGE) | 7;
     for (u64 i = 0; i < 8 * 512; i++)
-        t[1536 + i] = i << 12 | 7;
+        t[1536 + i] = i << 12 | (i == USER / PAGE ? 5 : 7); /* code cannot be written */
 }
 
 /*
