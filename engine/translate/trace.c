@@ -296,6 +296,7 @@ static void make_start(struct build *t, struct vcpu *v, struct block *b, const s
     t->trace->fail = t->trace->moved = NULL;
     t->code = host;
     t->ncode = PAGE - (u32)(head->gpa & (PAGE - 1));
+    t->page = host - (head->gpa & (PAGE - 1));
     t->verify = t->again = false;
     b->gpa = head->gpa;
     b->pc = head->pc;

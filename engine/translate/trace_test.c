@@ -4,8 +4,8 @@
  * interrupts in the middle, code and mappings that change, registers and flags over the exits.
  */
 /* clang-format off: the rig checks */
-#include "tests/check.h"
 #include "engine/translate/translate_rig.h"
+#include "tests/check.h"
 /* clang-format on */
 #include <pthread.h>
 
@@ -76,6 +76,15 @@ static void prepare_code_remapped(u8 *ram, struct x86_state *s)
     memcpy(ram + 0x11000, f, sizeof(f));
     memcpy(ram + 0x15000, g, sizeof(g));
 }
+/* dec ecx; jmp back to the loop; then a page of xor eax,eax, behind which no flag is needed */
+static void prepare_elsewhere(u8 *ram, struct x86_state *s)
+{
+    static const u8 back[] = { 0xff, 0xc9, 0xe9, 0x0e, 0xf0, 0xff, 0xff, 0x90 };
+
+    for (u32 i = 0; i < 4096; i += 2)
+        memcpy(ram + 0x11000 + i, (const u8[]){ 0x31, 0xc0 }, 2);
+    memcpy(ram + 0x11000, back, sizeof(back));
+}
 /* mov ebx,0x200000; inc r15; add rsp,8; iretq */
 static void prepare_far(u8 *ram, struct x86_state *s)
 {
@@ -103,6 +112,17 @@ static void prepare_vectors(u8 *ram, struct x86_state *s)
         name##_run();                                                                              \
         CHECK(rig_traces);                                                                         \
     }
+
+/*
+ * Code of another page was translated last before the trace is: which flags are needed behind
+ * the loop is a matter of its own page.
+ * mov ecx,0x2000; xor ebx,ebx; mov rax,-1; mov esi,0x200000; xor edx,edx; 1: cmp ecx,0x1fff;
+ * je 0x11000; add rbx,rax; mov rdx,[rsi+rdx*8]; dec ecx; jnz 1b; setc r8b; hlt
+ */
+TRACE(elsewhere, prepare_elsewhere, 0xb9, 0, 0x20, 0, 0, 0x31, 0xdb, 0x48, 0xc7, 0xc0, 0xff, 0xff,
+      0xff, 0xff, 0xbe, 0, 0, 0x20, 0, 0x31, 0xd2, 0x81, 0xf9, 0xff, 0x1f, 0, 0, 0xf, 0x84, 0xdf,
+      0xf, 0, 0, 0x48, 1, 0xc3, 0x48, 0x8b, 0x14, 0xd6, 0xff, 0xc9, 0x75, 0xe9, 0x41, 0xf, 0x92,
+      0xc0, 0xf4)
 
 /*
  * Two arrays, one read and one written, over pages, neither aligned: accesses that cross are
@@ -481,6 +501,7 @@ int main(void)
     CASE(odd_steps);
     CASE(hashed);
     CASE(carry);
+    CASE(elsewhere);
     CASE(calls);
     CASE(homes);
     CASE(own_code);
