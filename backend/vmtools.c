@@ -441,6 +441,7 @@ void vmtools_free(struct vmtools *t)
         free(s);
     }
     guestinfo_free(t);
+    vmtools_clip_free(t);
     free(t->file);
     pthread_mutex_destroy(&t->lock);
     free(t);

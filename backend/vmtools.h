@@ -55,6 +55,18 @@ enum { VMTOOLS_SYNC_TIME = 1 };
 u32 vmtools_options(struct vmtools *t);
 void vmtools_options_set(struct vmtools *t, u32 options);
 
+/*
+ * The clipboard, texts in UTF-8 of at most VMTOOLS_CLIP bytes.  Any thread.  set: a user of the host
+ * copied it; fetch: the guest takes it, once; said: the guest's user copied it; get: a copy of that,
+ * for free().  told is called with a lock held, at the next text of the guest; NULL: nobody.
+ */
+enum { VMTOOLS_CLIP = 65532 };
+int vmtools_clip_set(struct vmtools *t, const char *text);
+bool vmtools_clip_fetch(struct vmtools *t, u8 to[VMTOOLS_CLIP], u32 *n);
+void vmtools_clip_said(struct vmtools *t, const u8 *p, u32 n);
+char *vmtools_clip_get(struct vmtools *t);
+void vmtools_on_clip(struct vmtools *t, void (*told)(void *arg, const char *text), void *arg);
+
 /* The balloon: what the host wants the guest to give, and what it has given; 4 KiB pages. */
 void vmtools_balloon_want(struct vmtools *t, u64 pages);
 u64 vmtools_balloon_target(struct vmtools *t);

@@ -54,6 +54,9 @@ struct vmtools {
     u64 vars_bytes;
     void (*wake)(void *arg, u32 session);
     void *wake_arg;
+    char *clip_host, *clip_guest; /* or NULL */
+    void (*on_clip)(void *arg, const char *text);
+    void *on_clip_arg;
 
     _Atomic u32 options;
     _Atomic u64 balloon_target, balloon_pages;
@@ -94,6 +97,9 @@ void vmtools_simple(struct task *k);
 /* vmtools_exec.c, vmtools_copy.c */
 void vmtools_exec(struct task *k);
 void vmtools_copy(struct task *k);
+
+/* vmtools_clip.c */
+void vmtools_clip_free(struct vmtools *t);
 
 /* vmtools_info.c; agent's info is locked by them */
 void vmtools_info(struct vmtools *t, u32 type, const u8 *p, u32 n);

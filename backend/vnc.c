@@ -4,16 +4,13 @@
  * it each connection.  The picture is taken 25 times a second while somebody looks, and only
  * what differs from the last one is sent.
  *
- * The library has TLS for web sockets only: other viewers are kept apart by a password, a
- * Unix socket, or an SSH tunnel to it.
+ * The library has TLS for web sockets only: other viewers that encrypt are met by vnc_tls.c.
  */
-#include "backend/vnc.h"
 #include "backend/keys.h"
+#include "backend/vnc_int.h"
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
-#include <pthread.h>
-#include <rfb/rfb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,23 +22,6 @@
 #include <unistd.h>
 
 enum { PORT_FIRST = 5900, PORT_TRIES = 100, FRAME_US = 40000, TILE = 64, BACKLOG = 8 };
-enum { PASSWORD_MAX = 8 };
-
-struct vnc {
-    struct vnc_how how;
-    char where[300], *tls;
-    char password[PASSWORD_MAX + 2];
-    char *passwords[2];
-    bool is_path;
-    int listener, stop; /* stop: an eventfd */
-    pthread_t thread;
-    bool has_thread;
-    rfbScreenInfoPtr screen;
-    u32 width, height;
-    u32 *shown; /* in the library's order of bytes: red first */
-    u32 buttons;
-};
-
 /* ---- the picture ---- */
 
 static u32 vnc_pixel(u32 rgb)
@@ -131,14 +111,65 @@ static void vnc_pointer(int mask, int x, int y, rfbClientPtr client)
 
 /* ---- who looks ---- */
 
+static void vnc_viewer(struct vnc *v, int fd)
+{
+    if (fd >= FD_SETSIZE) /* the library selects */
+        close(fd);
+    else
+        rfbNewClient(v->screen, fd);
+}
+
 static void vnc_accept(struct vnc *v)
 {
     int fd = accept4(v->listener, NULL, NULL, SOCK_CLOEXEC);
 
-    if (fd >= FD_SETSIZE) /* the library selects */
-        close(fd);
+    if (fd >= 0 && v->tls)
+        vnc_tls_take(v->tls, fd);
     else if (fd >= 0)
-        rfbNewClient(v->screen, fd);
+        vnc_viewer(v, fd);
+}
+
+void vnc_wake(struct vnc *v)
+{
+    u64 one = 1;
+
+    if (write(v->wake, &one, sizeof(one)) < 0)
+        return; /* it is awake already */
+}
+
+/* Any thread: a plain connection for the server. */
+static void vnc_hand(void *arg, int fd)
+{
+    struct vnc *v = arg;
+    bool taken;
+
+    pthread_mutex_lock(&v->lock);
+    taken = v->nhanded < VNC_HANDED;
+    if (taken)
+        v->handed[v->nhanded++] = fd;
+    pthread_mutex_unlock(&v->lock);
+    if (taken)
+        vnc_wake(v);
+    else
+        close(fd);
+}
+
+static void vnc_woken(struct vnc *v)
+{
+    int fds[VNC_HANDED];
+    u64 count;
+    u32 n;
+
+    if (read(v->wake, &count, sizeof(count)) < 0)
+        return;
+    pthread_mutex_lock(&v->lock);
+    n = v->nhanded;
+    memcpy(fds, v->handed, n * sizeof(*fds));
+    v->nhanded = 0;
+    pthread_mutex_unlock(&v->lock);
+    for (u32 i = 0; i < n; i++)
+        vnc_viewer(v, fds[i]);
+    vnc_desk_cut(v);
 }
 
 static void *vnc_serve(void *arg)
@@ -149,7 +180,9 @@ static void *vnc_serve(void *arg)
     sigfillset(&all); /* a viewer that went is an error of write here */
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     for (;;) {
-        struct pollfd p[] = { { v->stop, POLLIN, 0 }, { v->listener, POLLIN, 0 } };
+        struct pollfd p[] = { { v->stop, POLLIN, 0 },
+                              { v->listener, POLLIN, 0 },
+                              { v->wake, POLLIN, 0 } };
 
         if (poll(p, LEN(p), v->screen->clientHead ? 0 : -1) < 0 && errno != EINTR)
             return NULL;
@@ -157,6 +190,8 @@ static void *vnc_serve(void *arg)
             return NULL;
         if (p[1].revents)
             vnc_accept(v);
+        if (p[2].revents)
+            vnc_woken(v);
         if (!v->screen->clientHead)
             continue;
         vnc_picture(v);
@@ -249,11 +284,11 @@ static int vnc_password(struct vnc *v, struct err *e)
     fclose(f);
     n = strcspn(v->password, "\r\n");
     v->password[n] = 0;
-    if (!n || n > PASSWORD_MAX)
+    if (!n || n > VNC_PASSWORD_MAX)
         return err_set(e, -EINVAL,
                        "%s: expected a first line of 1 to %d characters, which is all "
                        "that VNC's password can be",
-                       v->how.password, PASSWORD_MAX);
+                       v->how.password, VNC_PASSWORD_MAX);
     v->passwords[0] = v->password;
     v->screen->authPasswdData = v->passwords;
     v->screen->passwordCheck = rfbCheckPasswordByList;
@@ -280,12 +315,12 @@ static int vnc_screen(struct vnc *v, struct err *e)
     v->screen->kbdAddEvent = vnc_key;
     v->screen->ptrAddEvent = vnc_pointer;
     v->screen->deferUpdateTime = 0;
-    if (v->how.tls) {
-        if (access(v->how.tls, R_OK))
-            return err_set(e, -errno, "%s: %s", v->how.tls, strerror(errno));
-        v->screen->sslcertfile = v->tls = strdup(v->how.tls);
-    }
-    return 0;
+    vnc_desk(v);
+    if (!v->how.tls)
+        return 0;
+    if (strcmp(v->how.tls, "anonymous")) /* for browsers */
+        v->screen->sslcertfile = v->certificate = strdup(v->how.tls);
+    return vnc_tls_new(&v->tls, v->how.tls, vnc_hand, v, e);
 }
 
 int vnc_open(struct vnc **out, const struct vnc_how *how, struct err *e)
@@ -298,8 +333,10 @@ int vnc_open(struct vnc **out, const struct vnc_how *how, struct err *e)
         return err_set(e, -ENOMEM, "no memory for a VNC server");
     v->how = *how;
     v->listener = -1;
+    pthread_mutex_init(&v->lock, NULL);
     v->stop = eventfd(0, EFD_CLOEXEC);
-    r = v->stop < 0 ? err_set(e, -errno, "no VNC server: %s", strerror(errno)) : 0;
+    v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    r = v->stop < 0 || v->wake < 0 ? err_set(e, -errno, "no VNC server: %s", strerror(errno)) : 0;
     r = r ? r : vnc_screen(v, e);
     r = r ? r : vnc_password(v, e);
     r = r ? r : strchr(at, '/') ? vnc_listen_path(v, e) : vnc_listen_port(v, at, e);
@@ -327,6 +364,9 @@ void vnc_close(struct vnc *v)
         return;
     if (v->has_thread && write(v->stop, &one, sizeof(one)) == sizeof(one))
         pthread_join(v->thread, NULL);
+    vnc_tls_free(v->tls);
+    for (u32 i = 0; i < v->nhanded; i++)
+        close(v->handed[i]);
     if (v->screen) {
         rfbShutdownServer(v->screen, TRUE);
         v->screen->sslcertfile = NULL;
@@ -338,7 +378,11 @@ void vnc_close(struct vnc *v)
         unlink(v->where);
     if (v->stop >= 0)
         close(v->stop);
+    if (v->wake >= 0)
+        close(v->wake);
+    pthread_mutex_destroy(&v->lock);
     free(v->shown);
-    free(v->tls);
+    free(v->certificate);
+    free(v->cut);
     free(v);
 }

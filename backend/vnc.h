@@ -14,7 +14,8 @@ struct vnc_how {
     const char *at;       /* PORT, HOST:PORT (port 0: the first free one from 5900), or the path
                            * of a Unix socket; NULL: 127.0.0.1:0 */
     const char *password; /* a file whose first line it is: 1 to 8 characters; or NULL */
-    const char *tls;      /* a file with certificate and key, for encrypted web sockets; or NULL */
+    const char *tls;      /* viewers must encrypt: a file with certificate and key, or "anonymous";
+                           * NULL: they do not */
     const char *name;     /* shown as the title */
     void *arg;
 
@@ -24,9 +25,13 @@ struct vnc_how {
     /* 0 to 0xffff from the left and the top; wheel: up is positive; buttons: 1 left, 2 right,
      * 4 middle */
     void (*pointer)(void *arg, u32 x, u32 y, i32 wheel, u32 buttons);
+    void (*cut)(void *arg, const char *text);        /* UTF-8; a viewer copied it; or NULL */
+    int (*resize)(void *arg, u32 width, u32 height); /* a viewer wants it so: 0 or negative
+                                                           * errno; or NULL */
 };
 
 int vnc_open(struct vnc **v, const struct vnc_how *how, struct err *e);
-const char *vnc_where(const struct vnc *v); /* "127.0.0.1:5900", or the path */
-void vnc_close(struct vnc *v);              /* viewers are sent away; v may be NULL */
+const char *vnc_where(const struct vnc *v);    /* "127.0.0.1:5900", or the path */
+void vnc_cut(struct vnc *v, const char *text); /* any thread: UTF-8 for the viewers' clipboards */
+void vnc_close(struct vnc *v);                 /* viewers are sent away; v may be NULL */
 #endif

@@ -2,8 +2,11 @@
 /* A viewer written here, byte by byte after RFC 6143, and the server. */
 #include "backend/keys.h"
 #include "backend/vnc.h"
+#include "base/bytes.h"
 #include "tests/check.h"
 #include <errno.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -17,6 +20,8 @@ static struct {
     bool down;
     u32 x, y, buttons, keys, moves;
     i32 wheel;
+    char cut[64];
+    u32 want_width, want_height;
 } world;
 
 static int world_picture(void *arg, u32 *width, u32 *height, u32 **pixel)
@@ -48,6 +53,22 @@ static void world_pointer(void *arg, u32 x, u32 y, i32 wheel, u32 buttons)
     pthread_mutex_unlock(&lock);
 }
 
+static void world_cut(void *arg, const char *text)
+{
+    pthread_mutex_lock(&lock);
+    snprintf(world.cut, sizeof(world.cut), "%s", text);
+    pthread_cond_signal(&told);
+    pthread_mutex_unlock(&lock);
+}
+static int world_resize(void *arg, u32 width, u32 height)
+{
+    pthread_mutex_lock(&lock);
+    world.want_width = width, world.want_height = height;
+    pthread_cond_signal(&told);
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
 static struct vnc_how how_to(const char *at)
 {
     memset(&world, 0, sizeof(world));
@@ -58,10 +79,13 @@ static struct vnc_how how_to(const char *at)
                              .name = "a guest",
                              .picture = world_picture,
                              .key = world_key,
-                             .pointer = world_pointer };
+                             .pointer = world_pointer,
+                             .cut = world_cut,
+                             .resize = world_resize };
 }
 
 static char path[64];
+static SSL *tls; /* the viewer's, while it has one */
 
 static int viewer_connect(void)
 {
@@ -76,13 +100,30 @@ static void viewer_get(int fd, void *to, size_t n)
 {
     u8 *p = to;
 
-    for (ssize_t got; n && (got = read(fd, p, n)) > 0; p += got)
+    for (ssize_t got; n && (got = tls ? SSL_read(tls, p, (int)n) : read(fd, p, n)) > 0; p += got)
         n -= (size_t)got;
     CHECK_EQ(n, 0);
 }
 static void viewer_put(int fd, const void *from, size_t n)
 {
-    CHECK_EQ(write(fd, from, n), (ssize_t)n);
+    CHECK_EQ(tls ? SSL_write(tls, from, (int)n) : write(fd, from, n), (ssize_t)n);
+}
+
+/* What follows "none": the server's size and name. */
+static void viewer_start(int fd, u16 *width, u16 *height, char name[32])
+{
+    u8 b[32];
+    u32 n;
+
+    viewer_get(fd, b, 4);
+    CHECK_EQ(b[3], 0);
+    viewer_put(fd, "\1", 1);
+    viewer_get(fd, b, 24);
+    *width = (u16)(b[0] << 8 | b[1]);
+    *height = (u16)(b[2] << 8 | b[3]);
+    n = b[23];
+    viewer_get(fd, name, n);
+    name[n] = 0;
 }
 
 /* The first steps; security: 1 none, 2 password.  The server's size and name. */
@@ -99,17 +140,44 @@ static void viewer_hello(int fd, u8 security, u16 *width, u16 *height, char name
     viewer_get(fd, b, n);
     CHECK(n && memchr(b, security, n));
     viewer_put(fd, &security, 1);
-    if (security != 1)
-        return;
-    viewer_get(fd, b, 4);
-    CHECK_EQ(b[3], 0);
-    viewer_put(fd, "\1", 1);
-    viewer_get(fd, b, 24);
-    *width = (u16)(b[0] << 8 | b[1]);
-    *height = (u16)(b[2] << 8 | b[3]);
-    n = b[23];
-    viewer_get(fd, name, n);
-    name[n] = 0;
+    if (security == 1)
+        viewer_start(fd, width, height, name);
+}
+
+/* VeNCrypt up to the TLS handshake; the kind that is offered must be this one. */
+static void viewer_encrypts(int fd, u32 kind, const char *trust)
+{
+    SSL_CTX *c = SSL_CTX_new(TLS_client_method());
+    u8 b[8];
+
+    viewer_hello(fd, 19, NULL, NULL, NULL);
+    viewer_get(fd, b, 2);
+    CHECK_EQ(be16(b), 2);
+    viewer_put(fd, "\0\2", 2);
+    viewer_get(fd, b, 6);
+    CHECK_EQ(b[0], 0);
+    CHECK_EQ(b[1], 1);
+    CHECK_EQ(be32(b + 2), kind);
+    viewer_put(fd, b + 2, 4);
+    viewer_get(fd, b, 1);
+    CHECK_EQ(b[0], 1);
+    if (trust) {
+        CHECK_EQ(SSL_CTX_load_verify_locations(c, trust, NULL), 1);
+        SSL_CTX_set_verify(c, SSL_VERIFY_PEER, NULL);
+    } else {
+        CHECK_EQ(SSL_CTX_set_cipher_list(c, "aNULL:@SECLEVEL=0"), 1);
+        SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION);
+    }
+    tls = SSL_new(c);
+    SSL_set_fd(tls, fd);
+    CHECK_EQ(SSL_connect(tls), 1);
+    SSL_CTX_free(c);
+}
+static void viewer_leaves(int fd)
+{
+    SSL_free(tls);
+    tls = NULL;
+    close(fd);
 }
 
 /* Asks for everything, raw; the first pixel of the update's first rectangle. */
@@ -232,6 +300,145 @@ static void a_password_is_asked(void)
     CHECK_EQ(vnc_open(&v, &how, &e), -ENOENT);
 }
 
+/* ---- encrypted ---- */
+
+/* A key and its own signature, in one file. */
+static void make_certificate(const char *file)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    FILE *f = fopen(file, "w");
+
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const u8 *)"test", -1,
+                               -1, 0);
+    X509_set_issuer_name(x, X509_get_subject_name(x));
+    CHECK(X509_sign(x, key, EVP_sha256()) > 0);
+    PEM_write_X509(f, x);
+    PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL);
+    fclose(f);
+    X509_free(x);
+    EVP_PKEY_free(key);
+}
+
+static void a_certificate_is_shown(void)
+{
+    char file[64], name[32];
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    struct vnc *v = NULL;
+    u16 width, height;
+    u32 pixel = 0;
+    int fd, plain;
+
+    snprintf(file, sizeof(file), "/tmp/mimic-vnc-test-%d.pem", (int)getpid());
+    make_certificate(file);
+    how.tls = file;
+    CHECK_EQ(vnc_open(&v, &how, &e), 0);
+    plain = viewer_connect(); /* waits, and is in nobody's way */
+    fd = viewer_connect();
+    viewer_encrypts(fd, 260, file);
+    viewer_start(fd, &width, &height, name);
+    CHECK_TEXT(name, "a guest");
+    for (u32 i = 0; i < 100 && pixel != 0x563412; i++)
+        pixel = viewer_update(fd, &width, &height) & 0xffffff;
+    CHECK_EQ(pixel, 0x563412);
+    viewer_leaves(fd);
+    vnc_close(v);
+    close(plain);
+    unlink(file);
+    CHECK_EQ(vnc_open(&v, &how, &e), -ENOENT);
+    fclose(fopen(file, "w"));
+    CHECK_EQ(vnc_open(&v, &how, &e), -EINVAL);
+    unlink(file);
+}
+
+/* The other kinds; a viewer that does not encrypt. */
+static void only_encrypted_viewers_come_in(void)
+{
+    char file[64];
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    struct vnc *v = NULL;
+    u8 b[16], result[4];
+    FILE *f;
+    int fd;
+
+    snprintf(file, sizeof(file), "/tmp/mimic-vnc-test-%d.password", (int)getpid());
+    f = fopen(file, "w");
+    fputs("secret\n", f);
+    fclose(f);
+    how.password = file;
+    how.tls = "anonymous";
+    CHECK_EQ(vnc_open(&v, &how, &e), 0);
+    fd = viewer_connect();
+    viewer_encrypts(fd, 258, NULL);
+    viewer_get(fd, b, 16);
+    viewer_put(fd, b, 16);
+    viewer_get(fd, result, 4);
+    CHECK_EQ(result[3], 1);
+    viewer_leaves(fd);
+    fd = viewer_connect();
+    viewer_get(fd, b, 12);
+    viewer_put(fd, "RFB 003.008\n", 12);
+    viewer_get(fd, b, 2);
+    CHECK_EQ(b[0], 1);
+    CHECK_EQ(b[1], 19);
+    viewer_put(fd, "\1", 1);
+    CHECK_EQ(read(fd, b, 1), 0);
+    viewer_leaves(fd);
+    vnc_close(v);
+    unlink(file);
+}
+
+/* ---- what desktops share ---- */
+
+static void wait_told(const u32 *number, const char *text)
+{
+    pthread_mutex_lock(&lock);
+    while (number ? !*number : !*text)
+        pthread_cond_wait(&told, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+static void clipboard_and_size_are_shared(void)
+{
+    static const u8 cut[] = { 6, 0, 0, 0, 0, 0, 0, 4, 'n', 0xe9, 'e', '!' };
+    static const u8 size[] = { 251, 0, 4, 0, 3, 0, 1, 0, 0, 0, 0, 1,
+                               0,   0, 0, 0, 4, 0, 3, 0, 0, 0, 0, 0 };
+    static const u8 wants[] = { 2, 0, 0, 2, 0, 0, 0, 0, 0xff, 0xff, 0xfe, 0xcc };
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    struct vnc *v = NULL;
+    u16 width, height;
+    char name[32];
+    u8 b[16];
+    int fd;
+
+    CHECK_EQ(vnc_open(&v, &how, &e), 0);
+    fd = viewer_connect();
+    viewer_hello(fd, 1, &width, &height, name);
+    viewer_put(fd, cut, sizeof(cut));
+    wait_told(NULL, world.cut);
+    CHECK_TEXT(world.cut, "n\xc3\xa9"
+                          "e!");
+    vnc_cut(v, "\xc3\xa4 \xe2\x82\xac");
+    viewer_get(fd, b, 11);
+    CHECK_EQ(b[0], 3);
+    CHECK_EQ(be32(b + 4), 3);
+    CHECK(!memcmp(b + 8, "\xe4 ?", 3));
+    viewer_put(fd, wants, sizeof(wants));
+    viewer_put(fd, size, sizeof(size));
+    wait_told(&world.want_width, NULL);
+    CHECK_EQ(world.want_width, 1024);
+    CHECK_EQ(world.want_height, 768);
+    close(fd);
+    vnc_close(v);
+}
+
 static void places_are_checked(void)
 {
     struct vnc_how how = how_to("here");
@@ -271,6 +478,9 @@ int main(void)
     CASE(a_picture_is_seen);
     CASE(keys_and_pointer_arrive);
     CASE(a_password_is_asked);
+    CASE(a_certificate_is_shown);
+    CASE(only_encrypted_viewers_come_in);
+    CASE(clipboard_and_size_are_shared);
     CASE(places_are_checked);
     return check_end();
 }

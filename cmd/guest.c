@@ -113,6 +113,21 @@ const struct command command_info = {
 
 /* ---- guest ---- */
 
+/* The text that comes out, or goes in. */
+static int guest_clipboard(const struct opt_list *words, struct err *e)
+{
+    json_t *args = json_object(), *result = NULL;
+    int r;
+
+    if (words->n == 3)
+        json_object_set_new(args, "text", json_string(words->v[2]));
+    r = call_vm(words->v[0], "clipboard", args, &result, e);
+    if (!r && words->n == 2)
+        printf("%s\n", guest_text(result, "text"));
+    json_decref(result);
+    return r;
+}
+
 static int guest_run(int argc, char **argv)
 {
     struct opt_list words = { 0 };
@@ -126,6 +141,8 @@ static int guest_run(int argc, char **argv)
         return EXIT_DONE;
     if (r || words.n < 2 || words.n > 3)
         return guest_use("guest", &e, "expected a VM and what its tools shall do");
+    if (!strcmp(words.v[1], "clipboard"))
+        return guest_end("guest", guest_clipboard(&words, &e), &e);
     args = json_pack("{s:s}", "what", words.v[1]);
     if (words.n == 3) {
         if (sscanf(words.v[2], "%ux%u%c", &width, &height, &rest) != 2) {
@@ -141,12 +158,13 @@ static int guest_run(int argc, char **argv)
 
 const struct command command_guest = {
     .name = "guest",
-    .args = "VM WHAT [WIDTHxHEIGHT]",
+    .args = "VM WHAT [WIDTHxHEIGHT | TEXT]",
     .about = "Ask the tools in a running guest for one thing",
     .text =
         "WHAT is one of: poweroff, reboot, suspend (the guest gets ready for it), resume,\n"
         "freeze (file systems are whole on disk and stand still), thaw, time (its clock is set\n"
-        "to the host's), screen with a size.  What they can: mimic info VM.",
+        "to the host's), screen with a size, clipboard (prints what the guest's user copied; with\n"
+        "TEXT gives it to the guest to paste).  What they can: mimic info VM.",
     .run = guest_run,
     .examples = "mimic guest web freeze # before a copy of its disks\n"
                 "mimic guest web screen 1280x800\n",

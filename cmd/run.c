@@ -75,7 +75,8 @@ static const struct opt run_opts[] = {
     { "vnc-password", OPT_TEXT, RUN_AT(vnc_password), "FILE", NULL,
       "viewers must know the first line of this file, at most 8 characters" },
     { "vnc-tls", OPT_TEXT, RUN_AT(vnc_tls), "FILE", NULL,
-      "certificate and key (PEM) with which viewers in a browser may encrypt (wss:)" },
+      "viewers must encrypt (VeNCrypt, browsers wss:) with the certificate and key of this file "
+      "(PEM); anonymous: with none" },
     { "state", OPT_TEXT, RUN_AT(state), "DIR", NULL,
       "where the guest's writes are kept, instead of ~/.local/state/mimic/NAME" },
     { "option", OPT_TEXT, RUN_AT(option), "ID", NULL, "which deployment option of an OVF" },

@@ -3,8 +3,8 @@
  * VMware: CPUID leaves 0x40000000 and 0x40000010, and the backdoor, ports 0x5658, 0x5659 and
  * 0x5670, which work at every privilege level.
  *
- * After open-vm-tools' headers backdoor_def.h and Linux' use of them.  Messages, balloon, stolen
- * time and pointer have files of their own.  Left out: what only VMware's own firmware asks.
+ * After open-vm-tools' headers backdoor_def.h and Linux' use of them.  Messages, balloon, clipboard,
+ * stolen time and pointer have files of their own.  Left out: what only VMware's own firmware asks.
  */
 #include "base/bytes.h"
 #include "base/loop.h"
@@ -170,7 +170,8 @@ static void vmware_backdoor(struct vmware *v, u32 cpu, struct x86_state *s)
         vmware_steal(v, cpu, s);
         break;
     default:
-        s->gpr[RAX] = NO;
+        if (!vmware_clip(v, s))
+            s->gpr[RAX] = NO;
     }
     pthread_mutex_unlock(&v->lock);
 }
@@ -294,6 +295,8 @@ static int vmware_check(const struct persona *p, struct err *e)
     }
     if (s->pointer_count > VMWARE_POINTER_WORDS || s->pointer_from >= VMWARE_POINTER_WORDS)
         return err_set(e, -EINVAL, "pointer: a queue that cannot be");
+    if (!vmware_clip_can_be(s->clip))
+        return err_set(e, -EINVAL, "clipboard: lengths that cannot be");
     return 0;
 }
 
@@ -321,6 +324,7 @@ static const struct field state[] = {
     FIELDS(9, struct vmware_state, pointer, 0, "words that wait"),
     FIELD(10, struct vmware_state, pointer_from, 0, "the first of them"),
     FIELD(11, struct vmware_state, pointer_count, 0, "how many"),
+    FIELD_SUB(12, struct vmware_state, clip, 0, "the clipboard", vmware_clip_fields),
     FIELDS(0, struct vmware_state, pad, F_LOCAL, "none"),
     FIELD(0, struct vmware_state, pad2, F_LOCAL, "none"),
     FIELD_END,

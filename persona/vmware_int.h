@@ -21,6 +21,13 @@ struct vmware_channel {
     u8 in[VMTOOLS_MESSAGE], out[VMTOOLS_MESSAGE];
 };
 
+/* The clipboard on its way: in is what the guest copied, out what it pastes. */
+struct vmware_clip {
+    u32 in_len, in_at;
+    u32 out_len, out_at;
+    u8 in[VMTOOLS_CLIP], out[VMTOOLS_CLIP];
+};
+
 struct vmware_state {
     struct vmware_channel channel[VMWARE_CHANNELS];
     u64 uses;
@@ -31,6 +38,7 @@ struct vmware_state {
     bool pointer_on, pointer_relative, pad[5];
     u32 pointer[VMWARE_POINTER_WORDS];
     u32 pointer_from, pointer_count;
+    struct vmware_clip clip[1];
     u32 pad2;
 };
 
@@ -56,6 +64,10 @@ bool vmware_message_bulk(struct vmware *v, struct x86_state *s, bool out, u8 *p,
 void vmware_message_reset(struct vmware *v);
 void vmware_message_restored(struct vmware *v);
 extern const struct field vmware_channel_fields[];
+
+bool vmware_clip(struct vmware *v, struct x86_state *s); /* false: another command */
+bool vmware_clip_can_be(const struct vmware_clip *c);
+extern const struct field vmware_clip_fields[];
 
 void vmware_balloon(struct vmware *v, struct x86_state *s);
 void vmware_steal(struct vmware *v, u32 cpu, struct x86_state *s);

@@ -347,6 +347,55 @@ static void host_asks(void)
     end_tools();
 }
 
+/* ---- the clipboard ---- */
+
+static u32 clip(u32 command, u32 rbx)
+{
+    pointer_call(command, rbx);
+    return (u32)s.gpr[RAX];
+}
+
+static void clip_told(void *arg, const char *text)
+{
+    snprintf(arg, 16, "%s", text);
+}
+
+static void clipboard(void)
+{
+    char heard[16] = "", *text;
+
+    begin(NULL);
+    CHECK_EQ(clip(6, 0), 0xffffffff); /* nobody listens */
+    end();
+    begin_tools();
+    vmtools_on_clip(tools, clip_told, heard);
+    CHECK_EQ(clip(6, 0), 0xffffffff); /* nothing new */
+    CHECK_EQ(clip(7, 0), 0);
+    CHECK_EQ(vmtools_clip_set(tools, "copied"), 0);
+    CHECK_EQ(clip(6, 0), 6);
+    CHECK_EQ(clip(7, 0), 0x69706f63);
+    CHECK_EQ(clip(7, 0), 0x6465);
+    CHECK_EQ(clip(7, 0), 0);
+    CHECK_EQ(clip(6, 0), 0xffffffff); /* it has it */
+    clip(8, 5);
+    clip(9, 0x74736170);
+    CHECK_TEXT(heard, "");
+    clip(9, 0xffffff65);
+    CHECK_TEXT(heard, "paste");
+    clip(9, 0);
+    text = vmtools_clip_get(tools);
+    CHECK_TEXT(text, "paste");
+    free(text);
+    clip(8, 0xffffffff); /* more than there is room for */
+    for (u32 i = 0; i < 20000; i++)
+        clip(9, 0x78787878);
+    text = vmtools_clip_get(tools);
+    CHECK_EQ(strlen(text), VMTOOLS_CLIP);
+    free(text);
+    vmtools_on_clip(tools, NULL, NULL);
+    end_tools();
+}
+
 /* What is under way stays so through saving. */
 static void state_moves(void)
 {
@@ -416,6 +465,7 @@ int main(void)
     CASE(messages);
     CASE(hostile_messages);
     CASE(host_asks);
+    CASE(clipboard);
     CASE(state_moves);
     CASE(without_the_magic);
     CASE(bad_settings);

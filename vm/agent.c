@@ -421,6 +421,28 @@ static void verb_balloon(struct vm *vm, struct control_call *c)
                                 (json_int_t)vmtools_balloon_pages(vm->tools) >> 8));
 }
 
+static void verb_clipboard(struct vm *vm, struct control_call *c)
+{
+    const char *text = control_text(c, "text");
+    json_t *value = NULL;
+    char *have;
+
+    if (text) {
+        if (vmtools_clip_set(vm->tools, text))
+            control_fail(c, -ENOMEM, "out of memory");
+        else
+            control_answer(c, NULL);
+        return;
+    }
+    have = vmtools_clip_get(vm->tools);
+    value = have ? json_string(have) : NULL;
+    for (char *p = have; p && !value && *p; p++) /* bytes that are no UTF-8 */
+        *p = (u8)*p < 0x80 ? *p : '?';
+    value = value || !have ? value : json_string(have);
+    control_answer(c, json_pack("{s:o}", "text", value ? value : json_string("")));
+    free(have);
+}
+
 const struct control_verb control_agent[] = {
     { "info", "what the guest's tools tell of it", verb_info },
     { "exec", "runs a program in the guest", verb_exec },
@@ -429,5 +451,6 @@ const struct control_verb control_agent[] = {
     { "guest", "asks the guest's tools for one thing", verb_guest },
     { "guestinfo", "reads and sets a variable of the guest", verb_guestinfo },
     { "balloon", "how much memory the guest shall give back", verb_balloon },
+    { "clipboard", "reads the guest's clipboard, or gives it a text", verb_clipboard },
     { 0 },
 };

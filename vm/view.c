@@ -3,8 +3,11 @@
  * The screen from outside: VNC, and a picture of it as a PNG file (PNG specification, third
  * edition).  The pointer goes to the guest's tools where they take it, else to the mouse.
  */
+#include "backend/agent.h"
+#include "backend/vmtools.h"
 #include "backend/vnc.h"
 #include "base/buf.h"
+#include "base/loop.h"
 #include "device/display/vga.h"
 #include "device/input/ps2.h"
 #include "vm/control.h"
@@ -63,6 +66,54 @@ static void view_pointer(void *arg, u32 x, u32 y, i32 wheel, u32 buttons)
     w->y = py;
 }
 
+static void view_cut(void *arg, const char *text)
+{
+    struct vm_view *w = arg;
+
+    if (w->vm->tools)
+        vmtools_clip_set(w->vm->tools, text);
+}
+
+static void view_clip(void *arg, const char *text)
+{
+    struct vm_view *w = arg;
+
+    vnc_cut(w->vnc, text);
+}
+
+/* The guest's tools set the size, if they can; the VM's thread asks them. */
+struct view_size {
+    struct vm *vm;
+    u32 width, height;
+};
+
+static void view_size_ask(void *arg)
+{
+    struct view_size *s = arg;
+    struct agent_ask ask = { .verb = AGENT_SCREEN, .width = s->width, .height = s->height };
+    struct err e;
+
+    agent_start(s->vm->agent, &ask, NULL, &e); /* else the viewer sees that the size stays */
+    free(s);
+}
+
+static int view_resize(void *arg, u32 width, u32 height)
+{
+    struct vm_view *w = arg;
+    struct view_size *s;
+
+    if (!w->vm->agent || !(agent_can(w->vm->agent) & 1u << AGENT_SCREEN))
+        return -EOPNOTSUPP;
+    s = malloc(sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    *s = (struct view_size){ w->vm, width, height };
+    if (!loop_post(machine_loop(w->vm->machine), view_size_ask, s))
+        return 0;
+    free(s);
+    return -ENOMEM;
+}
+
 int vm_view_open(struct vm *vm, struct err *e)
 {
     struct vm_view *w;
@@ -84,7 +135,9 @@ int vm_view_open(struct vm *vm, struct err *e)
                                              .arg = w,
                                              .picture = view_picture,
                                              .key = view_key,
-                                             .pointer = view_pointer },
+                                             .pointer = view_pointer,
+                                             .cut = view_cut,
+                                             .resize = view_resize },
                           e)
                : err_set(e, -ENODEV, "no VGA to show");
     if (r) {
@@ -92,6 +145,8 @@ int vm_view_open(struct vm *vm, struct err *e)
         return r;
     }
     vm->view = w;
+    if (vm->tools)
+        vmtools_on_clip(vm->tools, view_clip, w);
     return 0;
 }
 
@@ -99,6 +154,8 @@ void vm_view_close(struct vm *vm)
 {
     if (!vm->view)
         return;
+    if (vm->tools)
+        vmtools_on_clip(vm->tools, NULL, NULL);
     vnc_close(vm->view->vnc);
     free(vm->view);
     vm->view = NULL;

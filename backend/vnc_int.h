@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef BACKEND_VNC_INT_H
+#define BACKEND_VNC_INT_H
+#include "backend/vnc.h"
+#include <pthread.h>
+#include <rfb/rfb.h>
+
+enum { VNC_PASSWORD_MAX = 8, VNC_HANDED = 32 };
+
+struct vnc {
+    struct vnc_how how;
+    char where[300], *certificate;
+    char password[VNC_PASSWORD_MAX + 2];
+    char *passwords[2];
+    bool is_path;
+    int listener, stop, wake; /* two eventfds */
+    pthread_t thread;
+    bool has_thread;
+    struct vnc_tls *tls;
+    rfbScreenInfoPtr screen;
+    u32 width, height;
+    u32 *shown; /* in the library's order of bytes: red first */
+    u32 buttons;
+
+    pthread_mutex_t lock; /* guards what is handed to the thread, the rest is the thread's */
+    int handed[VNC_HANDED];
+    u32 nhanded;
+    char *cut; /* text for the viewers' clipboards; NULL: none */
+};
+
+void vnc_wake(struct vnc *v);
+
+/* vnc_desk.c: clipboard and size; the server's thread */
+void vnc_desk(struct vnc *v);     /* hooks of the library */
+void vnc_desk_cut(struct vnc *v); /* what is handed goes out */
+
+/*
+ * vnc_tls.c.  Viewers that encrypt: they are met here, by VeNCrypt, and the server sees plain ones.  hand
+ * gets the server's end of each, any thread; it owns the descriptor.
+ */
+struct vnc_tls;
+int vnc_tls_new(struct vnc_tls **t, const char *file, void (*hand)(void *arg, int fd), void *arg,
+                struct err *e);
+void vnc_tls_take(struct vnc_tls *t, int fd); /* a connection of somebody; owned now */
+void vnc_tls_free(struct vnc_tls *t);         /* all are sent away; t may be NULL */
+#endif
