@@ -27,6 +27,7 @@ enum {
     CHR_KEEP = 64 << 10,    /* bytes that may wait before the guest is slowed down */
     CHR_MOST = 1 << 20,     /* bytes that may wait at all */
     CHR_CHUNK = 4096,       /* a pipe that is ready takes as many without blocking */
+    CHR_LARGE = 32 << 10,   /* where the descriptor never blocks */
     CHR_GATHER_NS = 500000, /* the writer lets this time pass to write more at once */
     CHR_WAIT_MS = 100,      /* the longest that a put waits */
     CHR_LAST_MS = 2000,     /* the longest that a close waits for a stuck reader */
@@ -157,7 +158,8 @@ static ssize_t chr_write(struct chr *c, const u8 *p, size_t n, i64 *until)
 static void *chr_writer(void *arg)
 {
     struct chr *c = arg;
-    u8 chunk[CHR_CHUNK];
+    bool blocks = !(fcntl(c->out, F_GETFL) & O_NONBLOCK);
+    u8 chunk[CHR_LARGE];
     i64 until = 0;
 
     pthread_mutex_lock(&c->lock);
@@ -176,7 +178,7 @@ static void *chr_writer(void *arg)
         }
         if (!c->kept.len)
             break;
-        n = (ssize_t)min_u64(c->kept.len, sizeof(chunk));
+        n = (ssize_t)min_u64(c->kept.len, blocks ? CHR_CHUNK : CHR_LARGE);
         memcpy(chunk, c->kept.p, (size_t)n);
         pthread_mutex_unlock(&c->lock);
         n = chr_write(c, chunk, (size_t)n, &until);
@@ -262,7 +264,7 @@ static void chr_input_end(struct chr *c)
 static void chr_input_ready(void *arg, u32 events)
 {
     struct chr *c = arg;
-    u8 bytes[CHR_CHUNK];
+    u8 bytes[CHR_LARGE];
     ssize_t n;
     u32 room;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * QEMU's guest agent, from the host: one JSON object a line, one command at a time.  A delimited
- * sync finds out whether somebody is there, and makes both sides forget what was half said.
+ * QEMU's guest agent, from the host: one JSON object a line, one command at a time, but for pieces
+ * of a file: the next ones wait in the guest already when one is done.  A delimited sync finds out whether somebody is there, and makes both sides forget what was half said.
  * After QEMU's documentation "Guest Agent Protocol Reference".
  */
 #include "backend/qga_int.h"
@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { QGA_LINE = 32 << 20, QGA_SENTINEL = 0xff, QGA_CHUNK = 65536 };
+enum { QGA_LINE = 32 << 20, QGA_SENTINEL = 0xff, QGA_CHUNK = 65536, QGA_AHEAD = 4 };
 #define QGA_TICK_NS ((i64)1000000000)
 #define QGA_SILENCE_NS (30 * QGA_TICK_NS)
 #define QGA_INFO_NS (20 * QGA_TICK_NS)
@@ -42,16 +42,20 @@ static void qga_send(struct qga *q, const char *line)
 
 static void qga_next(struct qga *q)
 {
-    if (q->asked || !q->first || !q->synced)
-        return;
-    q->asked = true;
-    q->asked_ns = loop_now();
-    qga_send(q, q->first->line);
+    while (q->synced && q->unsent &&
+           (!q->asked || (q->asked < QGA_AHEAD && q->first->ahead && q->unsent->ahead))) {
+        struct qga_cmd *c = q->unsent;
+
+        q->unsent = c->next;
+        q->asked++;
+        q->asked_ns = loop_now();
+        qga_send(q, c->line);
+    }
 }
 
 static int qga_add(struct qga *q, struct qga_job *j, const char *command, json_t *take_args,
                    void (*answer)(struct qga *, struct qga_job *, const json_t *, const char *),
-                   bool silent)
+                   bool silent, bool ahead)
 {
     struct qga_cmd *c = calloc(1, sizeof(*c));
     json_t *o = take_args ? json_pack("{s:s, s:o}", "execute", command, "arguments", take_args)
@@ -68,11 +72,14 @@ static int qga_add(struct qga *q, struct qga_job *j, const char *command, json_t
     c->job = j ? j->id : 0;
     c->answer = answer;
     c->silent = silent;
+    c->ahead = ahead;
     if (q->last)
         q->last->next = c;
     else
         q->first = c;
     q->last = c;
+    if (!q->unsent)
+        q->unsent = c;
     qga_next(q);
     return 0;
 }
@@ -80,12 +87,19 @@ static int qga_add(struct qga *q, struct qga_job *j, const char *command, json_t
 int qga_say(struct qga *q, struct qga_job *j, const char *command, json_t *take_args,
             void (*answer)(struct qga *q, struct qga_job *j, const json_t *value, const char *why))
 {
-    return qga_add(q, j, command, take_args, answer, false);
+    return qga_add(q, j, command, take_args, answer, false, false);
+}
+
+int qga_say_ahead(struct qga *q, struct qga_job *j, const char *command, json_t *take_args,
+                  void (*answer)(struct qga *q, struct qga_job *j, const json_t *value,
+                                 const char *why))
+{
+    return qga_add(q, j, command, take_args, answer, false, true);
 }
 
 int qga_say_silent(struct qga *q, struct qga_job *j, const char *command, json_t *take_args)
 {
-    return qga_add(q, j, command, take_args, NULL, true);
+    return qga_add(q, j, command, take_args, NULL, true, false);
 }
 
 static void qga_pop(struct qga *q, const json_t *value, const char *why)
@@ -96,7 +110,10 @@ static void qga_pop(struct qga *q, const json_t *value, const char *why)
     q->first = c->next;
     if (!q->first)
         q->last = NULL;
-    q->asked = false;
+    if (q->unsent == c)
+        q->unsent = c->next;
+    q->asked -= q->asked ? 1 : 0;
+    q->asked_ns = loop_now();
     while (j && j->id != c->job)
         j = j->next;
     if (j)
@@ -160,7 +177,8 @@ static void qga_answer(struct qga *q, const json_t *o)
         if (!json_is_integer(value) || (u64)json_integer_value(value) != q->sync)
             return;
         q->synced = true;
-        q->asked = false;
+        q->asked = 0;
+        q->unsent = q->first;
         qga_alive(q);
         if (!q->can)
             qga_say(q, NULL, "guest-info", NULL, qga_has_commands);
@@ -260,6 +278,7 @@ static int qga_wire(struct qga *q, struct err *e)
     q->fd = fd[0];
     q->far = fd[1];
     fcntl(q->fd, F_SETFL, O_NONBLOCK);
+    fcntl(q->far, F_SETFL, O_NONBLOCK);
     r = chr_open_fd(&q->chr, q->far, q->far, q->loop, e);
     if (!r)
         r = loop_watch_add(q->loop, q->fd, LOOP_READ, qga_ready, q, &q->watch);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { QGA_FILE = 96 << 10, QGA_INPUT = 1 << 20 };
+enum { QGA_FILE = 192 << 10, QGA_FILE_AHEAD = 4, QGA_INPUT = 1 << 20 };
 #define QGA_WAIT_NS ((i64)1000000000)
 
 static void job_free(struct qga_job *j)
@@ -174,54 +174,77 @@ static void file_closed(struct qga *q, struct qga_job *j, const json_t *v, const
     job_done(j, j->r ? j->r : v ? 0 : -EIO, 0, text);
 }
 
-static void file_close(struct qga_job *j, int r, const char *why)
+/* Nothing more is asked for; what is under way still comes back. */
+static void file_stop(struct qga_job *j, int r, const char *why)
 {
-    j->r = r;
-    snprintf(j->why, sizeof(j->why), "%s", why ? why : r ? strerror(-r) : "");
-    job_ask(j, "guest-file-close", json_pack("{s:I}", "handle", j->handle), file_closed);
+    if (r && !j->r) {
+        j->r = r;
+        snprintf(j->why, sizeof(j->why), "%s", why ? why : strerror(-r));
+    }
+    j->closing = true;
 }
 
 static void file_read(struct qga *q, struct qga_job *j, const json_t *v, const char *why);
 static void file_written(struct qga *q, struct qga_job *j, const json_t *v, const char *why);
 
-static void file_next(struct qga_job *j)
+/* One more piece is asked for: negative errno; 1: there is none. */
+static int file_piece(struct qga_job *j)
 {
     u8 *p;
-    int n;
+    int n, r;
 
-    if (j->ask->verb == AGENT_GET) {
-        job_ask(j, "guest-file-read",
-                json_pack("{s:I, s:i}", "handle", j->handle, "count", (int)QGA_FILE), file_read);
-        return;
-    }
+    if (j->ask->verb == AGENT_GET)
+        return qga_say_ahead(
+            j->q, j, "guest-file-read",
+            json_pack("{s:I, s:i}", "handle", j->handle, "count", (int)QGA_FILE), file_read);
     p = malloc(QGA_FILE);
     n = p ? agent_job_take(j->job, p, QGA_FILE) : -ENOMEM;
-    if (n > 0)
-        job_ask(j, "guest-file-write",
-                json_pack("{s:I, s:o}", "handle", j->handle, "buf-b64", job_encode(p, (u32)n)),
-                file_written);
-    else
-        file_close(j, n, NULL);
+    r = n > 0 ? qga_say_ahead(j->q, j, "guest-file-write",
+                              json_pack("{s:I, s:o}", "handle", j->handle, "buf-b64",
+                                        job_encode(p, (u32)n)),
+                              file_written)
+              : n ? n
+                  : 1;
     free(p);
+    return r;
+}
+
+static void file_next(struct qga_job *j)
+{
+    while (!j->closing && j->under_way < QGA_FILE_AHEAD) {
+        int r = file_piece(j);
+
+        if (r)
+            file_stop(j, r < 0 ? r : 0, NULL);
+        else
+            j->under_way++;
+    }
+    if (j->closing && !j->under_way)
+        job_ask(j, "guest-file-close", json_pack("{s:I}", "handle", j->handle), file_closed);
 }
 
 static void file_written(struct qga *q, struct qga_job *j, const json_t *v, const char *why)
 {
-    if (v)
-        file_next(j);
-    else
-        file_close(j, -EIO, why);
+    j->under_way--;
+    if (!v)
+        file_stop(j, -EIO, why);
+    file_next(j);
 }
 
+/* Pieces behind the end or behind an error do not count. */
 static void file_read(struct qga *q, struct qga_job *j, const json_t *v, const char *why)
 {
-    int r = v ? job_decode(j, AGENT_FILE, json_string_value(json_object_get(v, "buf-b64"))) : -EIO;
+    json_int_t count = json_integer_value(json_object_get(v, "count"));
+    int r = 0;
 
-    if (r || json_is_true(json_object_get(v, "eof")) ||
-        json_integer_value(json_object_get(v, "count")) <= 0)
-        file_close(j, r, why);
-    else
-        file_next(j);
+    j->under_way--;
+    if (!v)
+        r = -EIO;
+    else if (!j->closing && count > 0)
+        r = job_decode(j, AGENT_FILE, json_string_value(json_object_get(v, "buf-b64")));
+    if (r || count <= 0 || json_is_true(json_object_get(v, "eof")))
+        file_stop(j, r, why);
+    file_next(j);
 }
 
 static void file_opened(struct qga *q, struct qga_job *j, const json_t *v, const char *why)

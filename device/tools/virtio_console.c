@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 enum { CONSOLE_RX, CONSOLE_TX, CONSOLE_TO_DRIVER, CONSOLE_FROM_DRIVER, CONSOLE_CHUNK = 4096 };
+enum { CONSOLE_AT_ONCE = 16 }; /* buffers that are filled before the driver is told */
 enum { CONSOLE_F_MULTIPORT = 1 << 1, CONSOLE_CONFIG_PORTS = 4 };
 enum { /* control events, 5.3.6.2 */
        EVENT_DEVICE_READY,
@@ -154,13 +155,16 @@ static bool virtio_console_listens(const struct virtio_console *c)
 static u32 virtio_console_can(void *arg)
 {
     struct virtio_console *c = arg;
-    u32 n = 0;
+    u32 n = 0, buffers = 0;
 
     domain_lock(c->v.dev.domain);
-    if (virtio_console_listens(c) && virtq_pop(&c->v, CONSOLE_RX, &c->req)) {
-        n = c->req.in_len;
-        virtq_unpop(&c->v, CONSOLE_RX, 1);
+    while (virtio_console_listens(c) && buffers < CONSOLE_AT_ONCE &&
+           virtq_pop(&c->v, CONSOLE_RX, &c->req)) {
+        n += c->req.in_len;
+        buffers++;
     }
+    if (buffers)
+        virtq_unpop(&c->v, CONSOLE_RX, buffers);
     domain_unlock(c->v.dev.domain);
     return n;
 }
@@ -168,18 +172,21 @@ static u32 virtio_console_can(void *arg)
 static void virtio_console_take(void *arg, const u8 *p, u32 n)
 {
     struct virtio_console *c = arg;
+    bool pushed = false;
 
     domain_lock(c->v.dev.domain);
     while (n && virtq_pop(&c->v, CONSOLE_RX, &c->req)) {
         u32 took = virtq_put(&c->req, 0, p, n);
 
         virtq_push(&c->v, CONSOLE_RX, &c->req, took);
-        virtq_notify(&c->v, CONSOLE_RX);
+        pushed = true;
         p += took;
         n -= took;
         if (!took) /* buffers without room: never again this time */
             break;
     }
+    if (pushed)
+        virtq_notify(&c->v, CONSOLE_RX);
     domain_unlock(c->v.dev.domain);
 }
 
