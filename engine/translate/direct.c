@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which address spaces run directly, and how: user code that events keep interrupting is
- * promoted; what stops too often, each time at the cost of two switches of processes, is put
- * back for a while that doubles.
+ * Which address spaces run directly, and how: user code that has run for a while with few
+ * system calls is promoted; what stops so often, each time at the cost of two switches of
+ * processes, that the translator would be faster is put back for a while that doubles.
  *
  * Not run directly: what a sandbox cannot show as the guest has it (other selectors than
  * Linux and Windows use, single step, 5-level paging), pages with instructions that differ
@@ -16,16 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, SAMPLES = 2, STOPS = 64, FEW = 32, AGAIN = 2 };
+enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, STOPS = 32, AGAIN = 2 };
+/* us: of a system call's code at least; that two switches of processes take; fills count so */
+enum { BETWEEN = 60, SWITCHES = 7, FILL_SHARE = 8, CHANGED_MIN = 16 };
 enum { CS_USER = 0x33, SS_USER = 0x2b, PML4_FIRST = 64, PML4_LAST = 250 };
 enum { SI_TRACE = 2 }; /* siginfo's TRAP_TRACE */
 
 struct space {
     u64 cr3;
     bool on, stale;
-    u32 samples;
-    u64 sampled, used, not_before, wait; /* host TSC */
-    u64 skip;                            /* page of code that is left to the translator */
+    u64 used, not_before, wait; /* host TSC */
+    u64 skip;                   /* page of code that is left to the translator */
     struct sandbox *sandbox;
     struct direct_pages pages;
     u64 pending[PENDING]; /* linear pages that the guest flushed */
@@ -33,8 +34,9 @@ struct space {
     u64 last_rip, last_lin; /* of the last fault */
     u32 again;              /* how often it came again */
     u64 refill;             /* where the guest took a page fault; 0: nowhere */
-    u32 stops;              /* since `from` */
-    u64 from;
+    u32 stops;              /* and the host TSC ticks meanwhile: in the sandbox, in all */
+    u64 ran, busy;
+    bool filled; /* the last stop was for pages that it did not have yet */
 };
 struct direct {
     struct space space[SPACES];
@@ -118,18 +120,23 @@ static struct space *direct_find(struct direct *d, u64 cr3)
     return NULL;
 }
 
-static void direct_demote(struct vcpu *v, struct space *s, u64 now)
+static void direct_off(struct vcpu *v, struct space *s)
 {
     struct direct *d = v->direct;
 
     s->on = false;
-    s->samples = 0;
-    s->wait = min_u64(s->wait ? 2 * s->wait : 50 * d->ms, 5000 * d->ms);
-    s->not_before = now + s->wait;
     v->direct_on = false;
     v->direct_cr3 = ~0ull;
     for (u32 i = 0; i < SPACES; i++)
         v->direct_on |= d->space[i].on;
+}
+static void direct_demote(struct vcpu *v, struct space *s, u64 now)
+{
+    struct direct *d = v->direct;
+
+    s->wait = min_u64(s->wait ? 2 * s->wait : 50 * d->ms, 5000 * d->ms);
+    s->not_before = now + s->wait;
+    direct_off(v, s);
 }
 
 /* The one that ran longest ago. */
@@ -218,8 +225,8 @@ static bool direct_promote(struct vcpu *v, struct space *s, u64 now)
         return false;
     }
     s->on = s->stale = v->direct_on = true;
-    s->from = now;
     s->stops = 0;
+    s->ran = s->busy = 0;
     v->stats.promoted++;
     return true;
 }
@@ -228,8 +235,9 @@ static bool direct_promote(struct vcpu *v, struct space *s, u64 now)
 static bool direct_computes(const struct vcpu *v, u64 now)
 {
     const struct direct *d = v->direct;
+    u64 time = now - d->flushed;
 
-    return now - d->flushed > 2 * d->ms && v->calls - d->calls < FEW;
+    return time > 2 * d->ms && time > (v->calls - d->calls) * (d->ms * BETWEEN / 1000);
 }
 
 void direct_sample(struct vcpu *v)
@@ -238,17 +246,15 @@ void direct_sample(struct vcpu *v)
     struct direct *d = v->direct;
     struct space *s = direct_find(d, cr3);
 
-    if (d->broken || (s && (s->on || now - s->sampled < d->ms)) || !direct_fits(v))
+    if (d->broken || (s && (s->on || now < s->not_before)) || !direct_computes(v, now) ||
+        !direct_fits(v))
         return;
     if (!s) {
         vcpu_spill(v);
         s = direct_new_space(v, cr3, now);
     }
-    if (now - s->sampled > 50 * d->ms)
-        s->samples = 0;
-    s->sampled = s->used = now;
-    s->samples += direct_computes(v, now) ? SAMPLES : 1;
-    if (s->samples >= SAMPLES && now >= s->not_before && !direct_promote(v, s, now))
+    s->used = now;
+    if (!direct_promote(v, s, now))
         direct_demote(v, s, now);
 }
 
@@ -284,6 +290,19 @@ void direct_poke(struct vcpu *v)
 
 /* ---- how ---- */
 
+/* All of them are looked at again.  When most are gone CR3 names another address space now. */
+static int direct_sync_all(struct vcpu *v, struct space *s)
+{
+    u32 before = s->pages.live;
+    int rc = direct_pages_check_all(v, &s->pages, s->sandbox);
+
+    if (before >= CHANGED_MIN && s->pages.live < before / 2) {
+        s->wait = s->not_before = 0;
+        direct_off(v, s);
+    }
+    return rc;
+}
+
 /* What the guest flushed is looked at again. */
 static int direct_sync(struct vcpu *v, struct space *s)
 {
@@ -297,7 +316,7 @@ static int direct_sync(struct vcpu *v, struct space *s)
                 rc = direct_pages_drop(v, &d->space[i].pages, d->space[i].sandbox);
         d->slots = slots;
     } else if (s->stale) {
-        rc = direct_pages_check_all(v, &s->pages, s->sandbox);
+        rc = direct_sync_all(v, s);
     } else {
         for (u32 i = 0; i < s->npending && !rc; i++)
             rc = direct_pages_check(v, &s->pages, s->sandbox, s->pending[i]);
@@ -414,21 +433,24 @@ static bool direct_rewind(struct vcpu *v, u32 len, u8 first, u8 second)
     return true;
 }
 
-/* Too many stops for what runs between them? */
-static bool direct_pays(struct vcpu *v, struct space *s, u64 now)
+/*
+ * Did what ran between the stops take longer than they did?  The translator would take twice as
+ * long for it, and less for them.  Pages that are mapped now are there the next time.
+ */
+static void direct_account(struct vcpu *v, struct space *s, u64 ran, u64 busy, u64 now)
 {
-    struct direct *d = v->direct;
+    u64 share = s->filled ? FILL_SHARE : 1;
 
+    s->ran += (ran - min_u64(ran, SWITCHES * v->direct->ms / 1000)) / share;
+    s->busy += busy / share;
     if (++s->stops < STOPS)
-        return true;
-    if (now - s->from < STOPS * d->ms / 20) {
-        direct_demote(v, s, now);
-        return false;
-    }
-    s->from = now;
+        return;
     s->stops = 0;
-    s->wait /= 2;
-    return true;
+    if (s->ran < s->busy / 2)
+        direct_demote(v, s, now);
+    else
+        s->wait /= 2;
+    s->ran = s->busy = 0;
 }
 
 static enum direct_did direct_step(struct vcpu *v)
@@ -457,7 +479,8 @@ static int direct_map(struct vcpu *v, struct space *s, u64 lin)
     if (rights && x86_walk(&v->c, lin, true, false, ACCESS_USER, &m)) /* a store */
         return 0;
     rc = direct_pages_fill(v, &s->pages, s->sandbox, lin);
-    return rc ? rc : (direct_pages_find(&s->pages, lin) & ~rights) != 0;
+    s->filled = (direct_pages_find(&s->pages, lin) & ~rights) != 0;
+    return rc ? rc : s->filled;
 }
 
 /* The instruction at RIP faulted here, which need not mean that it does in the guest. */
@@ -526,30 +549,24 @@ static enum direct_did direct_stopped(struct vcpu *v, struct space *s, enum sand
     return DIRECT_BROKEN;
 }
 
-enum direct_did direct_run(struct vcpu *v)
+/* Pages and registers are given, it runs, and what it did is taken. */
+static enum direct_did direct_round(struct vcpu *v, struct space *s, u64 *ran)
 {
-    struct space *s = direct_find(v->direct, v->c.s.cr3);
     struct user_regs_struct r;
     struct sandbox_what what;
     enum sandbox_stop stop;
-    enum direct_did did;
+    u64 from;
 
-    if (!s || !s->on || s->skip == (v->c.s.rip & -(u64)PAGE) || !direct_fits(v))
-        return DIRECT_NOT;
-    s->skip = 0;
-    v->direct_cr3 = s->cr3;
-    if (!direct_is_hole(v, sandbox_at(s->sandbox))) {
-        direct_demote(v, s, s->used);
-        direct_empty(v, s);
-        return DIRECT_NOT;
-    }
-    vcpu_spill(v);
-    flags_pack(v);
     if (direct_sync(v, s))
         return DIRECT_BROKEN;
+    if (!s->on)
+        return DIRECT_NOT;
     direct_give(v, &r);
+    from = __builtin_ia32_rdtsc();
     stop = direct_go(v, s, &r, &what);
     s->used = __builtin_ia32_rdtsc();
+    *ran = s->used - from;
+    v->stats.stop[stop & 3]++;
     if (stop == SANDBOX_GONE)
         return DIRECT_BROKEN;
     direct_take(v, &r);
@@ -559,10 +576,31 @@ enum direct_did direct_run(struct vcpu *v)
     v->mode_known = false;
     v->memo_known = 0;
     v->flushed = false;
-    did = direct_stopped(v, s, stop, &what);
-    v->stats.stop[stop & 3]++;
-    if (stop != SANDBOX_POKED)
-        direct_pays(v, s, s->used);
+    return direct_stopped(v, s, stop, &what);
+}
+
+enum direct_did direct_run(struct vcpu *v)
+{
+    struct space *s = direct_find(v->direct, v->c.s.cr3);
+    u64 from = __builtin_ia32_rdtsc(), ran = 0, now;
+    enum direct_did did;
+
+    if (!s || !s->on || s->skip == (v->c.s.rip & -(u64)PAGE) || !direct_fits(v))
+        return DIRECT_NOT;
+    s->skip = 0;
+    s->filled = false;
+    v->direct_cr3 = s->cr3;
+    if (!direct_is_hole(v, sandbox_at(s->sandbox))) {
+        direct_demote(v, s, s->used);
+        direct_empty(v, s);
+        return DIRECT_NOT;
+    }
+    vcpu_spill(v);
+    flags_pack(v);
+    did = direct_round(v, s, &ran);
+    now = __builtin_ia32_rdtsc();
+    if (s->on && did == DIRECT_RAN)
+        direct_account(v, s, ran, now - from, now);
     flags_unpack(v);
     return did;
 }
