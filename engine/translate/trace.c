@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum {
-    TRACE_AFTER = 1000,
+    TRACE_AFTER = 30000,
     TRACE_LONG = 1 << 20,
     TRACE_SOON = 20,
     TRACE_TRIES = 8,
