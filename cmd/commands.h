@@ -7,5 +7,5 @@
 extern const struct command command_run, command_inspect, command_convert, command_check,
     command_disk, command_ps, command_shutdown, command_pause, command_resume, command_call,
     command_save, command_restore, command_info, command_guest, command_guestinfo, command_balloon,
-    command_screen, command_exec, command_cp;
+    command_screen, command_exec, command_cp, command_vsock;
 #endif

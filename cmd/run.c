@@ -24,7 +24,7 @@ struct run_options {
     u64 memory, cpus;
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
     const char *cpu, *engine, *agent, *persona, *console, *net, *state, *option;
-    const char *display, *vnc, *vnc_password, *vnc_tls;
+    const char *display, *vnc, *vnc_password, *vnc_tls, *vsock;
     struct opt_list disks, cdroms, publish, properties, guestinfo;
     bool ignore_locks, discard_suspend;
     bool throwaway, no_code_cache, no_verify, no_reboot, testdev, check, no_direct, no_traces, json,
@@ -77,6 +77,9 @@ static const struct opt run_opts[] = {
     { "vnc-tls", OPT_TEXT, RUN_AT(vnc_tls), "FILE", NULL,
       "viewers must encrypt (VeNCrypt, browsers wss:) with the certificate and key of this file "
       "(PEM); anonymous: with none" },
+    { "vsock", OPT_TEXT, RUN_AT(vsock), "PATH", NULL,
+      "sockets to the guest: connect to PATH and write \"CONNECT PORT\"; its connections to port N "
+      "of the host go to PATH_N" },
     { "state", OPT_TEXT, RUN_AT(state), "DIR", NULL,
       "where the guest's writes are kept, instead of ~/.local/state/mimic/NAME" },
     { "option", OPT_TEXT, RUN_AT(option), "ID", NULL, "which deployment option of an OVF" },
@@ -326,6 +329,7 @@ static int run_run(int argc, char **argv)
                                .cpu = o.cpu,
                                .engine = run_engine(&o),
                                .agent = o.agent,
+                               .vsock = o.vsock,
                                .persona = o.persona ? o.persona : "auto",
                                .bios = o.bios,
                                .kernel = o.kernel,

@@ -8,6 +8,7 @@
 #include "backend/chr.h"
 #include "backend/net.h"
 #include "backend/nvram.h"
+#include "backend/vsock.h"
 #include "bus/pci.h"
 #include "image/image.h"
 #include "vm/vm_int.h"
@@ -79,6 +80,7 @@ static int build_slot(struct vm *vm, const char *name, const char *at, struct er
 
 static int build_slots(struct vm *vm, struct err *e)
 {
+    char at[32];
     int r = 0;
 
     for (const struct desc_device *v = vm->how.desc->devices; v && !r; v = v->next)
@@ -87,7 +89,8 @@ static int build_slots(struct vm *vm, struct err *e)
     for (const struct desc_nic *n = vm->how.desc->nics; n && !r; n = n->next)
         if (n->known)
             r = build_slot(vm, n->name, n->at, e);
-    return r;
+    vm_vsock_at(vm, at, sizeof(at));
+    return r ? r : build_slot(vm, "vmci0", at, e);
 }
 
 /* ---- serial lines ---- */
@@ -367,6 +370,8 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
         r = build_persona(vm, notes, e);
     if (!r)
         r = vm_agent_build(vm, e);
+    if (!r)
+        r = vm_vsock_build(vm, e);
     return r;
 }
 
@@ -378,6 +383,7 @@ void vm_unbuild(struct vm *vm)
     }
     for (u32 i = 0; i < vm->nnets; i++)
         net_close(vm->nets[i]);
+    vsock_close(vm->vsock);
     for (u32 i = 0; i < LEN(vm->serial); i++)
         chr_close(vm->serial[i]);
     chr_close(vm->debug);

@@ -103,6 +103,7 @@ static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct 
     how->cpu = load_text(d, o, "cpu");
     how->persona = load_text(d, o, "persona");
     how->agent = load_text(d, o, "agent");
+    how->vsock = load_text(d, o, "vsock");
     how->bios = load_text(d, o, "bios");
     how->kernel = load_text(d, o, "kernel");
     how->initrd = load_text(d, o, "initrd");
@@ -182,6 +183,8 @@ int vm_saved_copy(struct desc *d, struct vm_how *how, const char *state, struct 
     how->state = desc_text(d, "%s", state);
     how->ports = NULL;
     how->nports = 0;
+    if (how->vsock) /* the path is the other one's */
+        how->vsock = "";
     return d->name && how->state ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 

@@ -42,12 +42,13 @@ static json_t *save_how(const struct vm *vm)
     for (u32 i = 0; i < h->nports; i++)
         json_array_append_new(ports, json_pack("{s:b, s:i, s:i}", "udp", h->ports[i].udp, "host",
                                                h->ports[i].host, "guest", h->ports[i].guest));
-    o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:s}", "cpu",
+    o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:s, s:o}", "cpu",
                   h->cpu ? h->cpu : "host", "agent", h->agent ? h->agent : "auto", "persona",
                   vm_persona(vm), "bios", save_path(h->bios), "kernel", save_path(h->kernel),
                   "initrd", save_path(h->initrd), "append", save_text(h->append), "state",
                   save_path(h->state), "testdev", h->testdev, "no_reboot", h->no_reboot,
-                  "restricted", h->restricted, "ports", ports, "console", consoles[h->console]);
+                  "restricted", h->restricted, "ports", ports, "console", consoles[h->console],
+                  "vsock", h->vsock && *h->vsock ? save_path(h->vsock) : save_text(h->vsock));
     return o;
 }
 

@@ -26,6 +26,7 @@ struct vm_how {
     const char *engine;  /* a name of the engine catalog, or "auto" */
     const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */
     const char *agent;   /* "qemu": a port for its agent; "none"; "auto" or NULL: as is usual */
+    const char *vsock; /* path of its socket (backend/vsock.h); "": a device only; NULL: as is usual */
     const char *bios;    /* firmware image, or NULL: the packaged one */
     const char *kernel, *initrd, *append; /* direct boot; NULL: through the firmware */
     const char *state; /* directory for this VM's overlays; made when it is not there */

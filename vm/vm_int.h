@@ -37,6 +37,7 @@ struct vm_cpu {
 struct blk;
 struct net;
 struct chr;
+struct vsock;
 
 struct vm {
     struct vm_how how;
@@ -68,6 +69,7 @@ struct vm {
     struct agent *agent;     /* the tools in the guest */
     struct qga *qga;         /* QEMU's, which are another; or NULL */
     struct vmtools *tools;   /* VMware's, which are one kind of them */
+    struct vsock *vsock;     /* or NULL */
     bool paused;
     u64 tsc_offset; /* of the machine's counter, as the vCPUs have it */
 
@@ -155,6 +157,9 @@ int vm_efi_build(struct vm *vm, struct err *e);                     /* the flash
 int vm_agent_open(struct vm *vm, struct err *e);
 int vm_agent_build(struct vm *vm, struct err *e); /* devices that agents need */
 void vm_agent_close(struct vm *vm);
+/* vsock.c: the device that carries sockets, and its PCI slot as a description says it */
+int vm_vsock_build(struct vm *vm, struct err *e);
+void vm_vsock_at(const struct vm *vm, char *at, size_t room);
 bool vm_agent_poweroff(struct vm *vm); /* false: nobody there can */
 
 /* tsc.c */

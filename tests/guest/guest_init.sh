@@ -12,6 +12,8 @@
 #   mimic.test=net     mimic.url=http://10.0.2.2:8000/x
 #       DHCP on the first card, then fetches the page and prints its checksum; with
 #       mimic.back=PORT sends it back there
+#   mimic.test=vsock   mimic.do=call,6000,4:refused,7
+#       runs /vsock for each part, words apart by commas; it is in an archive after ours
 #   mimic.test=none    boots and powers off          (anything else: a shell)
 #
 # The last line is "TEST GUEST: PASS" or "TEST GUEST: FAIL ...", then the machine powers off.
@@ -151,7 +153,17 @@ EOF
     finish PASS
 }
 
+test_vsock()
+{
+    for part in $(setting do "" | tr : ' '); do
+        # shellcheck disable=SC2046 # words are what is wanted
+        /vsock $(echo "$part" | tr , ' ') || finish "FAIL vsock $part"
+    done
+    finish PASS
+}
+
 case $(setting test shell) in
+vsock) test_vsock ;;
 verify) test_verify ;;
 journal) test_journal ;;
 check) test_check ;;
