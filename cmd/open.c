@@ -42,15 +42,23 @@ static const char *open_image_format(const struct open_how *how)
 
 static struct desc_device *open_controller(struct desc *d, const char *bus)
 {
+    const char *class = strcmp(bus, "usb") ? bus : "usb_storage";
     struct desc_device *v;
 
     for (v = d->devices; v; v = v->next)
-        if (!strcmp(v->class, bus))
+        if (!strcmp(v->class, class))
             return v;
-    v = desc_add_device(d, bus, bus);
+    v = desc_add_device(d, class, class);
     if (v)
         v->known = true;
     return v;
+}
+
+int open_add_usb(struct desc *d, const char *class, struct err *e)
+{
+    return open_controller(d, class) && open_controller(d, "usb_keyboard")
+               ? 0
+               : err_set(e, -ENOMEM, "out of memory");
 }
 
 static u32 open_next_unit(const struct desc *d, const char *controller)
@@ -65,7 +73,8 @@ static u32 open_next_unit(const struct desc *d, const char *controller)
 
 int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media, struct err *e)
 {
-    const char *bus = media == DESC_CDROM || !how->disk_bus ? "ide" : how->disk_bus;
+    bool usb = how->disk_bus && !strcmp(how->disk_bus, "usb");
+    const char *bus = usb || (media == DESC_DISK && how->disk_bus) ? how->disk_bus : "ide";
     struct image_open io = { .path = how->path, .format = open_image_format(how) };
     struct desc_device *v = open_controller(d, bus);
     struct desc_disk *k;

@@ -20,6 +20,7 @@ struct open_how {
     const struct opt_list *properties; /* "key=value" for the guest; or NULL */
 };
 int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct err *e);
+int open_add_usb(struct desc *d, const char *class, struct err *e); /* a controller, a keyboard */
 /* One more image: on the bus that how names. */
 int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media, struct err *e);
 void open_show_notes(const struct notes *n, FILE *f, bool all); /* all: also what was kept */

@@ -22,7 +22,7 @@ enum { RUN_PORTS_MAX = 32 };
 
 struct run_options {
     u64 memory, cpus;
-    const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic;
+    const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic, *usb;
     const char *cpu, *engine, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls, *vsock;
     struct opt_list disks, cdroms, publish, properties, guestinfo;
@@ -37,10 +37,13 @@ static const struct opt run_opts[] = {
     { "memory", OPT_MIB, RUN_AT(memory), "MIB", NULL, "guest memory; K, M, G after the number" },
     { "cpus", OPT_NUMBER, RUN_AT(cpus), "N", NULL, "vCPUs, 1 to 64" },
     { "disk", OPT_LIST, RUN_AT(disks), "FILE", NULL, "one more disk image; again for more" },
-    { "cdrom", OPT_LIST, RUN_AT(cdroms), "FILE", NULL, "a CD image in an IDE drive" },
+    { "cdrom", OPT_LIST, RUN_AT(cdroms), "FILE", NULL,
+      "a CD image in an IDE drive, or on USB where --disk-bus says so" },
     { "disk-bus", OPT_TEXT, RUN_AT(disk_bus), "BUS",
-      "ide ahci pvscsi lsilogic lsisas1068 buslogic nvme virtio_blk",
+      "ide ahci pvscsi lsilogic lsisas1068 buslogic nvme usb virtio_blk",
       "where bare images are attached" },
+    { "usb", OPT_TEXT, RUN_AT(usb), "CONTROLLER", "uhci ehci xhci",
+      "one more USB controller, and a USB keyboard; with USB there is always a tablet" },
     { "format", OPT_TEXT, RUN_AT(format), "NAME", NULL,
       "format of a bare image whose name does not say it, such as raw" },
     { "net", OPT_TEXT, RUN_AT(net), "HOW", "user restricted none",
@@ -221,6 +224,11 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
 
         how.path = cd ? o->cdroms.v[i - o->disks.n] : o->disks.v[i];
         r = open_add_disk(&how, d, cd ? DESC_CDROM : DESC_DISK, e);
+        if (r)
+            return r;
+    }
+    if (o->usb) {
+        r = open_add_usb(d, o->usb, e);
         if (r)
             return r;
     }

@@ -123,7 +123,7 @@ static int build_serial(struct vm *vm, struct err *e)
 
 /* ---- disks ---- */
 
-static int build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struct err *e)
+int vm_build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struct err *e)
 {
     struct vm_disk *k = &vm->disks[vm->ndisks];
     struct image *im;
@@ -162,7 +162,7 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
         if (!d->path && d->media != DESC_CDROM)
             return err_set(e, -ENOENT, "%s: the package names no file for it", d->name);
         cds |= d->media == DESC_CDROM ? 1ull << d->unit : 0;
-        r = d->path ? build_blk(vm, d, &b, e) : 0;
+        r = d->path ? vm_build_blk(vm, d, &b, e) : 0;
         if (r)
             return r;
         if (!b)
@@ -186,7 +186,7 @@ static int build_virtio_disks(struct vm *vm, const char *controller, struct err 
 
         if (!d->controller || strcmp(d->controller, controller) || !d->path)
             continue;
-        r = build_blk(vm, d, &b, e);
+        r = vm_build_blk(vm, d, &b, e);
         if (!r)
             r = build_device(vm, "virtio_blk", d->name, NULL,
                              (struct device_end[]){ { "blk", b }, { NULL, NULL } }, e);
@@ -248,6 +248,8 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
             ide = true;
         } else if (!strcmp(v->class, "virtio_blk")) {
             r = build_virtio_disks(vm, v->name, e);
+        } else if (vm_usb_is(v->class)) {
+            continue;
         } else if (build_has_disks(d, v->name)) {
             r = err_set(e, -EOPNOTSUPP, "%s: disks on a %s controller cannot be run yet", v->name,
                         v->foreign ? v->foreign : v->class);
@@ -362,6 +364,8 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
         r = build_device(vm, "testdev", "testdev", NULL, NULL, e);
     if (!r)
         r = build_storage(vm, notes, e);
+    if (!r)
+        r = vm_usb_build(vm, e);
     if (!r)
         r = build_nics(vm, notes, e);
     if (!r)

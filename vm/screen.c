@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The text screen of the VGA in our terminal, and that terminal as the PS/2 keyboard. */
+/* The text screen of the VGA in our terminal, and that terminal as the keyboard: USB's where the
+ * guest drives it, else PS/2's. */
 #include "backend/term.h"
 #include "device/display/vga.h"
 #include "device/input/ps2.h"
@@ -32,7 +33,7 @@ static void vm_screen_key(void *arg, u16 code, bool down)
 {
     struct vm_screen *s = arg;
 
-    if (s->keyboard)
+    if (!vm_usb_key(s->vm, code, down) && s->keyboard)
         ps2_key(s->keyboard, code, down);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The screen from outside: VNC, and a picture of it as a PNG file (PNG specification, third
- * edition).  The pointer goes to the guest's tools where they take it, else to the mouse.
+ * edition).  The pointer goes to the guest's tools where they take it, else to the USB tablet, else to the
+ * mouse.
  */
 #include "backend/agent.h"
 #include "backend/vmtools.h"
@@ -46,7 +47,7 @@ static void view_key(void *arg, u16 code, bool down)
 {
     struct vm_view *w = arg;
 
-    if (w->i8042)
+    if (!vm_usb_key(w->vm, code, down) && w->i8042)
         ps2_key(w->i8042, code, down);
 }
 
@@ -56,11 +57,12 @@ static void view_pointer(void *arg, u32 x, u32 y, i32 wheel, u32 buttons)
     struct persona *p = w->vm->persona;
     u32 px = (u32)((u64)x * w->width >> 16), py = (u32)((u64)y * w->height >> 16);
     bool taken = p && p->class->pointer && p->class->pointer(p, x, y, -wheel, buttons);
+    bool usb = !taken && vm_usb_point(w->vm, x, y, wheel, buttons);
 
     w->stir = w->stir > 0 ? -1 : 1;
     if (w->i8042 && taken) /* its driver waits for the mouse's interrupt */
         ps2_mouse(w->i8042, w->stir, 0, 0, (u8)buttons);
-    else if (w->i8042)
+    else if (w->i8042 && !usb)
         ps2_mouse(w->i8042, (int)(px - w->x), (int)(py - w->y), -wheel, (u8)buttons);
     w->x = px;
     w->y = py;

@@ -100,6 +100,15 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e);
 /* vm/bootorder.c: for the firmware; empty: it has its own */
 void vm_boot_order(const struct vm *vm, char *text, size_t room);
 void vm_unbuild(struct vm *vm);
+/* The host end of a disk of the description. */
+int vm_build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struct err *e);
+
+/* usb.c */
+int vm_usb_build(struct vm *vm, struct err *e);
+bool vm_usb_is(const char *class); /* is it built there? */
+/* As backend/vnc.h says.  false: the guest has no driver for it, somebody else may have it. */
+bool vm_usb_point(struct vm *vm, u32 x, u32 y, i32 wheel, u32 buttons);
+bool vm_usb_key(struct vm *vm, u16 key, bool down);
 
 /* screen.c: while the VM runs with --console vga */
 int vm_screen_open(struct vm *vm, struct err *e);

@@ -28,7 +28,7 @@ cloud) meta=linux-image-cloud-amd64 ;;
 esac
 modules="vmw_pvscsi mptspi mptsas BusLogic nvme ahci vmxnet3 e1000 e1000e pcnet32 ata_piix sd_mod sr_mod isofs virtio_pci virtio_blk virtio_net
 virtio_console virtio_rng vmw_vsock_vmci_transport vmw_vsock_virtio_transport ext4
-crc32c_generic af_packet"
+crc32c_generic af_packet xhci_pci ehci_pci uhci_hcd usb_storage usbhid hid_generic evdev"
 
 kernel_package=$(apt-cache depends $meta | awk '/Depends: linux-image/ { print $2; exit }')
 versions=$(apt-cache policy "$kernel_package" busybox-static | awk '/Candidate:/ { print $2 }')
