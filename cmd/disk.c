@@ -236,6 +236,9 @@ static const struct command *const disk_subs[] = {
     &command_disk_commit,
     &command_disk_rebase,
     &command_disk_formats,
+    &command_disk_attach,
+    &command_disk_detach,
+    &command_disk_list,
     NULL,
 };
 const struct command command_disk = {

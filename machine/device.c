@@ -171,6 +171,19 @@ void *device_end(const struct device *d, const char *kind)
     return NULL;
 }
 
+int device_end_set(struct device *d, const char *kind, void *end, bool force, struct err *e)
+{
+    int r;
+
+    if (!d->class->end_set)
+        return err_set(e, -EOPNOTSUPP, "%s: nothing can come to or go from it while it runs",
+                       d->name);
+    domain_lock(d->domain);
+    r = d->class->end_set(d, kind, end, force, e);
+    domain_unlock(d->domain);
+    return r;
+}
+
 struct device *machine_device(struct machine *m, const char *name)
 {
     for (u32 i = 0; i < m->nnodes; i++)

@@ -56,6 +56,8 @@ struct device_class {
      * under way if pause does not wait for it.  The machine still stands; resume follows.
      */
     void (*restored)(struct device *d);
+    /* See device_end_set; domain held. */
+    int (*end_set)(struct device *d, const char *kind, void *end, bool force, struct err *e);
 };
 
 extern const struct device_class *const device_catalog[]; /* generated; ends with NULL */
@@ -72,7 +74,14 @@ struct device_end {
 int device_new(struct machine *m, const char *class, const char *name, const char *const *settings,
                const struct device_end *ends, struct device **d, struct err *e);
 
-void *device_end(const struct device *d, const char *kind);         /* NULL when there is none */
+/* The end it was made with; NULL when there is none.  For create. */
+void *device_end(const struct device *d, const char *kind);
+/*
+ * A host end comes to a device that runs, or goes (end NULL); VM thread, no domain held.  0: so it
+ * is, and of one that went nothing is under way; 1: so it is, but the guest could not be told.
+ * -EAGAIN: the guest was told and still uses it: ask again, or with force.
+ */
+int device_end_set(struct device *d, const char *kind, void *end, bool force, struct err *e);
 struct device *machine_device(struct machine *m, const char *name); /* by name or class; or NULL */
 struct gmem *machine_ram(struct machine *m);
 struct space *machine_ports(struct machine *m);

@@ -225,6 +225,13 @@ static const struct build_storage *build_storage_of(const char *class)
     return NULL;
 }
 
+const char *vm_disk_prefix(const char *class)
+{
+    const struct build_storage *b = build_storage_of(class);
+
+    return b ? b->prefix : "";
+}
+
 static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
 {
     const struct desc *d = vm->how.desc;

@@ -25,7 +25,7 @@ struct control_verb {
 };
 /* The tables of verbs, each ended by a name of NULL: control_verbs.c lists them. */
 extern const struct control_verb *const control_tables[]; /* ends with NULL */
-extern const struct control_verb control_agent[], control_view[], control_vsock[];
+extern const struct control_verb control_agent[], control_disk[], control_view[], control_vsock[];
 
 json_t *control_args(const struct control_call *c);                      /* lent; an object */
 const char *control_text(const struct control_call *c, const char *key); /* NULL: not given */

@@ -120,5 +120,5 @@ static const struct control_verb control_plain[] = {
     { 0 },
 };
 
-const struct control_verb *const control_tables[] = { control_plain, control_agent, control_view, control_vsock,
-                                                      NULL };
+const struct control_verb *const control_tables[] = { control_plain, control_agent, control_disk,
+                                                      control_view, control_vsock, NULL };

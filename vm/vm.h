@@ -21,7 +21,7 @@ struct vm_how {
         bool on;
         const char *at, *password, *tls;
     } vnc;
-    const struct desc *desc;
+    struct desc *desc;   /* lent; disks come and go in it */
     const char *cpu;     /* whose processor it is shown: "host" or "amd" */
     const char *engine;  /* a name of the engine catalog, or "auto" */
     const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */

@@ -100,7 +100,9 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e);
 /* vm/bootorder.c: for the firmware; empty: it has its own */
 void vm_boot_order(const struct vm *vm, char *text, size_t room);
 void vm_unbuild(struct vm *vm);
-/* The host end of a disk of the description. */
+/* How a controller's class calls its places: "scsi", for the ends "scsi.<unit>"; or "". */
+const char *vm_disk_prefix(const char *class);
+/* The host end of a disk of the description, listed in vm->disks. */
 int vm_build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struct err *e);
 
 /* usb.c */

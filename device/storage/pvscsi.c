@@ -5,64 +5,21 @@
  *
  * Kicks ring a bell; the lane takes requests off the ring and completions on it.  Commands
  * that reset wait until nothing of what they reset touches the guest any more.
- * Not offered, and refused as the adapter does: message ring (hot-plug), request threshold.
+ * The request threshold stays at one: every request kicks.
  */
 #include "base/bytes.h"
-#include "bus/pci.h"
-#include "device/storage/lun.h"
-#include "device/storage/pvscsi_wire.h"
+#include "device/storage/pvscsi_int.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { TARGETS = 64, REQUESTS = 256, SG_MAX = 1024, DATA_MAX = 1 << 30 };
-enum { WORDS = sizeof(struct pvscsi_setup_rings) / 4 };
-
-struct pvscsi;
-struct pvscsi_request {
-    struct lun_task task; /* first: done gets it back */
-    struct pvscsi_request_wire wire;
-    u16 host_status; /* what a reset or an abort decided, 0: nothing did */
-    u8 target;
-    bool busy;
-};
-
-struct pvscsi {
-    struct device dev;
-    struct pvscsi_config {
-        u64 cd;
-        char vendor[9], product[17], revision[5];
-        char cd_vendor[9], cd_product[17], cd_revision[5];
-        char serial[17];
-        u8 pad;
-    } config;
-    struct pvscsi_state {
-        u64 rings_state, req_page[PVSCSI_PAGES], cmp_page[PVSCSI_PAGES];
-        u32 req_entries, cmp_entries; /* powers of two; 0: no rings */
-        u32 req_cons, cmp_prod;
-        u32 intr_status, intr_mask;
-        u32 command, status;
-        u32 words, wanted; /* of the command's data */
-        u32 data[WORDS];
-        bool broken; /* the guest wrote nonsense to the ring: waits for a reset */
-        u8 pad[7];
-        struct scsi_state unit[TARGETS];
-    } state;
-    struct lun lun[TARGETS];
-    u64 present;
-    struct bell *kick;
-    struct pvscsi_request *request; /* REQUESTS of them */
-    u32 under_way;
-    bool starved; /* the ring holds more than there was room for */
-};
 
 static struct gmem *ram(struct pvscsi *p)
 {
     return machine_ram(p->dev.machine);
 }
 
-static bool pvscsi_put(struct pvscsi *p, u64 gpa, const void *from, u32 n)
+bool pvscsi_put(struct pvscsi *p, u64 gpa, const void *from, u32 n)
 {
     if (!gmem_write(ram(p), gpa, from, n))
         return true;
@@ -76,6 +33,16 @@ static void pvscsi_interrupt(struct pvscsi *p)
 
     if (!pci_message(&p->dev))
         pci_level(&p->dev, s->intr_status & s->intr_mask);
+}
+
+void pvscsi_tell(struct pvscsi *p, u32 why)
+{
+    struct pvscsi_state *s = &p->state;
+
+    s->intr_status |= why;
+    if (pci_message(&p->dev) && s->intr_mask & why)
+        pci_raise(&p->dev, 0);
+    pvscsi_interrupt(p);
 }
 
 static void pvscsi_complete(struct pvscsi *p, const struct pvscsi_completion_wire *done)
@@ -96,10 +63,7 @@ static void pvscsi_complete(struct pvscsi *p, const struct pvscsi_completion_wir
     atomic_thread_fence(memory_order_release);
     s->cmp_prod++;
     pvscsi_put(p, s->rings_state + PVSCSI_RS_CMP_PROD, &s->cmp_prod, 4);
-    s->intr_status |= PVSCSI_INTR_COMPLETION;
-    if (pci_message(&p->dev) && s->intr_mask & PVSCSI_INTR_COMPLETION)
-        pci_raise(&p->dev, 0);
-    pvscsi_interrupt(p);
+    pvscsi_tell(p, PVSCSI_INTR_COMPLETION);
 }
 
 /* The answer to a request whose command has run, or which was given up. */
@@ -281,7 +245,7 @@ static void pvscsi_kicked(struct device *d, u32 index)
     pvscsi_take((struct pvscsi *)d);
 }
 
-static bool pvscsi_is_busy(const struct pvscsi *p, u64 targets)
+bool pvscsi_is_busy(const struct pvscsi *p, u64 targets)
 {
     for (u32 i = 0; p->under_way && i < REQUESTS; i++)
         if (p->request[i].busy && targets >> p->request[i].target & 1)
@@ -378,6 +342,25 @@ static void pvscsi_adapter_reset(struct pvscsi *p)
     pci_level(&p->dev, false);
 }
 
+/* Answers as Linux expects it: not 0 when it is on. */
+static void pvscsi_threshold(struct pvscsi *p, const struct pvscsi_setup_threshold *w)
+{
+    struct pvscsi_state *s = &p->state;
+    u32 one = 1;
+
+    s->threshold =
+        w->enable && s->req_entries && pvscsi_put(p, s->rings_state + PVSCSI_RS_THRESHOLD, &one, 4);
+    s->status = s->threshold;
+}
+
+static void pvscsi_reset_device(struct pvscsi *p, u32 target)
+{
+    if (target < TARGETS && p->present >> target & 1)
+        pvscsi_reset_targets(p, 1ull << target);
+    else
+        p->state.status = ~0u;
+}
+
 /* All data words of the command are there. */
 static void pvscsi_execute(struct pvscsi *p)
 {
@@ -387,8 +370,9 @@ static void pvscsi_execute(struct pvscsi *p)
         struct pvscsi_reset_device device;
         struct pvscsi_abort abort;
         struct pvscsi_config_command config;
+        struct pvscsi_setup_messages messages;
+        struct pvscsi_setup_threshold threshold;
     } w;
-    u32 target;
 
     memcpy(&w, s->data, sizeof(w));
     s->words = s->wanted = 0;
@@ -404,17 +388,19 @@ static void pvscsi_execute(struct pvscsi *p)
         pvscsi_reset_targets(p, ~0ull);
         break;
     case PVSCSI_CMD_RESET_DEVICE:
-        target = w.device.target;
-        if (target < TARGETS && p->present >> target & 1)
-            pvscsi_reset_targets(p, 1ull << target);
-        else
-            s->status = ~0u;
+        pvscsi_reset_device(p, w.device.target);
         break;
     case PVSCSI_CMD_ABORT:
         pvscsi_abort(p, &w.abort);
         break;
     case PVSCSI_CMD_CONFIG:
         pvscsi_configuration(p, &w.config);
+        break;
+    case PVSCSI_CMD_SETUP_MSG_RING:
+        pvscsi_setup_messages(p, &w.messages);
+        break;
+    case PVSCSI_CMD_SETUP_THRESHOLD:
+        pvscsi_threshold(p, &w.threshold);
         break;
     default: /* how the adapter says that it has no such thing */
         s->status = ~0u;
@@ -432,6 +418,10 @@ static u32 pvscsi_command_words(u32 command)
         return sizeof(struct pvscsi_abort) / 4;
     case PVSCSI_CMD_CONFIG:
         return sizeof(struct pvscsi_config_command) / 4;
+    case PVSCSI_CMD_SETUP_MSG_RING:
+        return sizeof(struct pvscsi_setup_messages) / 4;
+    case PVSCSI_CMD_SETUP_THRESHOLD:
+        return sizeof(struct pvscsi_setup_threshold) / 4;
     }
     return 0;
 }
@@ -463,6 +453,7 @@ static void pvscsi_store(struct device *d, u32 off, u32 size, u64 val)
         s->command = (u32)val;
         s->words = 0;
         s->wanted = pvscsi_command_words(s->command);
+        s->status = PVSCSI_STATUS_MORE; /* drivers ask by this whether there is such a command */
         if (!s->wanted)
             pvscsi_execute(p);
         break;
@@ -488,16 +479,12 @@ static void pvscsi_store(struct device *d, u32 off, u32 size, u64 val)
     }
 }
 
-static void pvscsi_attach(struct pvscsi *p, u32 target)
+void pvscsi_seat(struct pvscsi *p, u32 target, struct blk *blk)
 {
     const struct pvscsi_config *c = &p->config;
     struct lun *l = &p->lun[target];
     bool cd = c->cd >> target & 1;
-    struct blk *blk;
-    char end[16];
 
-    snprintf(end, sizeof(end), "scsi.%u", target);
-    blk = device_end(&p->dev, end);
     if (!blk && !cd)
         return;
     p->present |= 1ull << target;
@@ -536,10 +523,13 @@ static int pvscsi_create(struct device *d, struct err *e)
         .bars = bars,
     };
     struct pvscsi *p = (struct pvscsi *)d;
+    char end[16];
     int rc;
 
-    for (u32 i = 0; i < TARGETS; i++)
-        pvscsi_attach(p, i);
+    for (u32 i = 0; i < TARGETS; i++) {
+        snprintf(end, sizeof(end), "scsi.%u", i);
+        pvscsi_seat(p, i, device_end(d, end));
+    }
     p->request = calloc(REQUESTS, sizeof(*p->request));
     if (!p->request)
         return err_set(e, -ENOMEM, "no memory for requests");
@@ -584,6 +574,9 @@ static int pvscsi_check(const struct device *d, struct err *e)
     u32 req_max = PVSCSI_PAGES * (PVSCSI_PAGE / PVSCSI_REQUEST_SIZE);
     u32 cmp_max = PVSCSI_PAGES * (PVSCSI_PAGE / PVSCSI_COMPLETION_SIZE);
 
+    if (s->msg_entries & (s->msg_entries - 1) ||
+        s->msg_entries > PVSCSI_MSG_PAGES * PVSCSI_PAGE_MSGS)
+        return err_set(e, -EBADMSG, "a message ring of %u entries", s->msg_entries);
     if (s->req_entries > req_max || s->cmp_entries > cmp_max ||
         (s->req_entries & (s->req_entries - 1)) || (s->cmp_entries & (s->cmp_entries - 1)))
         return err_set(e, -EBADMSG, "rings of %u and %u entries", s->req_entries, s->cmp_entries);
@@ -623,6 +616,11 @@ static const struct field state[] = {
     FIELD(13, struct pvscsi_state, wanted, 0, "words that it takes"),
     FIELDS(14, struct pvscsi_state, data, 0, "the words"),
     FIELD(15, struct pvscsi_state, broken, 0, "nonsense in the ring: waits for a reset"),
+    FIELDS(17, struct pvscsi_state, msg_page, 0, "pages of the message ring"),
+    FIELD(18, struct pvscsi_state, leaving, 0, "targets that the guest was told to let go"),
+    FIELD(19, struct pvscsi_state, msg_entries, 0, "entries of the message ring"),
+    FIELD(20, struct pvscsi_state, msg_prod, 0, "messages told"),
+    FIELD(21, struct pvscsi_state, threshold, 0, "the guest asks when to kick"),
     FIELDS(0, struct pvscsi_state, pad, F_LOCAL, "none"),
     FIELD_SUB(16, struct pvscsi_state, unit, 0, "targets", scsi_state_fields),
     FIELD_END
@@ -650,4 +648,5 @@ const struct device_class device_pvscsi = {
     .pause = pvscsi_pause,
     .resume = pvscsi_resume,
     .check = pvscsi_check,
+    .end_set = pvscsi_end_set,
 };

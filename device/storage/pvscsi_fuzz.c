@@ -7,13 +7,26 @@
 #include "device/storage/pvscsi_wire.h"
 #include "tests/storage_fuzz.h"
 
-enum { STATE = 0x10000, REQ = 0x20000, CMP = 0x40000 };
+enum { STATE = 0x10000, REQ = 0x20000, CMP = 0x40000, MSG = 0x80 };
 
+static struct device *adapter;
 static u64 regs;
 
 static void fuzz_start(void)
 {
-    regs = rig_bar(fuzz_adapter("pvscsi", "2", "scsi.0", "scsi.1"), 0);
+    adapter = fuzz_adapter("pvscsi", "2", "scsi.0", "scsi.1");
+    regs = rig_bar(adapter, 0);
+}
+
+/* A disk comes or goes, with a message ring that the guest chose. */
+static void fuzz_plug(u8 how)
+{
+    if (how & 1) {
+        rig_store(&rig, regs + PVSCSI_COMMAND, 4, PVSCSI_CMD_SETUP_MSG_RING);
+        for (u32 i = 0; i < sizeof(struct pvscsi_setup_messages); i += 4)
+            rig_store(&rig, regs + PVSCSI_COMMAND_DATA, 4, i ? (i & 4 ? 0 : MSG) : how >> 4);
+    }
+    device_end_set(adapter, how & 2 ? "scsi.3" : "scsi.4", how & 4 ? disk : NULL, how & 8, NULL);
 }
 
 static void fuzz_rings(u32 pages)
@@ -68,7 +81,7 @@ int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
         const u8 *bytes;
         u32 at;
 
-        switch (get_u8(&c) % 7) {
+        switch (get_u8(&c) % 8) {
         case 0:
             at = get_le16(&c) & 0x7ffc;
             rig_store(&rig, regs + at, 4, get_le32(&c));
@@ -90,11 +103,14 @@ int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
             fuzz_settle();
             break;
         case 6:
-            at = STATE + (get_u8(&c) & 31);
+            at = STATE + ((get_u8(&c) & 0x9f);
             bytes = cursor_take(&c, 4);
             if (bytes)
                 rig_put(&rig, at, bytes, 4);
             rig_store(&rig, regs + PVSCSI_KICK_OTHER, 4, 0);
+            break;
+        case 7:
+            fuzz_plug(get_u8(&c));
             break;
         }
     }

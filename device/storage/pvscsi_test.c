@@ -10,7 +10,14 @@
 #include <pthread.h>
 #include <sched.h>
 
-enum { STATE = 0x10000, REQ = 0x20000, CMP = 0x40000, SENSE = 0x60000, LIST = 0x70000 };
+enum {
+    STATE = 0x10000,
+    REQ = 0x20000,
+    CMP = 0x40000,
+    SENSE = 0x60000,
+    LIST = 0x70000,
+    MSG = 0x80000
+};
 enum { DATA = 0x100000, DISK = 4 << 20, RAM_MIB = 16, BLOCK = 512 };
 
 static struct rig rig;
@@ -49,6 +56,15 @@ static void rings(u32 req_pages, u32 cmp_pages)
     }
     command(PVSCSI_CMD_SETUP_RINGS, &w, sizeof(w));
     made = told = 0;
+}
+
+static void messages(u32 pages)
+{
+    struct pvscsi_setup_messages w = { .pages = pages };
+
+    for (u32 i = 0; i < PVSCSI_MSG_PAGES; i++)
+        w.ppn[i] = MSG / PVSCSI_PAGE + i;
+    command(PVSCSI_CMD_SETUP_MSG_RING, &w, sizeof(w));
 }
 
 static void begin(u32 req_pages, u32 cmp_pages)
@@ -385,12 +401,13 @@ static void interrupts(void)
 static void refusals(void)
 {
     struct pvscsi_setup_rings w = { .req_pages = 33, .cmp_pages = 1 };
+    u32 one = 1;
 
     begin(0, 0);
-    command(PVSCSI_CMD_SETUP_MSG_RING, NULL, 0);
-    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 0xffffffff);
-    command(PVSCSI_CMD_SETUP_THRESHOLD, NULL, 0);
-    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 0xffffffff);
+    messages(1);
+    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 0xffffffff); /* without the other rings */
+    command(PVSCSI_CMD_SETUP_THRESHOLD, &one, 4);
+    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 0);
     command(77, NULL, 0);
     CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 0xffffffff);
     command(PVSCSI_CMD_SETUP_RINGS, &w, sizeof(w));
@@ -658,6 +675,133 @@ static void aborted(void)
     end();
 }
 
+static struct pvscsi_message message(u32 n)
+{
+    struct pvscsi_message m;
+
+    rig_get(&rig, MSG + n % PVSCSI_PAGE_MSGS * sizeof(m), &m, sizeof(m));
+    return m;
+}
+
+/* As Linux does: asks for the command, sets the ring up, is told, lets go, takes the message. */
+static void disks_come_and_go(void)
+{
+    struct pvscsi_request_wire w = { .flags = PVSCSI_FLAG_NO_DATA, .target = 5 };
+    struct err e = { 0 };
+
+    begin(1, 1);
+    settle(0);
+    CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), 1); /* nobody can be told */
+    settle(5);
+    CHECK_EQ(device_end_set(dev, "scsi.5", NULL, false, &e), -EOPNOTSUPP);
+    CHECK_EQ(device_end_set(dev, "scsi.5", NULL, true, &e), 1);
+    CHECK_EQ(run(&w)->host_status, PVSCSI_HOST_NO_DEVICE);
+    reg_set(PVSCSI_COMMAND, PVSCSI_CMD_SETUP_MSG_RING);
+    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), PVSCSI_STATUS_MORE);
+    messages(1);
+    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 0);
+    CHECK_EQ(state_word(PVSCSI_RS_MSG_LOG2), 5);
+    reg_set(PVSCSI_INTR_STATUS, ~0u);
+    reg_set(PVSCSI_INTR_MASK, 0xf);
+    CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), 0);
+    CHECK_EQ(reg(PVSCSI_INTR_STATUS), PVSCSI_INTR_MESSAGE);
+    CHECK(level());
+    CHECK_EQ(state_word(PVSCSI_RS_MSG_PROD), 1);
+    CHECK_EQ(message(0).type, PVSCSI_MSG_ADDED);
+    CHECK_EQ(message(0).target, 5);
+    CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), -EEXIST);
+    state_word_set(PVSCSI_RS_MSG_CONS, 1);
+    settle(5);
+    CHECK_EQ(device_end_set(dev, "scsi.5", NULL, false, &e), -EAGAIN);
+    CHECK_EQ(device_end_set(dev, "scsi.5", NULL, false, &e), -EAGAIN);
+    CHECK_EQ(state_word(PVSCSI_RS_MSG_PROD), 2); /* told once */
+    CHECK_EQ(message(1).type, PVSCSI_MSG_REMOVED);
+    CHECK_EQ(run(&w)->scsi_status, SCSI_GOOD); /* its last flush */
+    state_word_set(PVSCSI_RS_MSG_CONS, 2);
+    CHECK_EQ(device_end_set(dev, "scsi.5", NULL, false, &e), 0);
+    CHECK_EQ(run(&w)->host_status, PVSCSI_HOST_NO_DEVICE);
+    CHECK_EQ(device_end_set(dev, "scsi.5", NULL, false, &e), -ENOENT);
+    CHECK_EQ(device_end_set(dev, "scsi.64", disk, false, &e), -EINVAL);
+    CHECK_EQ(device_end_set(dev, "scsi.1", disk, false, &e), -EINVAL); /* a CD drive's place */
+    end();
+}
+
+static void hostile_message_rings(void)
+{
+    struct pvscsi_setup_messages w = { .pages = 17 };
+    struct err e = { 0 };
+
+    begin(1, 1);
+    command(PVSCSI_CMD_SETUP_MSG_RING, &w, sizeof(w));
+    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 0xffffffff);
+    w.pages = 1;
+    w.ppn[0] = 0xe0000; /* MMIO */
+    command(PVSCSI_CMD_SETUP_MSG_RING, &w, sizeof(w));
+    CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), -EFAULT);
+    CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), -EFAULT); /* it did not come */
+    messages(1);
+    for (u32 i = 0; i < PVSCSI_PAGE_MSGS; i++) {
+        CHECK_EQ(device_end_set(dev, "scsi.5", i & 1 ? NULL : disk, true, &e), 0);
+        CHECK_EQ(message(i).type, i & 1);
+    }
+    CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), -EBUSY); /* full */
+    state_word_set(PVSCSI_RS_MSG_CONS, 77);                           /* of what was never told */
+    CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), -EBUSY);
+    command(PVSCSI_CMD_RESET, NULL, 0);
+    rings(1, 1);
+    CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), 1);
+    end();
+}
+
+/* Requests of a disk that is pulled out end first. */
+static void *pull_thread(void *arg)
+{
+    struct waiting *w = arg;
+
+    w->bytes = (u32)device_end_set(dev, "scsi.0", NULL, true, NULL);
+    __atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
+    loop_post(machine_lane(rig.m), on_post, NULL);
+    return NULL;
+}
+
+static void pulled_in_the_middle(void)
+{
+    struct pvscsi_request_wire r;
+    struct waiting w = { .done = false };
+    pthread_t thread;
+
+    begin(1, 1);
+    settle(0);
+    blk_mem_hold(disk, true);
+    r = transfer(false, 0, 1, DATA);
+    request(&r);
+    reg_set(PVSCSI_KICK_RW, 0);
+    rig_lane(&rig);
+    CHECK_EQ(pthread_create(&thread, NULL, pull_thread, &w), 0);
+    blk_mem_hold(disk, false);
+    rig_lane_until(&rig, waiting_done, &w);
+    pthread_join(thread, NULL);
+    CHECK_EQ(w.bytes, 1);
+    wait_for(made);
+    CHECK_EQ(got[told - 1].scsi_status, SCSI_GOOD);
+    CHECK_EQ(run(&r)->host_status, PVSCSI_HOST_NO_DEVICE);
+    end();
+}
+
+static void threshold(void)
+{
+    u32 one = 1, zero = 0;
+
+    begin(1, 1);
+    command(PVSCSI_CMD_SETUP_THRESHOLD, &one, 4);
+    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 1);
+    CHECK_EQ(state_word(PVSCSI_RS_THRESHOLD), 1);
+    settle(0);
+    command(PVSCSI_CMD_SETUP_THRESHOLD, &zero, 4);
+    CHECK_EQ(reg(PVSCSI_COMMAND_STATUS), 0);
+    end();
+}
+
 int main(void)
 {
     CASE(reads_and_writes);
@@ -676,5 +820,9 @@ int main(void)
     CASE(device_reset_in_the_middle);
     CASE(adapter_reset_in_the_middle);
     CASE(aborted);
+    CASE(disks_come_and_go);
+    CASE(hostile_message_rings);
+    CASE(pulled_in_the_middle);
+    CASE(threshold);
     return check_end();
 }

@@ -21,7 +21,8 @@ enum pvscsi_register {
     PVSCSI_KICK_OTHER = 0x3014,
     PVSCSI_KICK_RW = 0x4018,
 };
-enum { PVSCSI_INTR_COMPLETION = 1 };
+enum { PVSCSI_INTR_COMPLETION = 1, PVSCSI_INTR_MESSAGE = 4 };
+enum { PVSCSI_STATUS_MORE = 0xfffffffe }; /* words of the command are to come */
 
 enum pvscsi_command {
     PVSCSI_CMD_RESET = 1,
@@ -36,8 +37,9 @@ enum pvscsi_command {
     PVSCSI_CMD_SETUP_THRESHOLD = 10,
 };
 
-enum { PVSCSI_PAGE = 4096, PVSCSI_PAGES = 32 };
-enum { PVSCSI_REQUEST_SIZE = 128, PVSCSI_COMPLETION_SIZE = 32 };
+enum { PVSCSI_PAGE = 4096, PVSCSI_PAGES = 32, PVSCSI_MSG_PAGES = 16 };
+enum { PVSCSI_REQUEST_SIZE = 128, PVSCSI_COMPLETION_SIZE = 32, PVSCSI_MESSAGE_SIZE = 128 };
+enum { PVSCSI_PAGE_MSGS = PVSCSI_PAGE / PVSCSI_MESSAGE_SIZE };
 
 struct pvscsi_setup_rings {
     u32 req_pages, cmp_pages;
@@ -51,6 +53,13 @@ struct pvscsi_reset_device {
 struct pvscsi_abort {
     u64 context;
     u32 target, zero;
+};
+struct pvscsi_setup_messages {
+    u32 pages, zero;
+    u64 ppn[PVSCSI_MSG_PAGES];
+};
+struct pvscsi_setup_threshold {
+    u32 enable;
 };
 struct pvscsi_config_command {
     u64 reply; /* where the page goes */
@@ -67,6 +76,10 @@ enum {
     PVSCSI_RS_CMP_PROD = 12,
     PVSCSI_RS_CMP_CONS = 16,
     PVSCSI_RS_CMP_LOG2 = 20,
+    PVSCSI_RS_THRESHOLD = 24, /* the guest kicks when so many requests wait */
+    PVSCSI_RS_MSG_PROD = 128,
+    PVSCSI_RS_MSG_CONS = 132,
+    PVSCSI_RS_MSG_LOG2 = 136,
 };
 
 struct pvscsi_request_wire {
@@ -93,6 +106,14 @@ struct pvscsi_sg {
     u32 len, flags;
 };
 enum { PVSCSI_SG_CHAIN = 1 };
+
+enum pvscsi_message_type { PVSCSI_MSG_ADDED = 0, PVSCSI_MSG_REMOVED = 1 };
+struct pvscsi_message {
+    u32 type, bus, target;
+    u8 lun[8];
+    u32 pad[27];
+};
+_Static_assert(sizeof(struct pvscsi_message) == PVSCSI_MESSAGE_SIZE, "pvscsi message");
 
 struct pvscsi_completion_wire {
     u64 context, data_len;
