@@ -30,7 +30,7 @@ static bool open_has_suffix(const char *path, const char *suffix)
 /* Raw has no magic: only a name that says so makes an image raw (never a guess). */
 static const char *open_image_format(const struct open_how *how)
 {
-    static const char *const raw[] = { ".raw", ".img", ".iso", ".bin" };
+    static const char *const raw[] = { ".raw", ".img", ".iso", ".bin", ".flp", ".vfd", ".ima" };
 
     if (how->format)
         return how->format;
@@ -74,7 +74,9 @@ static u32 open_next_unit(const struct desc *d, const char *controller)
 int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media, struct err *e)
 {
     bool usb = how->disk_bus && !strcmp(how->disk_bus, "usb");
-    const char *bus = usb || (media == DESC_DISK && how->disk_bus) ? how->disk_bus : "ide";
+    const char *bus = media == DESC_FLOPPY                           ? "fdc"
+                      : usb || (media == DESC_DISK && how->disk_bus) ? how->disk_bus
+                                                                     : "ide";
     struct image_open io = { .path = how->path, .format = open_image_format(how) };
     struct desc_device *v = open_controller(d, bus);
     struct desc_disk *k;
@@ -87,7 +89,11 @@ int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media me
         return r;
     for (const struct desc_disk *o = d->disks; o; o = o->next)
         n++;
-    snprintf(name, sizeof(name), "%s%u", media == DESC_CDROM ? "cd" : "disk", n);
+    snprintf(name, sizeof(name), "%s%u",
+             media == DESC_CDROM    ? "cd"
+             : media == DESC_FLOPPY ? "floppy"
+                                    : "disk",
+             n);
     k = v ? desc_add_disk(d, name, media) : NULL;
     full = realpath(how->path, NULL);
     if (!k || !full) {

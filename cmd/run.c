@@ -25,7 +25,7 @@ struct run_options {
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic, *usb;
     const char *cpu, *engine, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls, *vsock;
-    struct opt_list disks, cdroms, publish, properties, guestinfo;
+    struct opt_list disks, cdroms, floppies, publish, properties, guestinfo;
     bool ignore_locks, discard_suspend;
     bool throwaway, no_code_cache, no_verify, no_reboot, testdev, check, no_direct, no_traces, json,
         quiet;
@@ -39,6 +39,8 @@ static const struct opt run_opts[] = {
     { "disk", OPT_LIST, RUN_AT(disks), "FILE", NULL, "one more disk image; again for more" },
     { "cdrom", OPT_LIST, RUN_AT(cdroms), "FILE", NULL,
       "a CD image in an IDE drive, or on USB where --disk-bus says so" },
+    { "floppy", OPT_LIST, RUN_AT(floppies), "FILE", NULL,
+      "a floppy disk image, of the first or second drive" },
     { "disk-bus", OPT_TEXT, RUN_AT(disk_bus), "BUS",
       "ide ahci pvscsi lsilogic lsisas1068 buslogic nvme usb virtio_blk",
       "where bare images are attached" },
@@ -187,6 +189,18 @@ static int run_add_nic(const struct run_options *o, struct desc *d, bool from_pa
     return 0;
 }
 
+static int run_add_disks(const struct opt_list *paths, enum desc_media media, struct open_how *how,
+                         struct desc *d, struct err *e)
+{
+    int r = 0;
+
+    for (u32 i = 0; i < paths->n && !r; i++) {
+        how->path = paths->v[i];
+        r = open_add_disk(how, d, media, e);
+    }
+    return r;
+}
+
 static int run_describe(const struct run_options *o, const struct opt_list *files, struct desc *d,
                         struct notes *notes, struct err *e)
 {
@@ -216,22 +230,16 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
 
         d->name = arena_print(&d->arena, "%s", slash ? slash + 1 : o->kernel);
         d->persona = "none";
-    } else if (!o->disks.n && !o->cdroms.n && !o->bios && !o->firmware) {
+    } else if (!o->disks.n && !o->cdroms.n && !o->floppies.n && !o->bios && !o->firmware) {
         return err_set(e, -EINVAL, "expected a file to run; see mimic run --help");
     }
-    for (u32 i = 0; i < o->disks.n + o->cdroms.n; i++) {
-        bool cd = i >= o->disks.n;
-
-        how.path = cd ? o->cdroms.v[i - o->disks.n] : o->disks.v[i];
-        r = open_add_disk(&how, d, cd ? DESC_CDROM : DESC_DISK, e);
-        if (r)
-            return r;
-    }
-    if (o->usb) {
+    r = run_add_disks(&o->disks, DESC_DISK, &how, d, e);
+    r = r ? r : run_add_disks(&o->cdroms, DESC_CDROM, &how, d, e);
+    r = r ? r : run_add_disks(&o->floppies, DESC_FLOPPY, &how, d, e);
+    if (!r && o->usb)
         r = open_add_usb(d, o->usb, e);
-        if (r)
-            return r;
-    }
+    if (r)
+        return r;
     if (o->firmware)
         d->firmware = strcmp(o->firmware, "efi") ? DESC_BIOS : DESC_EFI;
     if (o->memory)
@@ -327,7 +335,8 @@ static int run_run(int argc, char **argv)
     r = r ? r : eyes_start(&o.eyes, &eyes, &e);
     if (r) {
         fprintf(stderr, "mimic run: %s\n", e.text);
-        r = files.n || o.kernel || o.disks.n || o.cdroms.n ? exit_code(r) : EXIT_USE;
+        r = files.n || o.kernel || o.disks.n || o.cdroms.n || o.floppies.n ? exit_code(r)
+                                                                           : EXIT_USE;
     } else {
         how = (struct vm_how){ .desc = &d,
                                .vnc = { .on = o.vnc || (o.display && !strcmp(o.display, "vnc")),

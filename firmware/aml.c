@@ -272,6 +272,16 @@ void crs_irq(struct aml_crs *c, u8 irq)
     put_le16(p + 1, (u16)(1u << irq));
 }
 
+void crs_dma(struct aml_crs *c, u8 channel)
+{
+    u8 *p = crs_room(c, 3);
+
+    if (!p)
+        return;
+    p[0] = 0x2a;
+    p[1] = (u8)(1u << channel);
+}
+
 void crs_level(struct aml_crs *c, const u32 *irqs, u8 n)
 {
     u8 *p = crs_room(c, 5 + 4u * n);

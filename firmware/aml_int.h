@@ -54,6 +54,7 @@ struct aml_crs {
 };
 void crs_io(struct aml_crs *c, u16 base, u8 len);
 void crs_irq(struct aml_crs *c, u8 irq);
+void crs_dma(struct aml_crs *c, u8 channel);
 void crs_level(struct aml_crs *c, const u32 *irqs, u8 n); /* shared, level, active high */
 void crs_fixed(struct aml_crs *c, u32 base, u32 len);
 void crs_bus_numbers(struct aml_crs *c, u16 first, u16 last);

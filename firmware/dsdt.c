@@ -41,6 +41,17 @@ static void dsdt_serial(struct aml *a, const char *name, u16 port, u8 irq, u8 ui
     aml_close(a);
 }
 
+static void dsdt_floppy(struct aml *a)
+{
+    struct aml_crs c = { .n = 0 };
+
+    crs_io(&c, 0x3f2, 4);
+    crs_io(&c, 0x3f7, 1);
+    crs_irq(&c, 6);
+    crs_dma(&c, 2);
+    dsdt_device(a, "FDC0", "PNP0700", &c);
+}
+
 static void dsdt_isa(struct aml *a, struct space *ports)
 {
     static const char *const routes[] = { "PRQ0", "PRQ1", "PRQ2", "PRQ3" };
@@ -66,6 +77,8 @@ static void dsdt_isa(struct aml *a, struct space *ports)
         dsdt_serial(a, "COM1", 0x3f8, 4, 1);
     if (space_has(ports, 0x2f8))
         dsdt_serial(a, "COM2", 0x2f8, 3, 2);
+    if (space_has(ports, 0x3f5))
+        dsdt_floppy(a);
     aml_close(a);
 }
 

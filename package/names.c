@@ -72,8 +72,8 @@ static const struct name_map names[] = {
     { NAME_NIC, "virtio-transitional", "virtio_net", true, NULL, "virtio network" },
     { NAME_XEN, "xvd", "xen_blk", false, "virtio_blk", "Xen paravirtual disks" },
     { NAME_USB, "usb", "usb_storage", false, "virtio_blk", "disks on USB" },
-    { NAME_FLOPPY, "I82078", "fdc", false, "ide", "the floppy controller" },
-    { NAME_FLOPPY, "fdc", "fdc", false, "ide", "the floppy controller" },
+    { NAME_FLOPPY, "I82078", "fdc", true, NULL, "the floppy controller" },
+    { NAME_FLOPPY, "fdc", "fdc", true, NULL, "the floppy controller" },
 };
 
 const struct name_map *name_find(enum name_kind kind, const char *foreign)

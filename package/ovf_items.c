@@ -400,12 +400,7 @@ static struct desc_device *ovf_floppy(struct ovf *o)
 {
     struct desc_device *v = desc_device(o->d, "fdc0");
 
-    if (v)
-        return v;
-    v = desc_add_device(o->d, "fdc0", "fdc");
-    if (v)
-        v->known = false;
-    return v;
+    return v ? v : desc_add_device(o->d, "fdc0", "fdc");
 }
 
 static int ovf_drive(struct hardware *h, struct ovf_item *it, enum desc_media media)
@@ -428,8 +423,6 @@ static int ovf_drive(struct hardware *h, struct ovf_item *it, enum desc_media me
     if (!k)
         return -ENOMEM;
     it->what = k->name;
-    if (media == DESC_FLOPPY)
-        note(o->n, NOTE_LOST, k->name, "there is no floppy drive");
     if (*resource)
         return ovf_fill_disk(o, k, resource);
     if (media == DESC_DISK)

@@ -334,6 +334,8 @@ static int vmx_floppy(struct vmx *x, unsigned i)
         return -ENOMEM;
     if (*name && !strcasecmp(type, "file"))
         r = vmx_file(x, k, name);
+    if (vmx_true(vmx_get(&x->t, "floppy%u.readonly", i)))
+        k->mode = DESC_READ;
     if (k->source) {
         vmx_take(&x->t, "floppy%u.fileName", i);
         vmx_take(&x->t, "floppy%u.fileType", i);

@@ -359,6 +359,7 @@ void rig_ends_open(struct rig *r, struct rig_ends *n)
     n->list[0] = (struct device_end){ "chr", n->chr };
     n->list[1] = (struct device_end){ "net", n->net };
     n->list[2] = (struct device_end){ "blk", n->blk };
+    n->list[3] = (struct device_end){ "floppy.0", n->blk };
 }
 
 void rig_ends_close(struct rig *r, struct rig_ends *n)

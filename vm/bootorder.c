@@ -34,8 +34,12 @@ static void order_line(const struct vm *vm, const struct desc_disk *k, char *to,
     struct device *v;
     char unit[40], function[8] = "";
 
-    if (!class || k->media == DESC_FLOPPY)
+    if (!class)
         return;
+    if (k->media == DESC_FLOPPY) { /* of the ISA bridge */
+        snprintf(to, room, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u\n", k->unit);
+        return;
+    }
     v = machine_device(vm->machine, strcmp(class, "virtio_blk") ? k->controller : k->name);
     if (!v || !v->bus)
         return;

@@ -159,7 +159,7 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
             continue;
         if (d->unit >= units || n == VM_DISKS_MAX)
             return err_set(e, -EINVAL, "%s: %s has no place %u", d->name, name, d->unit);
-        if (!d->path && d->media != DESC_CDROM)
+        if (!d->path && d->media == DESC_DISK)
             return err_set(e, -ENOENT, "%s: the package names no file for it", d->name);
         cds |= d->media == DESC_CDROM ? 1ull << d->unit : 0;
         r = d->path ? vm_build_blk(vm, d, &b, e) : 0;
@@ -215,6 +215,7 @@ struct build_storage {
 static const struct build_storage build_storages[] = {
     { "pvscsi", "scsi", 64 },         { "lsilogic", "scsi", 16 }, { "lsisas1068", "scsi", 16 },
     { "buslogic", "scsi", 16, true }, { "ahci", "sata", 30 },     { "nvme", "nvme", 16 },
+    { "fdc", "floppy", 2 },
 };
 
 static const struct build_storage *build_storage_of(const char *class)

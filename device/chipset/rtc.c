@@ -7,6 +7,7 @@
  * the guest sets the time the registers stand in the memory.  A timer runs only for
  * interrupts that are enabled.  Left out: daylight saving, the square wave.
  */
+#include "device/chipset/rtc.h"
 #include "machine/machine.h"
 #include <errno.h>
 #include <string.h>
@@ -64,6 +65,7 @@ struct rtc {
     } state;
     struct irq irq;
     struct timer *tick, *second;
+    u8 floppies; /* kinds of the drives, as in CMOS; what they are follows from the devices */
 };
 
 /* ---- calendar ---- */
@@ -330,6 +332,24 @@ static void rtc_put16(u8 *p, u64 v)
     p[1] = (u8)(v >> 8);
 }
 
+static void rtc_fill_floppies(struct rtc *r)
+{
+    u8 *c = r->state.cmos;
+
+    c[0x10] = r->floppies;
+    c[0x14] &= 0x3e; /* equipment: how many drives less one, are there any */
+    if (r->floppies)
+        c[0x14] |= r->floppies & 0xf ? 0x41 : 1;
+}
+
+void rtc_floppies(struct device *d, u8 kinds)
+{
+    struct rtc *r = (struct rtc *)d;
+
+    r->floppies = kinds;
+    rtc_fill_floppies(r);
+}
+
 /* What a BIOS finds: memory sizes, equipment, processors, boot order. */
 static void rtc_fill(struct rtc *r)
 {
@@ -346,6 +366,7 @@ static void rtc_fill(struct rtc *r)
     c[0x5d] = (u8)(high >> 32);
     c[0x5f] = (u8)(machine_cpu_count(m) - 1);
     c[0x14] = 0x06; /* FPU, PS/2 mouse */
+    rtc_fill_floppies(r);
     c[0x3d] = (u8)r->config.boot;
     c[0x38] = (u8)((r->config.boot >> 4 & 0xf0) | 1); /* no look at a floppy's signature */
 }
