@@ -238,6 +238,8 @@ static const struct command *const disk_subs[] = {
     &command_disk_formats,
     &command_disk_attach,
     &command_disk_detach,
+    &command_disk_insert,
+    &command_disk_eject,
     &command_disk_list,
     NULL,
 };

@@ -11,7 +11,7 @@
 extern const struct command command_disk_info, command_disk_convert, command_disk_create,
     command_disk_resize, command_disk_check, command_disk_map, command_disk_compare,
     command_disk_commit, command_disk_rebase, command_disk_formats, command_disk_attach,
-    command_disk_detach, command_disk_list;
+    command_disk_detach, command_disk_insert, command_disk_eject, command_disk_list;
 
 /* How an image that is there is opened: the first member of a command's options. */
 struct disk_from {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* mimic disk attach, detach, list: the disks of a VM that runs. */
+/* mimic disk attach, detach, insert, eject, list: the disks of a VM that runs. */
 #include "cmd/call.h"
 #include "cmd/disk.h"
 #include "cmd/open.h"
@@ -85,6 +85,67 @@ const struct command command_disk_attach = {
     .run = attach_run,
     .examples = "  mimic disk attach web data.vmdk\n"
                 "  mimic disk detach web data\n",
+};
+
+/* ---- insert, eject ---- */
+
+struct insert_options {
+    const char *format;
+    bool readonly;
+};
+static const struct opt insert_opts[] = {
+    { "format", OPT_TEXT, offsetof(struct insert_options, format), "NAME", NULL,
+      "format of an image whose name does not say it, such as raw" },
+    { "readonly", OPT_FLAG, offsetof(struct insert_options, readonly), NULL, NULL,
+      "write-protected" },
+};
+
+static int insert_run(int argc, char **argv)
+{
+    struct insert_options o = { 0 };
+    struct opt_list words = { 0 };
+    struct err e = { 0 };
+    json_t *args;
+    int r = disk_parse(&command_disk_insert, argc, argv, &o, &words, 3, 3);
+
+    if (r)
+        return r - 1;
+    r = attach_args(&(struct attach_options){ .format = o.format, .readonly = o.readonly },
+                    words.v[2], &args, &e);
+    if (!r)
+        json_object_set_new(args, "name", json_string(words.v[1]));
+    r = r ? r : call_vm(words.v[0], "disk-insert", args, NULL, &e);
+    return r ? disk_fail(&command_disk_insert, r, &e) : EXIT_DONE;
+}
+
+const struct command command_disk_insert = {
+    .name = "disk insert",
+    .args = "VM DRIVE IMAGE",
+    .about = "Put another floppy disk into a drive of a running VM",
+    .text = "DRIVE is its name or its place, as list prints them.",
+    .opts = insert_opts,
+    .nopts = LEN(insert_opts),
+    .run = insert_run,
+    .examples = "  mimic disk insert old fdc0:0 driver.flp\n",
+};
+
+static int eject_run(int argc, char **argv)
+{
+    struct opt_list words = { 0 };
+    struct err e = { 0 };
+    int r = disk_parse(&command_disk_eject, argc, argv, NULL, &words, 2, 2);
+
+    if (r)
+        return r - 1;
+    r = call_vm(words.v[0], "disk-eject", json_pack("{s:s}", "name", words.v[1]), NULL, &e);
+    return r ? disk_fail(&command_disk_eject, r, &e) : EXIT_DONE;
+}
+
+const struct command command_disk_eject = {
+    .name = "disk eject",
+    .args = "VM DRIVE",
+    .about = "Take the floppy disk out of a drive of a running VM",
+    .run = eject_run,
 };
 
 /* ---- detach ---- */

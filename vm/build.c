@@ -147,9 +147,10 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
                             u32 units, struct err *e)
 {
     struct device_end ends[VM_DISKS_MAX + 1] = { { NULL, NULL } };
-    char kinds[VM_DISKS_MAX][16], cd[24];
+    const char *settings[3] = { NULL };
+    char kinds[VM_DISKS_MAX][16], number[24];
     u64 cds = 0;
-    u32 n = 0;
+    u32 n = 0, most = 0;
 
     for (const struct desc_disk *d = vm->how.desc->disks; d; d = d->next) {
         struct blk *b = NULL;
@@ -162,6 +163,7 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
         if (!d->path && d->media == DESC_DISK)
             return err_set(e, -ENOENT, "%s: the package names no file for it", d->name);
         cds |= d->media == DESC_CDROM ? 1ull << d->unit : 0;
+        most = d->unit > most ? d->unit : most;
         r = d->path ? vm_build_blk(vm, d, &b, e) : 0;
         if (r)
             return r;
@@ -173,9 +175,10 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
     }
     if (cds && !strcmp(class, "nvme"))
         return err_set(e, -EINVAL, "%s: NVMe has no CD-ROM drives", name);
-    snprintf(cd, sizeof(cd), "%llu", (unsigned long long)cds);
-    return build_device(vm, class, name, (const char *const[]){ cds ? "cd" : NULL, cd, NULL }, ends,
-                        e);
+    settings[0] = !strcmp(class, "fdc") ? "drives" : cds ? "cd" : NULL;
+    settings[1] = number;
+    snprintf(number, sizeof(number), "%llu", cds ? (unsigned long long)cds : most + 1);
+    return build_device(vm, class, name, settings, ends, e);
 }
 
 static int build_virtio_disks(struct vm *vm, const char *controller, struct err *e)

@@ -24,10 +24,22 @@ static struct vm_disk *hotplug_open(struct vm *vm, const struct desc_disk *k)
     return NULL;
 }
 
+/* A drive's place, "fdc0:1", is a name for it, too. */
+static bool hotplug_is_at(const struct desc_disk *k, const char *name)
+{
+    const char *colon = strrchr(name, ':');
+    unsigned unit;
+    char rest;
+
+    return colon && k->controller && sscanf(colon + 1, "%u%c", &unit, &rest) == 1 &&
+           unit == k->unit && strlen(k->controller) == (size_t)(colon - name) &&
+           !strncmp(k->controller, name, (size_t)(colon - name));
+}
+
 static struct desc_disk *hotplug_disk(struct vm *vm, const char *name)
 {
     for (struct desc_disk *k = vm->how.desc->disks; k; k = k->next)
-        if (name && !strcmp(k->name, name))
+        if (name && (!strcmp(k->name, name) || hotplug_is_at(k, name)))
             return k;
     return NULL;
 }
@@ -128,19 +140,41 @@ static int hotplug_source(struct vm *vm, struct desc_disk *k, struct control_cal
     return !k->path || (format && !k->format) ? -ENOMEM : 0;
 }
 
-static struct desc_disk *hotplug_describe(struct vm *vm, struct control_call *c, struct err *e)
+/* What goes into a place, described; in the list of disks, but not opened. */
+static struct desc_disk *hotplug_make(struct vm *vm, struct control_call *c, enum desc_media media,
+                                      const char *controller, u32 unit, struct err *e)
 {
-    const json_t *unit = json_object_get(control_args(c), "unit");
-    const char *image = control_text(c, "image"), *name = control_text(c, "controller"),
-               *controller = hotplug_controller(vm, name);
+    const char *image = control_text(c, "image");
     struct desc_disk *k;
     char own[64];
-    int place;
 
     if (!image || *image != '/') {
         err_set(e, -EINVAL, "\"image\" is not the whole path of a file");
         return NULL;
     }
+    hotplug_name(vm, image, own, sizeof(own));
+    k = desc_add_disk(vm->how.desc, own, media);
+    if (!k || !(k->controller = desc_text(vm->how.desc, "%s", controller)) ||
+        hotplug_source(vm, k, c)) {
+        err_set(e, -ENOMEM, "out of memory");
+        if (k)
+            hotplug_unlist(vm, k);
+        return NULL;
+    }
+    k->unit = unit;
+    if (media != DESC_CDROM)
+        k->mode = control_flag(c, "readonly")    ? DESC_READ
+                  : control_flag(c, "throwaway") ? DESC_THROWAWAY
+                                                 : DESC_WRITE;
+    return k;
+}
+
+static struct desc_disk *hotplug_describe(struct vm *vm, struct control_call *c, struct err *e)
+{
+    const json_t *unit = json_object_get(control_args(c), "unit");
+    const char *name = control_text(c, "controller"), *controller = hotplug_controller(vm, name);
+    int place;
+
     if (!controller) {
         err_set(e, -ENOENT, "%s%s", name ? name : "the VM has no controller ",
                 name ? ": there is no such controller"
@@ -153,20 +187,7 @@ static struct desc_disk *hotplug_describe(struct vm *vm, struct control_call *c,
                 json_is_integer(unit) ? " of this number" : "");
         return NULL;
     }
-    hotplug_name(vm, image, own, sizeof(own));
-    k = desc_add_disk(vm->how.desc, own, DESC_DISK);
-    if (!k || !(k->controller = desc_text(vm->how.desc, "%s", controller)) ||
-        hotplug_source(vm, k, c)) {
-        err_set(e, -ENOMEM, "out of memory");
-        if (k)
-            hotplug_unlist(vm, k);
-        return NULL;
-    }
-    k->unit = (u32)place;
-    k->mode = control_flag(c, "readonly")    ? DESC_READ
-              : control_flag(c, "throwaway") ? DESC_THROWAWAY
-                                             : DESC_WRITE;
-    return k;
+    return hotplug_make(vm, c, DESC_DISK, controller, (u32)place, e);
 }
 
 static void verb_disk_attach(struct vm *vm, struct control_call *c)
@@ -274,6 +295,69 @@ static void verb_disk_detach(struct vm *vm, struct control_call *c)
     loop_timer_set(l->timer, loop_now() + HOTPLUG_LOOK_NS);
 }
 
+/* ---- other media in a drive ---- */
+
+static int hotplug_eject(struct vm *vm, struct desc_disk *k, struct err *e)
+{
+    int r = hotplug_open(vm, k) ? hotplug_set(vm, k, NULL, true, e) : 0;
+
+    if (r < 0)
+        return r;
+    hotplug_close(vm, k);
+    k->path = k->source = k->format = NULL;
+    k->capacity = k->offset = k->length = 0;
+    return 0;
+}
+
+static struct desc_disk *hotplug_drive(struct vm *vm, struct control_call *c)
+{
+    struct desc_disk *k = hotplug_disk(vm, control_text(c, "name"));
+
+    if (k && k->media != DESC_DISK)
+        return k;
+    control_fail(c, -ENOENT, "the VM has no drive of this name");
+    return NULL;
+}
+
+static void verb_disk_eject(struct vm *vm, struct control_call *c)
+{
+    struct desc_disk *k = hotplug_drive(vm, c);
+    struct err e = { 0 };
+    int r = k ? hotplug_eject(vm, k, &e) : 0;
+
+    if (r)
+        control_fail(c, r, "%s", e.text);
+    else if (k)
+        control_answer(c, NULL);
+}
+
+/* The drive is described anew with its medium, whose writes are kept by its own name. */
+static void verb_disk_insert(struct vm *vm, struct control_call *c)
+{
+    struct desc_disk *was = hotplug_drive(vm, c), *k = NULL;
+    struct blk *b = NULL;
+    struct err e = { 0 };
+    int r = was ? hotplug_eject(vm, was, &e) : 0;
+
+    if (!was)
+        return;
+    if (!r && !(k = hotplug_make(vm, c, was->media, was->controller, was->unit, &e)))
+        r = e.code;
+    r = r ? r : vm_build_blk(vm, k, &b, &e);
+    r = r ? r : hotplug_set(vm, k, b, false, &e);
+    if (r < 0) {
+        if (k) {
+            hotplug_close(vm, k);
+            hotplug_unlist(vm, k);
+        }
+        control_fail(c, r, "%s", e.text);
+        return;
+    }
+    k->capacity = blk_size(b);
+    hotplug_unlist(vm, was);
+    control_answer(c, json_pack("{s:s}", "name", k->name));
+}
+
 /* ---- what there is ---- */
 
 static void verb_disks(struct vm *vm, struct control_call *c)
@@ -298,6 +382,9 @@ const struct control_verb control_disk[] = {
     { "disks", "the drives, and what is in them", verb_disks },
     { "disk-attach", "\"image\" becomes a disk; \"format\", \"controller\", \"unit\"",
       verb_disk_attach },
+    { "disk-insert", "\"image\" is the medium of drive \"name\"; \"format\", \"readonly\"",
+      verb_disk_insert },
+    { "disk-eject", "drive \"name\" is empty", verb_disk_eject },
     { "disk-detach", "the disk \"name\" goes; \"force\": without waiting for the guest",
       verb_disk_detach },
     { 0 },

@@ -29,6 +29,8 @@ esac
 modules="vmw_pvscsi mptspi mptsas BusLogic nvme ahci vmxnet3 e1000 e1000e pcnet32 ata_piix sd_mod sr_mod isofs virtio_pci virtio_blk virtio_net
 virtio_console virtio_rng vmw_vsock_vmci_transport vmw_vsock_virtio_transport ext4
 crc32c_generic af_packet xhci_pci ehci_pci uhci_hcd usb_storage usbhid hid_generic evdev"
+# Loaded by who wants them: insmod /modules/floppy.ko
+more="floppy parport parport_pc lp"
 
 kernel_package=$(apt-cache depends $meta | awk '/Depends: linux-image/ { print $2; exit }')
 versions=$(apt-cache policy "$kernel_package" busybox-static | awk '/Candidate:/ { print $2 }')
@@ -73,6 +75,11 @@ if [ ! -s "$initrd" ]; then
     for m in $modules; do
         add_module "$m"
     done
+    cp "$tree/modules/order" "$work/order"
+    for m in $more; do
+        add_module "$m"
+    done
+    mv "$work/order" "$tree/modules/order"
     (cd "$tree" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -1 \
         >"$work/initrd")
     cp "$work"/x/boot/vmlinuz-* "$kernel"
