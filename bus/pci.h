@@ -16,7 +16,7 @@ struct pci_bar {
     u8 min, max;
     u64 (*load)(struct device *d, u32 off, u32 size);
     void (*store)(struct device *d, u32 off, u32 size, u64 val);
-    bool prefetch;
+    bool prefetch, unaligned; /* unaligned: see struct region */
     u8 *ram; /* instead of handlers: memory of `size` bytes, mapped as a slot */
 };
 

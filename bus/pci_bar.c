@@ -55,7 +55,8 @@ static int pci_window_back(struct pci_function *f, const struct pci_bar *b, stru
                         .load = b->load,
                         .store = b->store,
                         .dev = f->dev,
-                        .index = b->index };
+                        .index = b->index,
+                        .unaligned = b->unaligned };
     struct pci_window *w = &f->window[b->index];
 
     w->at = PCI_HIDDEN;

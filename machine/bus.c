@@ -366,6 +366,8 @@ static u64 region_load(const struct region *r, u32 off, u32 size)
 
     if (!r->load)
         return space_mask(size);
+    if (r->unaligned && size >= r->min && size <= r->max)
+        return r->load(r->dev, off, size) & space_mask(size);
     for (u32 done = 0, n; done < size; done += n) {
         u32 at = off + done;
         u64 part;
@@ -387,6 +389,10 @@ static void region_store(const struct region *r, u32 off, u32 size, u64 val)
 {
     if (!r->store)
         return;
+    if (r->unaligned && size >= r->min && size <= r->max) {
+        r->store(r->dev, off, size, val & space_mask(size));
+        return;
+    }
     for (u32 done = 0, n; done < size; done += n) {
         u32 at = off + done;
         u64 part = val >> (8 * done);

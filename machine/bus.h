@@ -25,6 +25,7 @@ struct region {
     struct device *dev;
     u32 index;     /* for the bus that made the region; handlers find theirs by offset */
     bool unlocked; /* handlers do their own locking (interrupt controllers) */
+    bool unaligned; /* accesses between min and max come whole, wherever they are */
 };
 
 struct space;

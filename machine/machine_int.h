@@ -119,7 +119,7 @@ struct node { /* what the machine keeps for a device */
     u32 nends;
     struct timer *timers;
     struct bell *bells;
-    struct machine_block memory[2];
+    struct machine_block memory[4];
     u32 nmemories;
 };
 struct node *node_of(const struct device *d);
