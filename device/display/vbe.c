@@ -17,15 +17,15 @@ u16 vbe_get(const struct vga *v, u32 index)
     if (index >= VBE_COUNT)
         return 0;
     if (index == VBE_MEMORY_64K)
-        return VGA_MEMORY >> 16;
-    if (v->state.vbe[VBE_ENABLE] & VBE_GETCAPS && index >= VBE_XRES && index <= VBE_BPP)
+        return v->memory_size >> 16;
+    if (v->state->vbe[VBE_ENABLE] & VBE_GETCAPS && index >= VBE_XRES && index <= VBE_BPP)
         return caps[index];
-    return v->state.vbe[index];
+    return v->state->vbe[index];
 }
 
 u32 vbe_pitch(const struct vga *v)
 {
-    u32 bits = v->state.vbe[VBE_BPP], width = v->state.vbe[VBE_VIRT_WIDTH];
+    u32 bits = v->state->vbe[VBE_BPP], width = v->state->vbe[VBE_VIRT_WIDTH];
 
     return bits == 4 ? width / 8 : width * ((bits + 7) / 8);
 }
@@ -37,12 +37,12 @@ static bool vbe_depth(u16 bits)
 
 static void vbe_virtual(struct vga *v, u16 width)
 {
-    u16 *r = v->state.vbe;
+    u16 *r = v->state->vbe;
     u32 pitch, lines;
 
     r[VBE_VIRT_WIDTH] = (u16)max_u64(width, r[VBE_XRES]);
     pitch = vbe_pitch(v) * (r[VBE_BPP] == 4 ? 4 : 1);
-    lines = pitch ? VGA_MEMORY / pitch : 0;
+    lines = pitch ? v->memory_size / pitch : 0;
     r[VBE_VIRT_HEIGHT] = (u16)min_u64(lines, UINT16_MAX);
     r[VBE_X_OFFSET] = 0;
     r[VBE_Y_OFFSET] = 0;
@@ -51,7 +51,7 @@ static void vbe_virtual(struct vga *v, u16 width)
 /* The VGA registers that a linear mode implies, so that banks work. */
 static void vbe_registers(struct vga *v)
 {
-    struct vga_state *s = &v->state;
+    struct vga_state *s = v->state;
 
     s->gfx[6] = (u8)((s->gfx[6] & ~0x0c) | 0x05);
     s->crtc[0x17] |= 3;
@@ -67,16 +67,16 @@ static void vbe_registers(struct vga *v)
 
 static void vbe_enable(struct vga *v, u16 val)
 {
-    u16 *r = v->state.vbe;
+    u16 *r = v->state->vbe;
     bool was = vbe_on(v);
 
     if (val & VBE_ON && !was) {
         vbe_virtual(v, r[VBE_XRES]);
         vbe_registers(v);
         if (!(val & VBE_KEEP))
-            memset(
-                v->memory, 0,
-                min_u64((u64)vbe_pitch(v) * r[VBE_YRES] * (r[VBE_BPP] == 4 ? 4 : 1), VGA_MEMORY));
+            memset(v->memory, 0,
+                   min_u64((u64)vbe_pitch(v) * r[VBE_YRES] * (r[VBE_BPP] == 4 ? 4 : 1),
+                           v->memory_size));
     }
     if (!(val & VBE_ON))
         r[VBE_BANK] = 0;
@@ -85,7 +85,7 @@ static void vbe_enable(struct vga *v, u16 val)
 
 void vbe_set(struct vga *v, u32 index, u16 val)
 {
-    u16 *r = v->state.vbe;
+    u16 *r = v->state->vbe;
 
     switch (index) {
     case VBE_ID:
@@ -107,7 +107,7 @@ void vbe_set(struct vga *v, u32 index, u16 val)
             r[VBE_BPP] = val;
         break;
     case VBE_BANK:
-        if (val < VGA_MEMORY >> 16)
+        if (val < v->memory_size >> 16)
             r[VBE_BANK] = val;
         break;
     case VBE_ENABLE:

@@ -25,7 +25,7 @@ enum {
 /* Offset behind the window; false: the window does not show there. */
 static bool vga_offset(const struct vga *v, u32 off, u32 *at)
 {
-    switch (v->state.gfx[GFX_MISC] >> 2 & 3) {
+    switch (v->state->gfx[GFX_MISC] >> 2 & 3) {
     case 0:
         *at = off;
         break;
@@ -45,7 +45,7 @@ static bool vga_offset(const struct vga *v, u32 off, u32 *at)
         *at = off - 0x18000;
     }
     if (vbe_on(v))
-        *at += (u32)v->state.vbe[VBE_BANK] << 16;
+        *at += (u32)v->state->vbe[VBE_BANK] << 16;
     return true;
 }
 
@@ -57,13 +57,13 @@ static u32 vga_spread(u8 planes) /* bit n -> byte n all ones */
 
 static u8 vga_plane_load(struct vga *v, u32 at)
 {
-    const u8 *gfx = v->state.gfx;
+    const u8 *gfx = v->state->gfx;
     u32 four;
 
-    if (at >= VGA_MEMORY / 4)
+    if (at >= v->memory_size / 4)
         return 0xff;
     four = le32(v->memory + 4 * at);
-    put_le32(v->state.latch, four);
+    put_le32(v->state->latch, four);
     if (!(gfx[GFX_MODE] & MODE_READ1))
         return (u8)(four >> 8 * (gfx[GFX_READ_PLANE] & 3));
     four = (four ^ vga_spread(gfx[GFX_COMPARE])) & vga_spread(gfx[GFX_DONT_CARE]);
@@ -78,19 +78,19 @@ u64 vga_window_load(struct device *d, u32 off, u32 size)
 
     if (!vga_offset(v, off, &at))
         return 0xff;
-    if (v->state.seq[SEQ_MODE] & SEQ_CHAIN4) {
-        if (at >= VGA_MEMORY)
+    if (v->state->seq[SEQ_MODE] & SEQ_CHAIN4) {
+        if (at >= v->memory_size)
             return 0xff;
-        memcpy(v->state.latch, v->memory + (at & ~3u), 4);
+        memcpy(v->state->latch, v->memory + (at & ~3u), 4);
         return v->memory[at];
     }
-    if (v->state.gfx[GFX_MODE] & MODE_ODD_EVEN) {
-        u32 plane = (v->state.gfx[GFX_READ_PLANE] & 2u) | (at & 1);
+    if (v->state->gfx[GFX_MODE] & MODE_ODD_EVEN) {
+        u32 plane = (v->state->gfx[GFX_READ_PLANE] & 2u) | (at & 1);
 
         at = (at & ~1u) << 1;
-        if (at >= VGA_MEMORY)
+        if (at >= v->memory_size)
             return 0xff;
-        memcpy(v->state.latch, v->memory + at, 4);
+        memcpy(v->state->latch, v->memory + at, 4);
         return v->memory[at + plane];
     }
     return vga_plane_load(v, at);
@@ -99,8 +99,8 @@ u64 vga_window_load(struct device *d, u32 off, u32 size)
 /* The four bytes that a processor's byte becomes, with bit mask and latches. */
 static u32 vga_mix(const struct vga *v, u8 val)
 {
-    const u8 *gfx = v->state.gfx;
-    u32 latch = le32(v->state.latch), mask = gfx[GFX_BIT_MASK] * 0x01010101u, four;
+    const u8 *gfx = v->state->gfx;
+    u32 latch = le32(v->state->latch), mask = gfx[GFX_BIT_MASK] * 0x01010101u, four;
     u8 turn = gfx[GFX_ROTATE] & 7, rotated = (u8)(val >> turn | val << (8 - turn));
 
     switch (gfx[GFX_MODE] & 3) {
@@ -136,25 +136,25 @@ static u32 vga_mix(const struct vga *v, u8 val)
 void vga_window_store(struct device *d, u32 off, u32 size, u64 val)
 {
     struct vga *v = (struct vga *)d;
-    u8 planes = v->state.seq[SEQ_MASK];
+    u8 planes = v->state->seq[SEQ_MASK];
     u32 at, mask;
 
     if (!vga_offset(v, off, &at))
         return;
-    if (v->state.seq[SEQ_MODE] & SEQ_CHAIN4) {
-        if (at < VGA_MEMORY && planes & 1u << (at & 3))
+    if (v->state->seq[SEQ_MODE] & SEQ_CHAIN4) {
+        if (at < v->memory_size && planes & 1u << (at & 3))
             v->memory[at] = (u8)val;
         return;
     }
-    if (v->state.gfx[GFX_MODE] & MODE_ODD_EVEN) {
+    if (v->state->gfx[GFX_MODE] & MODE_ODD_EVEN) {
         u32 byte = (at & ~1u) << 1;
 
-        for (u32 plane = at & 1; plane < 4 && byte < VGA_MEMORY; plane += 2)
+        for (u32 plane = at & 1; plane < 4 && byte < v->memory_size; plane += 2)
             if (planes & 1u << plane)
                 v->memory[byte + plane] = (u8)val;
         return;
     }
-    if (at >= VGA_MEMORY / 4)
+    if (at >= v->memory_size / 4)
         return;
     mask = vga_spread(planes);
     put_le32(v->memory + 4 * at, (le32(v->memory + 4 * at) & ~mask) | (vga_mix(v, (u8)val) & mask));

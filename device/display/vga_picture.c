@@ -9,9 +9,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static bool vga_is_over(const struct vga *v)
+{
+    return v->over && v->over->is_on(v);
+}
+
 static bool vga_is_text(const struct vga *v)
 {
-    return !vbe_on(v) && !(v->state.gfx[6] & 1);
+    return !vga_is_over(v) && !vbe_on(v) && !(v->state->gfx[6] & 1);
 }
 
 static u32 vga_lines(const struct vga_state *s) /* shown lines of the beam */
@@ -35,7 +40,7 @@ static void vga_text_size(const struct vga_state *s, u32 *columns, u32 *rows)
 /* Character and attribute of a cell; CRTC addresses wrap at 64 Ki. */
 static const u8 *vga_cell(const struct vga *v, u32 row, u32 column)
 {
-    u32 at = vga_start(&v->state) + row * v->state.crtc[0x13] * 2u + column;
+    u32 at = vga_start(v->state) + row * v->state->crtc[0x13] * 2u + column;
 
     return v->memory + 4 * (at & 0xffff);
 }
@@ -43,7 +48,7 @@ static const u8 *vga_cell(const struct vga *v, u32 row, u32 column)
 void vga_text(struct device *d, struct vga_text *out)
 {
     struct vga *v = (struct vga *)d;
-    const struct vga_state *s = &v->state;
+    const struct vga_state *s = v->state;
     u8 *to = out->cell;
     u32 at, pitch;
 
@@ -66,13 +71,13 @@ void vga_text(struct device *d, struct vga_text *out)
 
 static u32 vga_colour(const struct vga *v, u8 index)
 {
-    const u8 *c = v->state.dac + (index & v->state.dac_mask) * 3;
+    const u8 *c = v->state->dac + (index & v->state->dac_mask) * 3;
     u32 rgb = 0;
 
     for (u32 i = 0; i < 3; i++) {
         u32 part = c[i];
 
-        if (!(v->state.vbe[VBE_ENABLE] & VBE_DAC8))
+        if (!(v->state->vbe[VBE_ENABLE] & VBE_DAC8))
             part = (part & 63) << 2 | (part & 63) >> 4;
         rgb = rgb << 8 | part;
     }
@@ -82,7 +87,7 @@ static u32 vga_colour(const struct vga *v, u8 index)
 /* Four bits of colour go through the attribute controller. */
 static u32 vga_colour16(const struct vga *v, u8 four)
 {
-    const u8 *attr = v->state.attr;
+    const u8 *attr = v->state->attr;
     u8 index = attr[four & 15] & 0x3f;
 
     if (attr[0x10] & 0x80)
@@ -94,7 +99,7 @@ static void vga_glyph(const struct vga *v, u32 row, u32 column, u32 height, u32 
                       u32 pitch)
 {
     const u8 *cell = vga_cell(v, row, column);
-    u8 select = v->state.seq[3];
+    u8 select = v->state->seq[3];
     u8 set = cell[1] & 8 ? (u8)((select >> 2 & 3) | (select >> 3 & 4))
                          : (u8)((select & 3) | (select >> 2 & 4));
     u32 font = (set & 3u) * 0x4000 + (set >> 2) * 0x2000u + cell[0] * 32u;
@@ -105,7 +110,7 @@ static void vga_glyph(const struct vga *v, u32 row, u32 column, u32 height, u32 
 
         for (u32 x = 0; x < wide; x++) {
             bool on = x < 8 ? bits >> (7 - x) & 1
-                            : (cell[0] & 0xe0) == 0xc0 && v->state.attr[0x10] & 4 && bits & 1;
+                            : (cell[0] & 0xe0) == 0xc0 && v->state->attr[0x10] & 4 && bits & 1;
 
             to[x] = on ? fore : back;
         }
@@ -114,9 +119,9 @@ static void vga_glyph(const struct vga *v, u32 row, u32 column, u32 height, u32 
 
 static void vga_draw_text(const struct vga *v, struct vga_picture *p)
 {
-    u32 columns, rows, height = (v->state.crtc[9] & 31u) + 1, wide = v->state.seq[1] & 1 ? 8 : 9;
+    u32 columns, rows, height = (v->state->crtc[9] & 31u) + 1, wide = v->state->seq[1] & 1 ? 8 : 9;
 
-    vga_text_size(&v->state, &columns, &rows);
+    vga_text_size(v->state, &columns, &rows);
     for (u32 y = 0; y < rows; y++)
         for (u32 x = 0; x < columns; x++)
             vga_glyph(v, y, x, height, wide, p->pixel + y * height * p->width + x * wide, p->width);
@@ -127,7 +132,7 @@ static u32 vbe_pixel(const struct vga *v, u64 at, u32 bits)
 {
     u32 val;
 
-    if (at + 4 > VGA_MEMORY)
+    if (at + 4 > v->memory_size)
         return 0;
     val = le32(v->memory + at);
     switch (bits) {
@@ -143,14 +148,14 @@ static u32 vbe_pixel(const struct vga *v, u64 at, u32 bits)
 
 static u8 vga_planar(const struct vga *v, u64 byte, u32 x) /* the four bits of a pixel */
 {
-    u32 four = byte < VGA_MEMORY / 4 ? le32(v->memory + 4 * byte) >> (7 - (x & 7)) : 0;
+    u32 four = byte < v->memory_size / 4 ? le32(v->memory + 4 * byte) >> (7 - (x & 7)) : 0;
 
     return (u8)((four & 1) | (four >> 7 & 2) | (four >> 14 & 4) | (four >> 21 & 8));
 }
 
 static void vbe_draw(const struct vga *v, struct vga_picture *p)
 {
-    const u16 *r = v->state.vbe;
+    const u16 *r = v->state->vbe;
     u32 bits = r[VBE_BPP], unit = (bits + 7) / 8, pitch = vbe_pitch(v);
 
     for (u32 y = 0; y < p->height; y++)
@@ -166,7 +171,7 @@ static void vbe_draw(const struct vga *v, struct vga_picture *p)
 /* Graphics of the VGA itself: 256 colours, 16 colours, CGA's 4. */
 static void vga_draw(const struct vga *v, struct vga_picture *p, u32 repeat)
 {
-    const struct vga_state *s = &v->state;
+    const struct vga_state *s = v->state;
     u32 pitch = s->crtc[0x13] * 2u, start = vga_start(s);
 
     for (u32 y = 0; y < p->height; y++)
@@ -186,34 +191,82 @@ static void vga_draw(const struct vga *v, struct vga_picture *p, u32 repeat)
         }
 }
 
-int vga_picture(struct device *d, struct vga_picture *out)
+static void vga_size(const struct vga *v, u32 *width, u32 *height)
+{
+    const struct vga_state *s = v->state;
+    u32 columns, rows;
+
+    if (vbe_on(v)) {
+        *width = s->vbe[VBE_XRES];
+        *height = s->vbe[VBE_YRES];
+    } else if (vga_is_text(v)) {
+        vga_text_size(s, &columns, &rows);
+        *width = columns * (s->seq[1] & 1 ? 8 : 9);
+        *height = rows * ((s->crtc[9] & 31u) + 1);
+    } else {
+        *width = (s->crtc[1] + 1u) * 8;
+        *height = vga_lines(s);
+    }
+}
+
+static void vga_draw_all(const struct vga *v, struct vga_picture *p)
+{
+    const struct vga_state *s = v->state;
+
+    if (vbe_on(v))
+        vbe_draw(v, p);
+    else if (vga_is_text(v))
+        vga_draw_text(v, p);
+    else
+        vga_draw(v, p,
+                 (s->crtc[0x17] & 1 ? (s->crtc[9] & 31u) + 1 : 1) * (s->crtc[9] & 0x80 ? 2 : 1));
+}
+
+static int vga_shot(struct device *d, struct vga_picture *out, bool news)
 {
     struct vga *v = (struct vga *)d;
-    const struct vga_state *s = &v->state;
-    u32 columns, rows, height = (s->crtc[9] & 31u) + 1;
     int r = 0;
 
     domain_lock(d->domain);
-    if (vbe_on(v)) {
-        out->width = s->vbe[VBE_XRES];
-        out->height = s->vbe[VBE_YRES];
-    } else if (vga_is_text(v)) {
-        vga_text_size(s, &columns, &rows);
-        out->width = columns * (s->seq[1] & 1 ? 8 : 9);
-        out->height = rows * height;
+    if (vga_is_over(v)) {
+        v->over->size(v, &out->width, &out->height);
     } else {
-        out->width = (s->crtc[1] + 1u) * 8;
-        out->height = vga_lines(s);
+        vga_size(v, &out->width, &out->height);
+        news = false;
     }
-    out->pixel = calloc((size_t)out->width * out->height + 1, 4);
+    out->x = out->y = 0;
+    out->wide = out->width;
+    out->high = out->height;
+    if (news)
+        v->over->news(v, out);
+    out->pixel = calloc((size_t)out->wide * out->high + 1, 4);
     if (!out->pixel)
         r = -ENOMEM;
-    else if (vbe_on(v))
-        vbe_draw(v, out);
-    else if (vga_is_text(v))
-        vga_draw_text(v, out);
+    else if (vga_is_over(v))
+        v->over->draw(v, out);
     else
-        vga_draw(v, out, (s->crtc[0x17] & 1 ? height : 1) * (s->crtc[9] & 0x80 ? 2 : 1));
+        vga_draw_all(v, out);
     domain_unlock(d->domain);
     return r;
+}
+
+int vga_picture(struct device *d, struct vga_picture *out)
+{
+    return vga_shot(d, out, false);
+}
+
+int vga_news(struct device *d, struct vga_picture *out)
+{
+    return vga_shot(d, out, true);
+}
+
+void vga_pointer(struct device *d, struct vga_pointer *out)
+{
+    struct vga *v = (struct vga *)d;
+
+    out->shown = false;
+    domain_lock(d->domain);
+    if (vga_is_over(v) && v->over->pointer)
+        v->over->pointer(v, out);
+    domain_unlock(d->domain);
 }
