@@ -22,7 +22,7 @@ enum { RUN_PORTS_MAX = 32 };
 
 struct run_options {
     u64 memory, cpus;
-    const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic, *usb;
+    const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic, *usb, *video;
     const char *cpu, *engine, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls, *vsock;
     struct opt_list disks, cdroms, floppies, publish, properties, guestinfo;
@@ -52,6 +52,8 @@ static const struct opt run_opts[] = {
       "network: user mode, the same without a way out, or no card" },
     { "nic", OPT_TEXT, RUN_AT(nic), "CLASS", "vmxnet3 e1000 e1000e pcnet virtio_net",
       "network card where the file names none" },
+    { "video", OPT_TEXT, RUN_AT(video), "KIND", "vga svga",
+      "graphics adapter: a plain VGA, or VMware's SVGA II; else as the package has it" },
     { "publish", OPT_LIST, RUN_AT(publish), "HOST:GUEST", NULL,
       "forward a TCP port of this host (127.0.0.1) to the guest; /udp after it for UDP" },
     { "kernel", OPT_TEXT, RUN_AT(kernel), "FILE", NULL,
@@ -246,6 +248,8 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
         d->memory = o->memory;
     if (o->cpus)
         d->cpus = o->cpus > 64 ? 65 : (u32)o->cpus;
+    if (o->video)
+        d->display = o->video;
     r = run_add_nic(o, d, package, e);
     return r ? r : desc_check(d, e);
 }

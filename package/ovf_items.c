@@ -274,7 +274,6 @@ static int ovf_video(struct ovf *o, struct ovf_item *it)
             o->d->video_memory = strtoull(xml_attr(c, "value"), NULL, 10) % (1ull << 40) << 10;
     if (*it->subtype)
         o->d->display = ovf_copy_text(o, it->subtype);
-    note(o->n, NOTE_CHANGED, *it->name ? it->name : "video", "the guest gets a standard VGA");
     it->what = o->d->video_memory || o->d->display ? "video" : NULL;
     return 0;
 }

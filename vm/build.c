@@ -32,8 +32,7 @@ static const struct build_part build_chipset[] = {
     { "dma8237", "dma8237", -1, 0, { 0 } }, { "pit", "pit", -1, 0, { 0 } },
     { "hpet", "hpet", -1, 0, { 0 } },       { "rtc", "rtc", -1, 0, { 0 } },
     { "i8042", "i8042", -1, 0, { 0 } },     { "rom", "bios", -1, 0, { 0 } },
-    { "fwcfg", "fwcfg", -1, 0, { 0 } },     { "vga", "vga", 2, 0, { 0 } },
-    { "vmgenid", "vmgenid", -1, 0, { 0 } },
+    { "fwcfg", "fwcfg", -1, 0, { 0 } },     { "vmgenid", "vmgenid", -1, 0, { 0 } },
 };
 
 static int build_device(struct vm *vm, const char *class, const char *name,
@@ -61,6 +60,49 @@ static int build_base(struct vm *vm, struct err *e)
     }
     return 0;
 }
+
+/* ---- the screen ---- */
+
+enum { SVGA_SLOT = 15, VGA_SLOT = 2 };
+
+/* VMware's adapter has no name in its own packages; others' have many. */
+static bool build_is_svga(const struct desc *d)
+{
+    static const char *const names[] = { "svga", "vmsvga", "vmvga", "vmware" };
+
+    for (u32 i = 0; i < LEN(names) && d->display; i++)
+        if (!strcasecmp(d->display, names[i]))
+            return true;
+    return !d->display && d->persona && !strcmp(d->persona, "vmware");
+}
+
+static bool build_is_vga(const struct desc *d)
+{
+    static const char *const names[] = { "vga", "std", "stdvga", "VBoxVGA" };
+
+    for (u32 i = 0; i < LEN(names) && d->display; i++)
+        if (!strcasecmp(d->display, names[i]))
+            return true;
+    return !d->display;
+}
+
+static int build_screen(struct vm *vm, struct notes *notes, struct err *e)
+{
+    const struct desc *d = vm->how.desc;
+    bool svga = build_is_svga(d), size = svga && d->video_memory;
+    char vram[16];
+    int r;
+
+    snprintf(vram, sizeof(vram), "%u", (u32)min_u64(d->video_memory, 1u << 30));
+    if (!svga && !build_is_vga(d))
+        note(notes, NOTE_CHANGED, "display", "%s becomes a standard VGA", d->display);
+    r = pci_place(vm->machine, "vga", svga ? SVGA_SLOT : VGA_SLOT, 0, e);
+    return r ? r
+             : build_device(vm, svga ? "svga" : "vga", "vga",
+                            (const char *const[]){ size ? "vram" : NULL, vram, NULL }, NULL, e);
+}
+
+/* ---- slots ---- */
 
 /*
  * VMware's slot number: the device of bus 0 below 32; function, bridge and device above.  We have no
@@ -365,6 +407,8 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
 {
     int r = build_base(vm, e);
 
+    if (!r)
+        r = build_screen(vm, notes, e);
     if (!r)
         r = build_slots(vm, e);
     if (!r)
