@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * VNC by libvncserver.  We listen ourselves, so that a Unix socket serves as well, and give
- * it each connection.  The picture is taken 25 times a second while somebody looks, and only
- * what differs from the last one is sent.
+ * it each connection.  What may be new of the picture is taken 25 times a second while somebody
+ * looks, and only what differs from the last one is sent.
  *
  * The library has TLS for web sockets only: other viewers that encrypt are met by vnc_tls.c.
  */
@@ -44,19 +44,19 @@ static int vnc_size(struct vnc *v, u32 width, u32 height)
 }
 
 /* One tile: is anything new?  It is shown then. */
-static bool vnc_tile(struct vnc *v, const u32 *pixel, u32 x, u32 y, u32 wide, u32 high)
+static bool vnc_tile(struct vnc *v, const struct vnc_picture *p, u32 x, u32 y, u32 wide, u32 high)
 {
     bool differs = false;
 
     for (u32 row = y; row < y + high; row++) {
-        const u32 *from = pixel + (size_t)row * v->width + x;
+        const u32 *from = p->pixel + (size_t)(row - p->y) * p->wide + (x - p->x);
         u32 *to = v->shown + (size_t)row * v->width + x;
 
         for (u32 i = 0; i < wide; i++) {
-            u32 p = vnc_pixel(from[i]);
+            u32 pixel = vnc_pixel(from[i]);
 
-            differs |= to[i] != p;
-            to[i] = p;
+            differs |= to[i] != pixel;
+            to[i] = pixel;
         }
     }
     return differs;
@@ -64,24 +64,21 @@ static bool vnc_tile(struct vnc *v, const u32 *pixel, u32 x, u32 y, u32 wide, u3
 
 static void vnc_picture(struct vnc *v)
 {
-    u32 width = 0, height = 0, *pixel = NULL;
+    struct vnc_picture p = { 0 };
 
-    if (v->how.picture(v->how.arg, &width, &height, &pixel) || !width || !height) {
-        free(pixel);
-        return;
-    }
-    if ((width != v->width || height != v->height) && vnc_size(v, width, height)) {
-        free(pixel);
-        return;
-    }
-    for (u32 y = 0; y < height; y += TILE)
-        for (u32 x = 0; x < width; x += TILE) {
-            u32 wide = (u32)min_u64(TILE, width - x), high = (u32)min_u64(TILE, height - y);
+    if (v->how.picture(v->how.arg, &p) || !p.width || !p.height)
+        p.wide = 0;
+    else if ((p.width != v->width || p.height != v->height) && vnc_size(v, p.width, p.height))
+        p.wide = 0;
+    for (u32 y = p.y; p.wide && y < p.y + p.high; y += TILE)
+        for (u32 x = p.x; x < p.x + p.wide; x += TILE) {
+            u32 wide = (u32)min_u64(TILE, p.x + p.wide - x);
+            u32 high = (u32)min_u64(TILE, p.y + p.high - y);
 
-            if (vnc_tile(v, pixel, x, y, wide, high))
+            if (vnc_tile(v, &p, x, y, wide, high))
                 rfbMarkRectAsModified(v->screen, (int)x, (int)y, (int)(x + wide), (int)(y + high));
         }
-    free(pixel);
+    free(p.pixel);
 }
 
 /* ---- keyboard and pointer ---- */
@@ -195,6 +192,7 @@ static void *vnc_serve(void *arg)
         if (!v->screen->clientHead)
             continue;
         vnc_picture(v);
+        vnc_shape(v);
         rfbProcessEvents(v->screen, FRAME_US);
     }
 }

@@ -10,6 +10,21 @@
  */
 struct vnc;
 
+/* wide by high pixels from x, y of a screen of width by height: 0x00rrggbb, free()d */
+struct vnc_picture {
+    u32 width, height;
+    u32 x, y, wide, high;
+    u32 *pixel;
+};
+
+/* The guest's own pointer, which viewers put where theirs is. */
+struct vnc_shape {
+    bool shown;
+    u32 version; /* another one: look again */
+    u32 width, height, hot_x, hot_y;
+    const u32 *pixel; /* 0xaarrggbb, colours multiplied by aa; lent until the next call */
+};
+
 struct vnc_how {
     const char *at;       /* PORT, HOST:PORT (port 0: the first free one from 5900), or the path
                            * of a Unix socket; NULL: 127.0.0.1:0 */
@@ -20,8 +35,9 @@ struct vnc_how {
     void *arg;
 
     /* Called by the server's thread, no lock held. */
-    int (*picture)(void *arg, u32 *width, u32 *height, u32 **pixel); /* 0x00rrggbb; free()d */
-    void (*key)(void *arg, u16 code, bool down); /* set 1; 0xe0xx: with a prefix */
+    int (*picture)(void *arg, struct vnc_picture *p); /* what may be new; wide 0: nothing is */
+    void (*shape)(void *arg, struct vnc_shape *s);    /* or NULL */
+    void (*key)(void *arg, u16 code, bool down);      /* set 1; 0xe0xx: with a prefix */
     /* 0 to 0xffff from the left and the top; wheel: up is positive; buttons: 1 left, 2 right,
      * 4 middle */
     void (*pointer)(void *arg, u32 x, u32 y, i32 wheel, u32 buttons);

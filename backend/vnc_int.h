@@ -21,6 +21,8 @@ struct vnc {
     u32 width, height;
     u32 *shown; /* in the library's order of bytes: red first */
     u32 buttons;
+    bool has_shape;
+    u32 shape_version;
 
     pthread_mutex_t lock; /* guards what is handed to the thread, the rest is the thread's */
     int handed[VNC_HANDED];
@@ -33,6 +35,8 @@ void vnc_wake(struct vnc *v);
 /* vnc_desk.c: clipboard and size; the server's thread */
 void vnc_desk(struct vnc *v);     /* hooks of the library */
 void vnc_desk_cut(struct vnc *v); /* what is handed goes out */
+
+void vnc_shape(struct vnc *v); /* vnc_shape.c: the guest's pointer, if it is another one now */
 
 /*
  * vnc_tls.c.  Viewers that encrypt: they are met here, by VeNCrypt, and the server sees plain ones.  hand

@@ -22,18 +22,32 @@ static struct {
     i32 wheel;
     char cut[64];
     u32 want_width, want_height;
+    struct vnc_picture part; /* instead of all of it: wide 0: nothing is new */
+    bool parts;
+    struct vnc_shape shape;
 } world;
 
-static int world_picture(void *arg, u32 *width, u32 *height, u32 **pixel)
+static int world_picture(void *arg, struct vnc_picture *p)
 {
     pthread_mutex_lock(&lock);
-    *width = world.width;
-    *height = world.height;
-    *pixel = malloc(4ul * *width * *height);
-    for (u32 i = 0; i < *width * *height; i++)
-        (*pixel)[i] = world.colour;
+    *p = world.part;
+    p->width = world.width;
+    p->height = world.height;
+    if (!world.parts) {
+        p->wide = p->width;
+        p->high = p->height;
+    }
+    p->pixel = malloc(4ul * p->wide * p->high + 1);
+    for (u32 i = 0; i < p->wide * p->high; i++)
+        p->pixel[i] = world.colour;
     pthread_mutex_unlock(&lock);
     return 0;
+}
+static void world_shape(void *arg, struct vnc_shape *s)
+{
+    pthread_mutex_lock(&lock);
+    *s = world.shape;
+    pthread_mutex_unlock(&lock);
 }
 static void world_key(void *arg, u16 code, bool down)
 {
@@ -78,6 +92,7 @@ static struct vnc_how how_to(const char *at)
     return (struct vnc_how){ .at = at,
                              .name = "a guest",
                              .picture = world_picture,
+                             .shape = world_shape,
                              .key = world_key,
                              .pointer = world_pointer,
                              .cut = world_cut,
@@ -231,6 +246,93 @@ static void a_picture_is_seen(void)
     close(fd);
     vnc_close(v);
     CHECK(access(path, F_OK));
+}
+
+struct seen { /* a rectangle of an update */
+    u32 x, y, wide, high, encoding;
+    u8 data[4 * 64 * 64];
+};
+
+/* The next update with a rectangle of that encoding; only what is new is asked for. */
+static void viewer_wait(int fd, u32 encoding, struct seen *s)
+{
+    static const u8 ask[] = { 3, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff };
+    u8 b[16];
+
+    for (s->encoding = ~0u; s->encoding != encoding;) {
+        u32 n;
+
+        viewer_put(fd, ask, sizeof(ask));
+        viewer_get(fd, b, 4);
+        n = (u32)b[2] << 8 | b[3];
+        for (u32 i = 0; i < n; i++) {
+            struct seen one;
+            size_t size;
+
+            viewer_get(fd, b, 12);
+            one.x = (u32)b[0] << 8 | b[1];
+            one.y = (u32)b[2] << 8 | b[3];
+            one.wide = (u32)b[4] << 8 | b[5];
+            one.high = (u32)b[6] << 8 | b[7];
+            one.encoding = (u32)b[8] << 24 | (u32)b[9] << 16 | (u32)b[10] << 8 | b[11];
+            size = 4ul * one.wide * one.high;
+            if (one.encoding) /* -239: the pixels, then a mask */
+                size += (one.wide + 7) / 8 * one.high;
+            CHECK(size <= sizeof(one.data));
+            viewer_get(fd, one.data, size);
+            if (one.encoding == encoding)
+                *s = one;
+        }
+    }
+}
+
+static void only_what_is_new_is_sent(void)
+{
+    static const u32 red_and_clear[4] = { 0xffff0000, 0, 0x80004000, 0x10100000 };
+    static const u8 cursors[] = { 2, 0, 0, 2, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x11 };
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    struct vnc *v = NULL;
+    u16 width, height;
+    struct seen s;
+    char name[32];
+    int fd;
+
+    world.width = world.height = 64;
+    CHECK_EQ(vnc_open(&v, &how, &e), 0);
+    fd = viewer_connect();
+    viewer_hello(fd, 1, &width, &height, name);
+    while ((viewer_update(fd, &width, &height) & 0xffffff) != 0x563412 || width != 64)
+        continue;
+    pthread_mutex_lock(&lock);
+    world.parts = true;
+    world.part = (struct vnc_picture){ .x = 10, .y = 20, .wide = 8, .high = 4 };
+    world.colour = 0x0000ff;
+    pthread_mutex_unlock(&lock);
+    viewer_wait(fd, 0, &s);
+    CHECK_EQ(s.x, 10);
+    CHECK_EQ(s.y, 20);
+    CHECK_EQ(s.wide, 8);
+    CHECK_EQ(s.high, 4);
+    CHECK_EQ(s.data[2], 0xff);
+    viewer_put(fd, cursors, sizeof(cursors));
+    pthread_mutex_lock(&lock);
+    world.part.wide = 0;
+    world.shape = (struct vnc_shape){
+        .shown = true, .version = 1, .width = 2, .height = 2, .hot_x = 1, .pixel = red_and_clear
+    };
+    pthread_mutex_unlock(&lock);
+    do
+        viewer_wait(fd, 0xffffff11, &s);
+    while (s.wide != 2);
+    CHECK_EQ(s.x, 1);
+    CHECK_EQ(s.y, 0);
+    CHECK_EQ(s.data[0], 0xff);
+    CHECK_EQ(s.data[8 + 1], 0x7f); /* half of it was there */
+    CHECK_EQ(s.data[16], 0x80);
+    CHECK_EQ(s.data[17], 0x80); /* what is hardly there is not */
+    close(fd);
+    vnc_close(v);
 }
 
 static void keys_and_pointer_arrive(void)
@@ -476,6 +578,7 @@ int main(void)
     snprintf(path, sizeof(path), "/tmp/mimic-vnc-test-%d", (int)getpid());
     CASE(symbols_are_keys);
     CASE(a_picture_is_seen);
+    CASE(only_what_is_new_is_sent);
     CASE(keys_and_pointer_arrive);
     CASE(a_password_is_asked);
     CASE(a_certificate_is_shown);

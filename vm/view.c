@@ -26,21 +26,32 @@ struct vm_view {
     struct device *vga, *i8042;
     struct vnc *vnc;
     u32 x, y, width, height; /* the server's thread: where the pointer was, in pixels */
+    struct vga_pointer shape;
     int stir;
 };
 
 /* ---- VNC ---- */
 
-static int view_picture(void *arg, u32 *width, u32 *height, u32 **pixel)
+static int view_picture(void *arg, struct vnc_picture *to)
 {
     struct vm_view *w = arg;
     struct vga_picture p = { 0 };
-    int r = vga_picture(w->vga, &p);
+    int r = vga_news(w->vga, &p);
 
-    *width = w->width = p.width;
-    *height = w->height = p.height;
-    *pixel = p.pixel;
+    w->width = p.width;
+    w->height = p.height;
+    *to = (struct vnc_picture){ p.width, p.height, p.x, p.y, p.wide, p.high, p.pixel };
     return r;
+}
+
+static void view_shape(void *arg, struct vnc_shape *to)
+{
+    struct vm_view *w = arg;
+    const struct vga_pointer *p = &w->shape;
+
+    vga_pointer(w->vga, &w->shape);
+    *to = (struct vnc_shape){ p->shown, p->version, p->width, p->height,
+                              p->hot_x, p->hot_y,   p->pixel };
 }
 
 static void view_key(void *arg, u16 code, bool down)
@@ -136,6 +147,7 @@ int vm_view_open(struct vm *vm, struct err *e)
                                              .name = vm->how.desc->name,
                                              .arg = w,
                                              .picture = view_picture,
+                                             .shape = view_shape,
                                              .key = view_key,
                                              .pointer = view_pointer,
                                              .cut = view_cut,
@@ -251,6 +263,38 @@ static int view_write(int fd, const struct buf *b)
     return 0;
 }
 
+/* The pointer over the picture. */
+static void view_pointer_draw(struct vga_picture *to, const struct vga_pointer *p)
+{
+    for (u32 row = 0; row < p->height; row++)
+        for (u32 column = 0; column < p->width; column++) {
+            i64 x = (i64)p->x - p->hot_x + column, y = (i64)p->y - p->hot_y + row;
+            u32 over = p->pixel[row * p->width + column], rest = 255 - (over >> 24), *pixel;
+
+            if (x < 0 || y < 0 || x >= to->width || y >= to->height)
+                continue;
+            pixel = &to->pixel[y * to->width + x];
+            for (u32 shift = 0; shift < 24; shift += 8) {
+                u32 sum = (over >> shift & 0xff) + (*pixel >> shift & 0xff) * rest / 255;
+
+                *pixel = (*pixel & ~(0xffu << shift)) | (u32)min_u64(sum, 255) << shift;
+            }
+        }
+}
+
+static int view_all(struct device *vga, struct vga_picture *p)
+{
+    struct vga_pointer *pointer = malloc(sizeof(*pointer));
+    int r = pointer ? vga_picture(vga, p) : -ENOMEM;
+
+    if (!r)
+        vga_pointer(vga, pointer);
+    if (!r && pointer->shown)
+        view_pointer_draw(p, pointer);
+    free(pointer);
+    return r;
+}
+
 /* Into the plain file whose descriptor came with the request. */
 static void view_screen(struct vm *vm, struct control_call *c)
 {
@@ -259,7 +303,7 @@ static void view_screen(struct vm *vm, struct control_call *c)
     struct vga_picture p = { 0 };
     struct buf b = { 0 };
 
-    r = r ? r : !vga ? -ENODEV : vga_picture(vga, &p);
+    r = r ? r : !vga ? -ENODEV : view_all(vga, &p);
     r = r ? r : view_png(&b, &p);
     r = r ? r : view_write(fd, &b);
     if (fd >= 0)
