@@ -102,6 +102,16 @@ struct usb_device *usb_at(struct device *host, u32 port)
     return h && port < h->ports ? h->port[port].u : NULL;
 }
 
+struct usb_device *usb_by_address(struct device *host, u32 ports, u8 address)
+{
+    struct usb_host *h = host_of(host);
+
+    for (u32 i = 0; h && i < h->ports; i++)
+        if (ports >> i & 1 && h->port[i].u && h->port[i].u->s->address == address)
+            return h->port[i].u;
+    return NULL;
+}
+
 /* The fastest speed that both know. */
 static enum usb_speed common_speed(u32 a, u32 b)
 {

@@ -126,6 +126,8 @@ int usb_host_add(struct device *d, const struct usb_host_class *c, const u32 *sp
                  struct err *e);
 void usb_host_drop(struct device *d);
 struct usb_device *usb_at(struct device *host, u32 port); /* or NULL */
+/* By its address, on one of the ports in the set. */
+struct usb_device *usb_by_address(struct device *host, u32 ports, u8 address);
 enum usb_answer usb_run(struct usb_device *u, struct usb_transfer *t);
 void usb_suspend(struct usb_device *u, bool on);
 #endif
