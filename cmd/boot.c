@@ -28,6 +28,8 @@ static void boot_show(const struct desc *d, const struct vm *vm, const struct vm
             vm_persona(vm), vm_firmware(vm));
     if (vm_engine_why(vm)[0])
         fprintf(stderr, "  engine   %s: %s\n", vm_engine(vm), vm_engine_why(vm));
+    if (vm_chips_about(vm)[0])
+        fprintf(stderr, "  irqchip  %s\n", vm_chips_about(vm));
     for (const struct desc_disk *k = d->disks; k; k = k->next)
         if (k->path)
             fprintf(stderr, "  %-8s %s, %llu MiB, %s\n", k->name, k->controller,
@@ -58,6 +60,7 @@ static void boot_show_json(const struct desc *d, const struct vm *vm, const stru
         return;
     json_object_set_new(o, "engine", json_string(vm_engine(vm)));
     json_object_set_new(o, "engine_why", json_string(vm_engine_why(vm)));
+    json_object_set_new(o, "irqchip", json_string(vm_chips_about(vm)));
     json_object_set_new(o, "persona", json_string(vm_persona(vm)));
     if (vm_vnc(vm))
         json_object_set_new(o, "vnc", json_string(vm_vnc(vm)));

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 struct restore_options {
-    const char *engine, *console, *state;
+    const char *engine, *irqchip, *console, *state;
     bool copy, revert, check, json, quiet, stats;
 };
 #define RESTORE_AT(m) offsetof(struct restore_options, m)
@@ -23,6 +23,8 @@ static const struct opt restore_opts[] = {
       "give up what the VM wrote since it was saved" },
     { "engine", OPT_TEXT, RESTORE_AT(engine), "NAME", "auto kvm translate interpret",
       "CPU engine, instead of the one that was asked for then" },
+    { "irqchip", OPT_TEXT, RESTORE_AT(irqchip), "WHERE", "auto user split kernel",
+      "with KVM: interrupt controllers in this program, local APICs in the kernel, or all there" },
     { "console", OPT_TEXT, RESTORE_AT(console), "WHICH", "serial vga none",
       "what this terminal shows; Ctrl-] leaves" },
     { "state", OPT_TEXT, RESTORE_AT(state), "DIR", NULL,
@@ -88,6 +90,7 @@ static int restore_vm(const struct restore_options *o, const struct saved *s)
     r = r ? r : restore_place(o, s, &d, &how, &e);
     if (!r) {
         how.engine = o->engine ? o->engine : how.engine;
+        how.irqchip = o->irqchip ? o->irqchip : getenv("MIMIC_IRQCHIP");
         how.console = restore_console(o, how.console);
         how.control = control_dir(control, sizeof(control)) ? NULL : control;
         r = boot_vm("restore", &(struct boot_how){ o->json, o->quiet, o->stats }, &how, &notes);

@@ -23,7 +23,7 @@ enum { RUN_PORTS_MAX = 32 };
 struct run_options {
     u64 memory, cpus;
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic, *usb, *video;
-    const char *cpu, *engine, *agent, *persona, *console, *net, *state, *option;
+    const char *cpu, *engine, *irqchip, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls, *vsock;
     struct opt_list disks, cdroms, floppies, publish, properties, guestinfo;
     bool ignore_locks, discard_suspend;
@@ -68,6 +68,8 @@ static const struct opt run_opts[] = {
       "whose processor the guest is shown; amd: an AMD one, by the software engines" },
     { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto kvm translate interpret",
       "CPU engine; MIMIC_ENGINE in the environment where it is not given" },
+    { "irqchip", OPT_TEXT, RUN_AT(irqchip), "WHERE", "auto user split kernel",
+      "with KVM: interrupt controllers in this program, local APICs in the kernel, or all there" },
     { "agent", OPT_TEXT, RUN_AT(agent), "KIND", "auto qemu none",
       "a port for qemu-ga in the guest; auto: in PCs that are no VMware's" },
     { "persona", OPT_TEXT, RUN_AT(persona), "NAME", "auto none kvm vmware",
@@ -310,6 +312,14 @@ static const char *run_engine(const struct run_options *o)
     return engine && *engine ? engine : "auto";
 }
 
+/* Likewise; "auto" is what the guest's kind asks for. */
+static const char *run_irqchip(const struct run_options *o)
+{
+    const char *where = o->irqchip ? o->irqchip : getenv("MIMIC_IRQCHIP");
+
+    return where && *where ? where : "auto";
+}
+
 static int run_run(int argc, char **argv)
 {
     struct net_port ports[RUN_PORTS_MAX];
@@ -349,6 +359,7 @@ static int run_run(int argc, char **argv)
                                         .tls = o.vnc_tls },
                                .cpu = o.cpu,
                                .engine = run_engine(&o),
+                               .irqchip = run_irqchip(&o),
                                .agent = o.agent,
                                .vsock = o.vsock,
                                .persona = o.persona ? o.persona : "auto",

@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_H
 #include "base/err.h"
 #include "base/types.h"
+#include "machine/chips.h"
 #include <stdio.h>
 
 /*
@@ -45,6 +46,11 @@ struct cpu_io {
     bool (*bulk)(void *arg, struct x86_state *regs, u16 port, bool out, u8 *p, u32 n);
     /* may `port` claim this one?  NULL: any.  Engines that have to fetch the registers ask */
     bool (*has_port)(void *arg, u16 port);
+    /* a vector of chip_ops.pins was ended by the guest; engines that keep local APICs */
+    void (*eoi)(void *arg, u8 vector);
+    /* a VECTOR_NMI that vector() gave is given back: it could not be delivered before the state
+     * was asked for.  From get(); may be NULL */
+    void (*nmi_back)(void *arg);
 };
 
 enum stop { STOP_KICKED, STOP_HALTED, STOP_SHUTDOWN, STOP_DEBUG, STOP_BROKEN };
@@ -83,6 +89,15 @@ enum engine_feature {
     ENGINE_LOCKSTEP = 1,
     ENGINE_HARDWARE = 2,   /* guest code runs on the processor as it is */
     ENGINE_USER_PORTS = 4, /* cpu_io.port is asked in ring 3 too, whatever IOPL says */
+    ENGINE_CHIPS = 8,      /* it can keep interrupt controllers: engine_ops.chips */
+};
+
+/* Which chips the engine keeps itself: its vCPUs then ask no vector that these know of, answer
+ * their registers, halt and start inside run(). */
+enum engine_chips {
+    CHIPS_NONE,
+    CHIPS_APICS, /* the local APICs; cpu_io.vector is asked for the PIC's and for NMIs */
+    CHIPS_ALL,   /* and PIC, IOAPIC and PIT */
 };
 
 struct engine_options {
@@ -95,8 +110,26 @@ struct engine_options {
     u32 apic_ids;    /* vCPUs there will be */
     bool amd;        /* software engines: the guest is shown a processor of AMD's */
     struct engine_eyes eyes;
+    enum engine_chips chips;
     bool keep;    /* translated code is kept for the next run of the same VM */
     int keep_dir; /* ... in this directory; lent until open returns */
+};
+
+/*
+ * Engines with ENGINE_CHIPS, opened with chips.  get and set: nothing runs.  The others: any
+ * thread, any time; they must not wait for vCPUs.
+ */
+struct chip_ops {
+    int (*apic_get)(struct vcpu *v, struct chip_apic *a);
+    int (*apic_set)(struct vcpu *v, const struct chip_apic *a); /* after the registers */
+    int (*msi)(void *engine, u64 addr, u32 data);
+    /* CHIPS_APICS: the pins whose end of interrupt cpu_io.eoi is to be told, all of them */
+    int (*pins)(void *engine, const struct chip_pin *p, u32 n);
+    /* CHIPS_ALL */
+    int (*pc_get)(void *engine, struct chip_pc *p);
+    int (*pc_set)(void *engine, const struct chip_pc *p);
+    int (*line)(void *engine, u32 pin, bool level);
+    int (*pit_off)(void *engine, bool off); /* the HPET stands in for counter 0 */
 };
 
 struct engine_ops {
@@ -122,6 +155,7 @@ struct engine_ops {
     /* one call a counter, those of a group one after the other; any thread, vCPUs may be
      * running; may be NULL */
     void (*stats)(void *engine, void (*one)(void *arg, const struct engine_stat *s), void *arg);
+    const struct chip_ops *chips; /* NULL: it never keeps any */
 };
 
 extern const struct engine_ops *const engine_catalog[]; /* generated; ends with NULL */

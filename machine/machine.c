@@ -165,6 +165,18 @@ const struct machine_intc *machine_intc(const struct machine *m)
     return m->has_intc ? &m->intc : NULL;
 }
 
+void machine_chips_set(struct machine *m, const struct machine_chips *c)
+{
+    m->has_chips = c;
+    if (c)
+        m->chips = *c;
+}
+
+const struct machine_chips *machine_chips(const struct machine *m)
+{
+    return m->has_chips ? &m->chips : NULL;
+}
+
 void *machine_bus(struct machine *m, const char *name)
 {
     for (u32 i = 0; i < m->nbuses; i++)

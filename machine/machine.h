@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
+#include "machine/chips.h"
 #include "machine/device.h"
 
 /*
@@ -144,6 +145,21 @@ struct machine_intc {
 };
 void machine_intc_set(struct machine *m, const struct machine_intc *i);
 const struct machine_intc *machine_intc(const struct machine *m);
+
+/*
+ * Interrupt controllers that whoever runs the vCPUs keeps for now: the devices' own state is
+ * stale, and what happens at their wires and messages goes there.  set, and a change of who has
+ * them, under the irq lock; the functions are called under it and must not wait.
+ */
+struct machine_chips {
+    void *arg;
+    void (*msi)(void *arg, u64 addr, u32 data);
+    void (*pins)(void *arg, const struct chip_pin *p, u32 n);
+    void (*line)(void *arg, u32 pin, bool level); /* NULL: PIC, IOAPIC and PIT are devices */
+    void (*pit_off)(void *arg, bool off);
+};
+void machine_chips_set(struct machine *m, const struct machine_chips *c); /* NULL: devices again */
+const struct machine_chips *machine_chips(const struct machine *m);       /* NULL: devices */
 
 /* The irq lock, innermost: interrupt controllers and MSI routing.  A holder may take it again. */
 void machine_irq_lock(struct machine *m);

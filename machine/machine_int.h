@@ -154,6 +154,8 @@ struct machine {
     struct machine_cpus cpus;
     struct machine_intc intc;
     bool has_intc, paused;
+    struct machine_chips chips;
+    bool has_chips;
     int (*msi)(void *arg, u64 addr, u32 data);
     void *msi_arg;
     struct device *button;

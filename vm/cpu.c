@@ -218,6 +218,21 @@ static int cpu_vector(void *arg, u32 open)
     return later ? VECTOR_LATER : VECTOR_NONE;
 }
 
+static void cpu_eoi(void *arg, u8 vector)
+{
+    struct vm_cpu *c = arg;
+
+    vm_chips_eoi(c->vm, vector);
+}
+
+/* Its thread, or the vCPU is parked. */
+static void cpu_nmi_back(void *arg)
+{
+    struct vm_cpu *c = arg;
+
+    c->nmi_pending = (u32)min_u64(c->nmi_pending + 1, 2);
+}
+
 static u8 cpu_tpr(void *arg)
 {
     struct vm_cpu *c = arg;
@@ -349,6 +364,14 @@ static void cpu_take_startup(struct vm_cpu *c)
     c->waiting = false;
 }
 
+void vm_cpu_settle(struct vm_cpu *c)
+{
+    if (atomic_load(&c->ask) & ASK_INIT)
+        cpu_take_init(c);
+    if (atomic_load(&c->ask) & ASK_SIPI)
+        cpu_take_startup(c);
+}
+
 /* Sleeps until somebody kicks; at once when that has happened since it last looked. */
 static void cpu_sleep(struct vm_cpu *c)
 {
@@ -389,16 +412,25 @@ static void cpu_crash_told(void *arg)
     free(crash);
 }
 
-/* The vCPU cannot go on: the VM thread ends the run with a sentence. */
-static void cpu_crash(struct vm_cpu *c, const char *text)
+void vm_crash(struct vm *vm, const char *text)
 {
     struct cpu_crash *crash = malloc(sizeof(*crash));
 
-    if (crash) {
-        crash->vm = c->vm;
-        snprintf(crash->text, sizeof(crash->text), "vCPU %u: %s", c->index, text);
-        loop_post(machine_loop(c->vm->machine), cpu_crash_told, crash);
-    }
+    if (!crash)
+        return;
+    crash->vm = vm;
+    snprintf(crash->text, sizeof(crash->text), "%s", text);
+    if (loop_post(machine_loop(vm->machine), cpu_crash_told, crash))
+        free(crash);
+}
+
+/* The vCPU cannot go on: the VM thread ends the run with a sentence. */
+static void cpu_crash(struct vm_cpu *c, const char *text)
+{
+    char where[260];
+
+    snprintf(where, sizeof(where), "vCPU %u: %s", c->index, text);
+    vm_crash(c->vm, where);
     atomic_fetch_or(&c->ask, ASK_PARK); /* nothing more to run here until it is taken down */
 }
 
@@ -460,7 +492,7 @@ static void *cpu_main(void *arg)
             cpu_take_init(c);
         else if (ask & ASK_SIPI)
             cpu_take_startup(c);
-        else if (c->waiting)
+        else if (c->waiting && !machine_chips(c->vm->machine))
             cpu_sleep(c);
         else
             cpu_run_once(c);
@@ -499,7 +531,9 @@ int vm_cpus_new(struct vm *vm, struct err *e)
                              .tpr = cpu_tpr,
                              .tpr_set = cpu_tpr_set,
                              .bulk = cpu_bulk,
-                             .has_port = cpu_has_port };
+                             .has_port = cpu_has_port,
+                             .eoi = cpu_eoi,
+                             .nmi_back = cpu_nmi_back };
 
         c->vm = vm;
         c->index = i;

@@ -97,6 +97,7 @@ void vm_pause(struct vm *vm)
     vm->paused = true;
     vm_cpus_park(vm);
     machine_pause(vm->machine);
+    vm_chips_take(vm);
 }
 
 void vm_resume(struct vm *vm)
@@ -106,6 +107,7 @@ void vm_resume(struct vm *vm)
     vm->paused = false;
     machine_resume(vm->machine);
     vm_cpus_tsc(vm);
+    vm_chips_give(vm);
     vm_cpus_release(vm);
 }
 
@@ -138,6 +140,7 @@ static void vm_reset(struct vm *vm)
     struct err e = { 0 };
 
     vm_cpus_park(vm);
+    vm_chips_take(vm);
     machine_reset(vm->machine, RESET_SYSTEM);
     if (vm->persona && vm->persona->class->reset)
         vm->persona->class->reset(vm->persona);
@@ -147,8 +150,10 @@ static void vm_reset(struct vm *vm)
         memcpy(vm->result.text, e.text, sizeof(vm->result.text));
         return;
     }
-    if (!vm->paused)
-        vm_cpus_release(vm);
+    if (vm->paused)
+        return;
+    vm_chips_give(vm);
+    vm_cpus_release(vm);
 }
 
 static void vm_asked(void *arg, enum machine_event what, u32 code)
@@ -275,6 +280,7 @@ static int vm_open_engine(struct vm *vm, struct err *e)
                                 .check = vm->how.check,
                                 .no_traces = vm->how.no_traces,
                                 .apic_ids = vm->ncpus,
+                                .chips = vm->chips,
                                 .amd = vm_is_amd(vm),
                                 .eyes = vm->how.eyes,
                                 .no_direct = vm->how.no_direct,
@@ -326,6 +332,8 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
         r = vm_efi_open(vm, notes, e);
     if (!r)
         r = vm_choose_engine(vm, notes, e);
+    if (!r)
+        r = vm_chips_choose(vm, e);
     if (!r)
         r = machine_new(&vm->machine, &make, e);
     if (r)
@@ -405,10 +413,12 @@ int vm_run(struct vm *vm, struct vm_result *result, struct err *e)
     if (vm->how.control && control_open(&vm->control, vm, vm->how.control, vm->how.desc->name,
                                         machine_loop(vm->machine), &why))
         log_warn("no commands for the running VM: %s", why.text);
-    if (vm->paused)
+    if (vm->paused) {
         vm_resume(vm); /* a saved one goes on */
-    else
+    } else {
+        vm_chips_give(vm);
         vm_cpus_release(vm);
+    }
     loop_run(machine_loop(vm->machine));
     vm_cpus_park(vm);
     control_close(vm->control);

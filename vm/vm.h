@@ -24,6 +24,7 @@ struct vm_how {
     struct desc *desc;   /* lent; disks come and go in it */
     const char *cpu;     /* whose processor it is shown: "host" or "amd" */
     const char *engine;  /* a name of the engine catalog, or "auto" */
+    const char *irqchip; /* "user", "split", "kernel": see vm/chips.c; "auto" or NULL */
     const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */
     const char *agent;   /* "qemu": a port for its agent; "none"; "auto" or NULL: as is usual */
     const char *vsock; /* path of its socket (backend/vsock.h); "": a device only; NULL: as is usual */
@@ -67,6 +68,7 @@ void vm_signal(struct vm *vm);
 /* What was chosen, for the table that is shown before the boot. */
 const char *vm_engine(const struct vm *vm);
 const char *vm_engine_why(const struct vm *vm); /* why that one; "" when there is no more to say */
+const char *vm_chips_about(const struct vm *vm); /* where the interrupt controllers are */
 const char *vm_persona(const struct vm *vm);    /* "none" when there is none */
 const char *vm_firmware(const struct vm *vm);
 const char *vm_vnc(const struct vm *vm); /* where it listens; NULL: not at all */

@@ -45,6 +45,7 @@ struct vm {
     struct persona *persona;
     const struct engine_ops *ops;
     void *engine;
+    enum engine_chips chips; /* those that the engine keeps while vCPUs run */
     char why[200]; /* this engine */
     struct vm_cpu *cpus;
     u32 ncpus;
@@ -172,6 +173,17 @@ void vm_agent_close(struct vm *vm);
 int vm_vsock_build(struct vm *vm, struct err *e);
 void vm_vsock_at(const struct vm *vm, char *at, size_t room);
 bool vm_agent_poweroff(struct vm *vm); /* false: nobody there can */
+
+/* cpu.c: from any thread: the run ends with this sentence */
+void vm_crash(struct vm *vm, const char *text);
+/* INIT and start-up IPI that are on their way arrive; parked */
+void vm_cpu_settle(struct vm_cpu *c);
+
+/* chips.c: interrupt controllers that the engine keeps.  give, take: vCPUs parked */
+int vm_chips_choose(struct vm *vm, struct err *e);
+void vm_chips_give(struct vm *vm);
+void vm_chips_take(struct vm *vm);
+void vm_chips_eoi(struct vm *vm, u8 vector);
 
 /* tsc.c */
 u64 vm_host_tsc_hz(void);

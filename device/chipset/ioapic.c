@@ -8,6 +8,7 @@
 #include "device/chipset/irqchip.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { IOAPIC_PINS = 24, IOAPIC_VERSION = 0x11, IOAPIC_ISA0_PIN = 2 };
 enum {
@@ -41,7 +42,7 @@ struct ioapic {
     struct device *lapic;
 };
 
-static void ioapic_send(struct ioapic *io, u64 rte)
+static struct apic_message ioapic_message(u64 rte)
 {
     struct apic_message msg = { .dest = (u32)(rte >> 56),
                                 .logical = rte & RTE_LOGICAL,
@@ -51,6 +52,13 @@ static void ioapic_send(struct ioapic *io, u64 rte)
 
     if (msg.dest == 0xff && !msg.logical)
         msg.dest = APIC_ALL;
+    return msg;
+}
+
+static void ioapic_send(struct ioapic *io, u64 rte)
+{
+    struct apic_message msg = ioapic_message(rte);
+
     if (!io->lapic)
         io->lapic = machine_device(io->dev.machine, "lapic");
     if (io->lapic)
@@ -68,16 +76,26 @@ static void ioapic_level(struct ioapic *io, u32 pin)
     ioapic_send(io, *rte);
 }
 
+/* Pin 2 is where ISA interrupt 0 is; who keeps the chips wires that itself. */
+static u32 ioapic_line(u32 pin)
+{
+    return pin == IOAPIC_ISA0_PIN ? 0 : pin;
+}
+
 static void ioapic_set(void *sink, u32 pin, bool level)
 {
     struct ioapic *io = sink;
     struct ioapic_state *s = &io->state;
+    const struct machine_chips *k;
     bool was;
 
     machine_irq_lock(io->dev.machine);
+    k = machine_chips(io->dev.machine);
     was = s->lines >> pin & 1;
     s->lines = (s->lines & ~(1u << pin)) | (u32)level << pin;
-    if (s->table[pin] & RTE_LEVEL)
+    if (k && k->line)
+        k->line(k->arg, ioapic_line(pin), level);
+    else if (s->table[pin] & RTE_LEVEL)
         ioapic_level(io, pin);
     else if (level && !was && !(s->table[pin] & RTE_MASKED))
         ioapic_send(io, s->table[pin]);
@@ -96,6 +114,30 @@ void ioapic_eoi(struct device *d, u8 vector)
         *rte &= ~(u64)RTE_REMOTE;
         ioapic_level(io, i);
     }
+}
+
+/*
+ * Local APICs that are kept elsewhere tell the end of an interrupt for these pins: also for
+ * masked ones, so that masking one for a moment changes nothing.
+ */
+static void ioapic_tell_pins(struct ioapic *io)
+{
+    const struct machine_chips *k = machine_chips(io->dev.machine);
+    struct chip_pin pin[IOAPIC_PINS];
+    u32 n = 0;
+
+    if (!k || k->line)
+        return;
+    for (u32 i = 0; i < IOAPIC_PINS; i++) {
+        struct apic_message msg = ioapic_message(io->state.table[i]);
+
+        if (!msg.level || msg.vector < 16)
+            continue;
+        pin[n].pin = i;
+        lapic_msi(&msg, &pin[n].addr, &pin[n].data);
+        n++;
+    }
+    k->pins(k->arg, pin, n);
 }
 
 static u32 ioapic_read(const struct ioapic_state *s)
@@ -118,17 +160,20 @@ static void ioapic_write(struct ioapic *io, u32 val)
 {
     struct ioapic_state *s = &io->state;
     u32 i = s->select - (u32)INDEX_TABLE;
-    u64 *rte, mask = i & 1 ? 0xffffffff00000000ull : 0xffffffff;
+    u64 *rte, was, mask = i & 1 ? 0xffffffff00000000ull : 0xffffffff;
 
     if (s->select == INDEX_ID)
         s->id = val >> 24 & 0xf;
     if (s->select < INDEX_TABLE || i >= 2 * IOAPIC_PINS)
         return;
     rte = &s->table[i / 2];
+    was = *rte;
     mask &= RTE_WRITABLE;
     *rte = (*rte & ~mask) | ((i & 1 ? (u64)val << 32 : val) & mask);
     if (!(*rte & RTE_LEVEL))
         *rte &= ~(u64)RTE_REMOTE; /* how drivers end an interrupt without EOI */
+    if ((was | *rte) & RTE_LEVEL && (was ^ *rte) & ~(u64)(RTE_MASKED | RTE_REMOTE))
+        ioapic_tell_pins(io);
     ioapic_level(io, i / 2);
 }
 
@@ -158,6 +203,42 @@ static void ioapic_store(struct device *d, u32 off, u32 size, u64 val)
     else if (off == REG_WINDOW)
         ioapic_write(io, (u32)val);
     machine_irq_unlock(d->machine);
+}
+
+/* ---- kept elsewhere ---- */
+
+void ioapic_chip_get(const struct device *d, struct chip_ioapic *c)
+{
+    const struct ioapic_state *s = &((const struct ioapic *)d)->state;
+
+    *c = (struct chip_ioapic){ .lines = s->lines, .select = s->select, .id = s->id };
+    memcpy(c->table, s->table, sizeof(c->table));
+}
+
+/* The levels of the pins were ours all the time. */
+void ioapic_chip_put(struct device *d, const struct chip_ioapic *c)
+{
+    struct ioapic_state *s = &((struct ioapic *)d)->state;
+
+    s->select = c->select;
+    s->id = c->id & 0xf;
+    for (u32 i = 0; i < IOAPIC_PINS; i++) {
+        s->table[i] = c->table[i] & (RTE_WRITABLE | RTE_REMOTE);
+        if (!(s->table[i] & RTE_LEVEL))
+            s->table[i] &= ~(u64)RTE_REMOTE;
+    }
+}
+
+/* An edge that was taken is not told again. */
+void ioapic_chip_gone(struct device *d)
+{
+    struct ioapic *io = (struct ioapic *)d;
+    const struct machine_chips *k = machine_chips(d->machine);
+
+    ioapic_tell_pins(io);
+    for (u32 i = 0; k && k->line && i < IOAPIC_PINS; i++)
+        if (io->state.lines >> i & 1 && io->state.table[i] & RTE_LEVEL)
+            k->line(k->arg, ioapic_line(i), true);
 }
 
 /* Pin 0 is the PIC's; ISA 0 stands at pin 2, as the MADT and MP tables of a PC say. */
@@ -195,6 +276,7 @@ static void ioapic_reset(struct device *d, enum reset kind)
     io->state = (struct ioapic_state){ .lines = io->state.lines, .id = io->config.id };
     for (u32 i = 0; i < IOAPIC_PINS; i++)
         io->state.table[i] = RTE_MASKED;
+    ioapic_tell_pins(io);
     machine_irq_unlock(d->machine);
 }
 

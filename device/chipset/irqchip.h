@@ -35,4 +35,26 @@ u8 pic_acknowledge(struct device *d);
 void ioapic_eoi(struct device *d, u8 vector);
 /* lapic.c: from the IOAPIC and MSI. */
 void lapic_send(struct device *d, const struct apic_message *msg);
+
+/*
+ * The way of their state to whoever keeps the chips for now (machine.h) and back.  VM thread,
+ * vCPUs parked.  get: what is to go there; put: what came back, machine_chips not set any more.
+ * gone, after machine_chips_set: nothing is due here; what was told at the wires is told again
+ * there.  Domain of the chipset, then the irq lock held.
+ */
+void lapic_chip_get(struct device *d, u32 cpu, struct chip_apic *a);
+void lapic_chip_put(struct device *d, u32 cpu, const struct chip_apic *a);
+void lapic_chip_gone(struct device *d);
+void lapic_chip_back(struct device *d); /* all were put */
+void ioapic_chip_get(const struct device *d, struct chip_ioapic *c);
+void ioapic_chip_put(struct device *d, const struct chip_ioapic *c);
+void ioapic_chip_gone(struct device *d);
+void pic_chip_get(const struct device *d, struct chip_pic c[2]);
+void pic_chip_put(struct device *d, const struct chip_pic c[2]);
+void pit_chip_get(const struct device *d, struct chip_pc *c);
+void pit_chip_put(struct device *d, const struct chip_pc *c);
+void pit_chip_gone(struct device *d);
+
+/* lapic_move.c: the MSI that is this message. */
+void lapic_msi(const struct apic_message *msg, u64 *addr, u32 *data);
 #endif

@@ -61,7 +61,10 @@ static bool lapic_pic_pending(const struct lapic *l, u32 cpu)
 void lapic_update(struct lapic *l, u32 cpu)
 {
     const struct machine_cpus *cpus = machine_cpus(l->dev.machine);
-    bool waits = lapic_pending(l, cpu) >= 0 || lapic_pic_pending(l, cpu);
+    const struct machine_chips *k = machine_chips(l->dev.machine);
+    /* kept elsewhere: there it is known which processor's LINT0 takes the PIC */
+    bool waits = k ? l->state.pic && !k->line
+                   : lapic_pending(l, cpu) >= 0 || lapic_pic_pending(l, cpu);
     bool did = atomic_load_explicit(&l->waits[cpu], memory_order_relaxed);
 
     if (waits == did)
@@ -128,8 +131,10 @@ static int lapic_vector(void *arg, u32 cpu)
     if (!lapic_waiting(arg, cpu))
         return -1;
     machine_irq_lock(l->dev.machine);
-    v = lapic_pending(l, cpu);
-    if (v >= 0) {
+    v = machine_chips(l->dev.machine) ? -1 : lapic_pending(l, cpu);
+    if (machine_chips(l->dev.machine)) {
+        v = l->state.pic ? lapic_pic_vector(l, cpu) : -1;
+    } else if (v >= 0) {
         c->irr[v / 32] &= ~(1u << (v & 31));
         c->isr[v / 32] |= 1u << (v & 31);
     } else if (lapic_pic_pending(l, cpu)) {

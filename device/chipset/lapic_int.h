@@ -50,6 +50,8 @@ enum {
     ICR_ASSERT = 1 << 14,
     ICR_LEVEL = 1 << 15,
 
+    DIVIDE_WRITABLE = 0xb,
+
     BASE_BSP = 1 << 8,
     BASE_X2APIC = 1 << 10,
     BASE_ENABLE = 1 << 11,
@@ -106,6 +108,7 @@ bool lapic_write(struct lapic *l, u32 cpu, u32 reg, u32 val);
 int lapic_msr(void *arg, u32 cpu, u32 msr, u64 *val);
 int lapic_msr_set(void *arg, u32 cpu, u32 msr, u64 val);
 void lapic_tpr_write(struct lapic *l, u32 cpu, u32 val);
+u32 lapic_lvt_writable(u32 i);
 
 /* lapic_timer.c */
 void lapic_timer_fire(struct device *d, u32 cpu);
@@ -113,6 +116,8 @@ void lapic_timer_start(struct lapic *l, u32 cpu);        /* initial count was wr
 void lapic_timer_lvt(struct lapic *l, u32 cpu, u32 was); /* the LVT was */
 void lapic_timer_divide(struct lapic *l, u32 cpu, u32 val);
 void lapic_timer_reset(struct lapic *l, u32 cpu);
+void lapic_timer_again(struct lapic *l, u32 cpu); /* registers and deadline were put as they are */
+i64 lapic_timer_ns(const struct lapic_cpu *c, u32 counts);
 u32 lapic_timer_current(const struct lapic *l, u32 cpu);
 void lapic_deadline_set(struct lapic *l, u32 cpu, u64 val);
 

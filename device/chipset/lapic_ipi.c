@@ -74,7 +74,15 @@ static void lapic_deliver_lowest(struct lapic *l, const struct apic_message *msg
 void lapic_send(struct device *d, const struct apic_message *msg)
 {
     struct lapic *l = (struct lapic *)d;
+    const struct machine_chips *k = machine_chips(d->machine);
+    u64 addr;
+    u32 data;
 
+    if (k) {
+        lapic_msi(msg, &addr, &data);
+        k->msi(k->arg, addr, data);
+        return;
+    }
     if (msg->mode == APIC_LOWEST) {
         lapic_deliver_lowest(l, msg);
         return;

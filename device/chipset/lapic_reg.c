@@ -8,12 +8,16 @@ enum {
     MSR_DEADLINE = 0x6e0,
     MSR_X2APIC = 0x800,
     ICR_RESERVED = 0xfff32000, /* of the low half, in x2APIC mode */
-    DIVIDE_WRITABLE = 0xb,
 };
 static const u32 lvt_writable[LVT_COUNT] = {
     [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
     [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
 };
+
+u32 lapic_lvt_writable(u32 i)
+{
+    return lvt_writable[i];
+}
 
 static u32 lapic_apr(const struct lapic_cpu *c)
 {

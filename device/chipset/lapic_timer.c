@@ -17,9 +17,14 @@ static u32 lapic_divider(const struct lapic_cpu *c)
     return 1u << ((n + 1) & 7);
 }
 
+i64 lapic_timer_ns(const struct lapic_cpu *c, u32 counts)
+{
+    return (i64)counts * lapic_divider(c);
+}
+
 static i64 lapic_period(const struct lapic_cpu *c)
 {
-    return (i64)c->initial * lapic_divider(c);
+    return lapic_timer_ns(c, c->initial);
 }
 
 static void lapic_timer_raise(struct lapic *l, u32 cpu)
@@ -138,6 +143,19 @@ void lapic_deadline_set(struct lapic *l, u32 cpu, u64 val)
     } else {
         timer_set(l->timer[cpu], machine_tsc_to_ns(l->dev.machine, val));
     }
+}
+
+void lapic_timer_again(struct lapic *l, u32 cpu)
+{
+    struct lapic_cpu *c = &l->state.cpu[cpu];
+    u64 deadline = c->tsc_deadline;
+
+    if ((c->lvt[LVT_TIMER] & TIMER_MODE) != TIMER_DEADLINE)
+        lapic_timer_arm(l, cpu);
+    else if (deadline)
+        timer_set(l->timer[cpu], machine_tsc_to_ns(l->dev.machine, deadline));
+    else
+        timer_stop(l->timer[cpu]);
 }
 
 void lapic_timer_fire(struct device *d, u32 cpu)

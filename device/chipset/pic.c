@@ -101,7 +101,14 @@ static void pic_set(void *sink, u32 pin, bool level)
 {
     struct pic *p = sink;
 
+    const struct machine_chips *k;
+
     machine_irq_lock(p->dev.machine);
+    k = machine_chips(p->dev.machine);
+    if (k && k->line) { /* kept elsewhere: the IOAPIC tells of the pins of both */
+        machine_irq_unlock(p->dev.machine);
+        return;
+    }
     pic_line(&p->state.chip[pin / 8], pin & 7, level);
     pic_update(p);
     machine_irq_unlock(p->dev.machine);
@@ -351,6 +358,55 @@ static void pic_reset(struct device *d, enum reset kind)
         };
     pic_update(p);
     machine_irq_unlock(d->machine);
+}
+
+/* ---- kept elsewhere ---- */
+
+void pic_chip_get(const struct device *d, struct chip_pic to[2])
+{
+    for (u32 i = 0; i < 2; i++) {
+        const struct pic_chip *c = &((const struct pic *)d)->state.chip[i];
+
+        to[i] = (struct chip_pic){ .irr = c->irr,
+                                   .isr = c->isr,
+                                   .imr = c->imr,
+                                   .lines = c->lines,
+                                   .base = c->base,
+                                   .elcr = c->elcr,
+                                   .highest = (c->lowest + 1) & 7,
+                                   .step = c->step,
+                                   .want4 = c->want4,
+                                   .auto_eoi = c->auto_eoi,
+                                   .rotate_auto = c->rotate_auto,
+                                   .nested = c->nested,
+                                   .special_mask = c->special_mask,
+                                   .poll = c->poll,
+                                   .read_isr = c->read_isr };
+    }
+}
+
+void pic_chip_put(struct device *d, const struct chip_pic from[2])
+{
+    for (u32 i = 0; i < 2; i++) {
+        const struct chip_pic *c = &from[i];
+
+        *pic_chip(d, i) = (struct pic_chip){ .irr = c->irr,
+                                             .isr = c->isr,
+                                             .imr = c->imr,
+                                             .lines = c->lines,
+                                             .base = c->base & 0xf8,
+                                             .elcr = c->elcr & elcr_mask[i],
+                                             .lowest = (c->highest - 1) & 7,
+                                             .step = c->step <= 4 ? c->step : 0,
+                                             .want4 = c->want4,
+                                             .auto_eoi = c->auto_eoi,
+                                             .rotate_auto = c->rotate_auto,
+                                             .nested = c->nested,
+                                             .special_mask = c->special_mask,
+                                             .poll = c->poll,
+                                             .read_isr = c->read_isr };
+    }
+    pic_update((struct pic *)d);
 }
 
 static int pic_check(const struct device *d, struct err *e)

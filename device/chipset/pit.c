@@ -7,7 +7,7 @@
  * In modes 2 and 3 the interrupt line pulses once a period.  Left out: the exact width of
  * pulses.
  */
-#include "machine/device.h"
+#include "device/chipset/irqchip.h"
 #include <errno.h>
 
 enum { PIT_HZ = 1193182, PIT_CHANNELS = 3, PIT_CONTROL = 3, PIT_PERIOD_MIN_NS = 20000 };
@@ -305,10 +305,81 @@ static void pit_port61_store(struct device *d, u32 off, u32 size, u64 val)
 static void pit_off(void *sink, u32 pin, bool level)
 {
     struct pit *p = sink;
+    const struct machine_chips *k;
 
     (void)pin;
     p->state.off = level;
+    machine_irq_lock(p->dev.machine);
+    k = machine_chips(p->dev.machine);
+    if (k && k->line)
+        k->pit_off(k->arg, level);
+    machine_irq_unlock(p->dev.machine);
+    if (!k || !k->line)
+        pit_update(p);
+}
+
+/* ---- kept elsewhere ---- */
+
+void pit_chip_get(const struct device *d, struct chip_pc *to)
+{
+    const struct pit *p = (const struct pit *)d;
+
+    for (u32 i = 0; i < PIT_CHANNELS; i++) {
+        const struct pit_channel *c = &p->state.channel[i];
+
+        to->counter[i] = (struct chip_counter){ .count = c->count,
+                                                .latch = c->latch,
+                                                .mode = pit_mode(c),
+                                                .access = c->control >> 4 & 3,
+                                                .status = c->status,
+                                                .low = c->low,
+                                                .latched = c->latched,
+                                                .bcd = c->control & 1,
+                                                .status_latched = c->status_latched,
+                                                .write_high = c->write_high,
+                                                .read_high = c->read_high,
+                                                .gate = c->gate,
+                                                .loaded = c->loaded,
+                                                .pending = c->pending,
+                                                .age = machine_now(d->machine) - c->start };
+    }
+    to->pit_off = p->state.off;
+    to->port61 = p->state.port61;
+}
+
+void pit_chip_put(struct device *d, const struct chip_pc *from)
+{
+    struct pit *p = (struct pit *)d;
+
+    for (u32 i = 0; i < PIT_CHANNELS; i++) {
+        const struct chip_counter *c = &from->counter[i];
+
+        p->state.channel[i] = (struct pit_channel){
+            .start = machine_now(d->machine) - c->age,
+            .count = c->count && c->count <= 65536 ? c->count : 65536,
+            .latch = c->latch,
+            .control = (u8)(c->bcd | (c->mode & 7) << 1 | (c->access & 3) << 4),
+            .status = c->status,
+            .low = c->low,
+            .latched = c->latched <= 2 ? c->latched : 0,
+            .status_latched = c->status_latched,
+            .write_high = c->write_high,
+            .read_high = c->read_high,
+            .gate = c->gate,
+            .loaded = c->loaded,
+            .pending = c->pending
+        };
+    }
+    p->state.port61 = from->port61 & 0xf;
     pit_update(p);
+}
+
+void pit_chip_gone(struct device *d)
+{
+    const struct machine_chips *k = machine_chips(d->machine);
+
+    if (k && k->line)
+        timer_stop(((struct pit *)d)->timer);
 }
 
 static int pit_create(struct device *d, struct err *e)

@@ -226,7 +226,7 @@ static void exit_msr(struct vcpu *v, bool write)
     struct kvm_run *run = v->run;
     struct exit_msr m = { run->msr.index, write, run->msr.data };
 
-    run->msr.error = kvm_model_owns(m.msr) || !x86_guard(&v->c, exit_msr_go, &m);
+    run->msr.error = kvm_model_owns(v->kvm, m.msr) || !x86_guard(&v->c, exit_msr_go, &m);
     run->msr.data = m.val;
 }
 
@@ -244,6 +244,8 @@ static bool exit_step(struct vcpu *v, struct err *e)
             return true;
         }
         r = kvm_store(v);
+        if (!r && v->c.s.halted)
+            r = kvm_store_halted(v);
     }
     if (r)
         err_set(e, r, "an instruction that KVM cannot run: %s", strerror(-r));
@@ -286,6 +288,11 @@ bool kvm_exit(struct vcpu *v, struct err *e)
         return true;
     case KVM_EXIT_IRQ_WINDOW_OPEN:
         v->stat[STAT_WINDOW]++;
+        return true;
+    case KVM_EXIT_IOAPIC_EOI:
+        v->stat[STAT_EOI]++;
+        if (v->io.eoi)
+            v->io.eoi(v->io.arg, run->eoi.vector);
         return true;
     case KVM_EXIT_SET_TPR:
         v->stat[STAT_TPR]++;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The engine that runs vCPUs on Linux's KVM (Documentation/virt/kvm/api.rst).  The interrupt
- * controllers and timers are the machine's own, so KVM is asked for no irqchip: it tells us
- * of HLT, of an open interrupt window and of a lowered CR8, and takes vectors one by one.
+ * The engine that runs vCPUs on Linux's KVM (Documentation/virt/kvm/api.rst).  Where the
+ * interrupt controllers and timers are the machine's own, KVM tells us of HLT, of an open
+ * interrupt window and of a lowered CR8, and takes vectors one by one; else see chips.c.
  * Nested virtualization and system management mode are not offered to the guest.
  */
 #include "engine/kvm/kvm_int.h"
@@ -75,6 +75,9 @@ static int kvm_vm_new(struct kvm *k, struct err *e)
     kvm_ask(k->vm, KVM_ENABLE_CAP, &error); /* where it is not known, such instructions are #UD */
     kvm_no_quirks(k);
     kvm_features(k);
+    r = kvm_chips_open(k, e);
+    if (r)
+        return r;
     k->run_size = (u32)ioctl(k->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     return 0;
 }
@@ -107,6 +110,7 @@ static int kvm_open(void **engine, const struct engine_options *o, struct err *e
     }
     k->fd = k->vm = -1;
     k->apic_ids = o->apic_ids ? o->apic_ids : 1;
+    k->chips = o->chips;
     pthread_mutex_init(&k->map, NULL);
     pthread_mutex_init(&k->lock, NULL);
     pthread_cond_init(&k->calm, NULL);
@@ -206,16 +210,20 @@ static void kvm_cpu_close(struct vcpu *v)
 
 static int kvm_get(struct vcpu *v, struct x86_state *s)
 {
-    int r = kvm_load(v);
+    int r = kvm_fetch_halted(v);
 
+    r = r < 0 ? r : kvm_load(v);
     if (!r)
         *s = v->c.s;
+    if (v->kvm->chips != CHIPS_NONE)
+        v->c.s.halted = false;
     return r;
 }
 
 static int kvm_set(struct vcpu *v, const struct x86_state *s)
 {
     int r = x86_state_check(s, NULL);
+    u32 n;
 
     if (r)
         return r;
@@ -223,9 +231,11 @@ static int kvm_set(struct vcpu *v, const struct x86_state *s)
     v->c.debug = 0;
     x86_flush(&v->c, FLUSH_ALL, 0);
     r = kvm_store(v);
+    r = r < 0 ? r : kvm_drop_nmis(v, &n);
+    r = r < 0 ? r : kvm_store_halted(v);
     v->c.window = false;
     atomic_store(&v->c.pending, 1);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 static void kvm_stats(void *engine, void (*one)(void *arg, const struct engine_stat *s), void *arg)
@@ -233,7 +243,8 @@ static void kvm_stats(void *engine, void (*one)(void *arg, const struct engine_s
     static const char *const names[STATS] = { "entries", "ports",
                                               "memory",  "MSRs",
                                               "halts",   "interrupt windows",
-                                              "TPR",     "instructions run in software" };
+                                              "TPR",     "ends of interrupts",
+                                              "instructions run in software" };
     struct kvm *k = engine;
     u64 n[STATS];
 
@@ -263,4 +274,5 @@ const struct engine_ops engine_kvm = {
     .get = kvm_get,
     .set = kvm_set,
     .stats = kvm_stats,
+    .chips = &kvm_chips,
 };

@@ -22,6 +22,7 @@ enum kvm_stat {
     STAT_HALT,
     STAT_WINDOW,
     STAT_TPR,
+    STAT_EOI,
     STAT_STEP,
     STATS
 };
@@ -36,6 +37,7 @@ struct kvm {
     u32 run_size, apic_ids, slots;
     u64 arch_capabilities;
     bool sregs2;
+    enum engine_chips chips; /* those that are in the kernel */
     struct kvm_cpuid2 *supported;
     struct x86_memory mem; /* the same slots; dirty bits gather in it */
 
@@ -72,7 +74,11 @@ int kvm_supported(struct kvm *k, struct err *e);
 void kvm_model_mask(const struct kvm *k, u32 leaf, u32 sub, u32 regs[4]);
 int kvm_model_set(struct vcpu *v, struct err *e);
 int kvm_model_filter(struct kvm *k, struct err *e);
-bool kvm_model_owns(u32 msr); /* KVM keeps this one */
+bool kvm_model_owns(const struct kvm *k, u32 msr); /* KVM keeps this one */
+
+/* chips.c */
+extern const struct chip_ops kvm_chips;
+int kvm_chips_open(struct kvm *k, struct err *e);
 
 /* slots.c */
 int kvm_slots_open(struct kvm *k, struct err *e);
@@ -85,6 +91,9 @@ int kvm_load(struct vcpu *v);  /* events that wait in KVM are delivered first */
 int kvm_fetch(struct vcpu *v); /* as it is, in the middle of an exit */
 int kvm_store(struct vcpu *v);
 int kvm_store_regs(struct vcpu *v); /* general registers, RIP, flags */
+int kvm_fetch_halted(struct vcpu *v); /* before kvm_load */
+int kvm_store_halted(struct vcpu *v);
+int kvm_drop_nmis(struct vcpu *v, u32 *n); /* those that wait in KVM: how many */
 
 /* exit.c: false: e says what is wrong */
 bool kvm_exit(struct vcpu *v, struct err *e);

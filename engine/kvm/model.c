@@ -162,15 +162,21 @@ static const u32 model_own[] = {
     0xc0000101, 0xc0000102, 0xc0000103,
 };
 
-bool kvm_model_owns(u32 msr)
+/* ... and with local APICs in the kernel these; x2APIC's registers are theirs unasked. */
+static const u32 model_apic[] = { 0x1b, 0x6e0 }; /* APIC_BASE, TSC_DEADLINE */
+
+bool kvm_model_owns(const struct kvm *k, u32 msr)
 {
+    for (u32 i = 0; i < LEN(model_apic) && k->chips != CHIPS_NONE; i++)
+        if (model_apic[i] == msr)
+            return true;
     for (u32 i = 0; i < LEN(model_own); i++)
         if (model_own[i] == msr)
             return true;
     return false;
 }
 
-enum { FILTER_MSRS = 0x400 }; /* a range of the filter */
+enum { FILTER_MSRS = 0x800 }; /* a range of the filter */
 
 int kvm_model_filter(struct kvm *k, struct err *e)
 {
@@ -184,12 +190,9 @@ int kvm_model_filter(struct kvm *k, struct err *e)
     int r;
 
     for (u32 i = 0; i < LEN(bases); i++) {
-        for (u32 n = 0; n < LEN(model_own); n++) {
-            u32 at = model_own[n] - bases[i];
-
-            if (at < FILTER_MSRS)
+        for (u32 at = 0; at < FILTER_MSRS; at++)
+            if (kvm_model_owns(k, bases[i] + at))
                 bits[i][at / 8] |= (u8)(1 << at % 8);
-        }
         f.ranges[i] =
             (struct kvm_msr_filter_range){ .flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
                                            .nmsrs = FILTER_MSRS,

@@ -125,6 +125,19 @@ static int probe_cpuid(const struct probe *p)
     return r < 0 ? r : kvm_ask(p->cpu, KVM_SET_CPUID2, &c);
 }
 
+/* Can it keep interrupt controllers? */
+static u64 probe_chips(int fd)
+{
+    static const int needs[] = { KVM_CAP_IRQCHIP,     KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_PIT2,
+                                 KVM_CAP_PIT_STATE2,  KVM_CAP_IRQ_ROUTING,   KVM_CAP_SIGNAL_MSI,
+                                 KVM_CAP_MP_STATE,    KVM_CAP_TSC_DEADLINE_TIMER };
+
+    for (u32 i = 0; i < LEN(needs); i++)
+        if (ioctl(fd, KVM_CHECK_EXTENSION, needs[i]) <= 0)
+            return 0;
+    return ENGINE_CHIPS;
+}
+
 /* What KVM took and did not keep: a sentence, or NULL. */
 static const char *probe_odd(const struct probe *p)
 {
@@ -243,11 +256,12 @@ static u64 probe_user_ports(void)
     return c == 'Y' || c == '1' ? ENGINE_USER_PORTS : 0;
 }
 
-static void probe_measured(long long khz, const char *odd)
+static void probe_measured(int fd, long long khz, const char *odd)
 {
     bool slow = khz < PROBE_SLOW_MIPS * 1000ll;
 
-    probed.features = (slow || odd ? 0 : ENGINE_HARDWARE) | probe_user_ports();
+    probed.features =
+        (slow || odd ? 0 : ENGINE_HARDWARE) | probe_user_ports() | probe_chips(fd);
     if (odd && !slow)
         snprintf(probed.text, sizeof(probed.text), "%s", odd);
     else if (slow)
@@ -278,7 +292,7 @@ static void probe_ask(struct err *e)
             probed.result =
                 err_set(e, (int)khz, "KVM does not run a small guest: %s", strerror((int)-khz));
         else
-            probe_measured(khz, probe_odd(&p));
+            probe_measured(p.fd, khz, probe_odd(&p));
     }
     probe_close(&p);
     close(p.fd);

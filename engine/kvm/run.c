@@ -105,7 +105,8 @@ static bool kvm_enter(struct vcpu *v, bool finish)
 static int kvm_once(struct vcpu *v, bool finish)
 {
     struct kvm_run *run = v->run;
-    u8 tpr = v->io.tpr(v->io.arg);
+    bool ours = v->kvm->chips == CHIPS_NONE; /* the local APIC */
+    u8 tpr = ours ? v->io.tpr(v->io.arg) : 0;
     int r;
 
     if (!kvm_enter(v, finish))
@@ -117,7 +118,7 @@ static int kvm_once(struct vcpu *v, bool finish)
     r = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 1;
     kvm_leave(v);
     v->stale = false;
-    if (run->cr8 != tpr)
+    if (ours && run->cr8 != tpr)
         v->io.tpr_set(v->io.arg, (u8)run->cr8);
     return r == -EINTR || r == -EAGAIN ? 0 : r;
 }
@@ -149,6 +150,34 @@ static u32 kvm_open_now(const struct vcpu *v)
     return OPEN_NMI | (v->run->ready_for_interrupt_injection ? (u32)OPEN_INTR : 0);
 }
 
+/*
+ * A vector of the PIC, into a processor whose local APIC is in the kernel.  KVM_INTERRUPT would
+ * keep it where nobody can see it: not in the state that is saved.
+ */
+static int kvm_inject_event(struct vcpu *v, int vector)
+{
+    struct kvm_vcpu_events k;
+    int r = kvm_ask(v->fd, KVM_GET_VCPU_EVENTS, &k);
+
+    k.interrupt.injected = 1;
+    k.interrupt.nr = (u8)vector;
+    k.interrupt.soft = 0;
+    k.flags = KVM_VCPUEVENT_VALID_SHADOW;
+    r = r < 0 ? r : kvm_ask(v->fd, KVM_SET_VCPU_EVENTS, &k);
+    r = r < 0 ? r : kvm_store_halted(v); /* it runs */
+    return r;
+}
+
+/* Is an event on its way in already?  KVM's word above does not say it for its local APIC. */
+static bool kvm_is_busy(const struct vcpu *v)
+{
+    struct kvm_vcpu_events k;
+
+    return v->kvm->chips != CHIPS_NONE &&
+           (kvm_ask(v->fd, KVM_GET_VCPU_EVENTS, &k) < 0 || k.interrupt.injected ||
+            k.exception.injected || k.exception.pending || k.nmi.injected);
+}
+
 static int kvm_inject(struct vcpu *v, int vector)
 {
     struct kvm_interrupt i = { .irq = (u32)vector };
@@ -158,6 +187,8 @@ static int kvm_inject(struct vcpu *v, int vector)
     if (vector == VECTOR_NMI)
         return kvm_ask(v->fd, KVM_NMI, NULL);
     v->run->ready_for_interrupt_injection = 0;
+    if (v->kvm->chips != CHIPS_NONE)
+        return kvm_inject_event(v, vector);
     return kvm_ask(v->fd, KVM_INTERRUPT, &i);
 }
 
@@ -170,6 +201,8 @@ static int kvm_events(struct vcpu *v, struct err *e)
     if (!kvm_finish(v, e))
         return STOP_BROKEN;
     open = kvm_open_now(v);
+    if ((open & OPEN_INTR) && kvm_is_busy(v))
+        open &= ~(u32)OPEN_INTR;
     v->c.window = false;
     atomic_store(&v->c.pending, 0);
     n = v->io.vector(v->io.arg, open);

@@ -119,6 +119,25 @@ static bool state_has_pdptes(const struct x86_state *s)
     return (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !x86_long(s);
 }
 
+/* What is the local APIC's of the system registers: KVM's own stay as they are. */
+static int state_apic(struct vcpu *v, struct kvm_sregs2 *to)
+{
+    u64 base = 0xfee00900; /* when the machine has no interrupt controllers */
+    struct kvm_sregs now;
+    int r;
+
+    if (v->kvm->chips != CHIPS_NONE) {
+        r = kvm_ask(v->fd, KVM_GET_SREGS, &now);
+        to->cr8 = now.cr8;
+        to->apic_base = now.apic_base;
+        return r;
+    }
+    v->io.rdmsr(v->io.arg, 0x1b, &base);
+    to->apic_base = base;
+    to->cr8 = v->io.tpr(v->io.arg);
+    return 0;
+}
+
 static int state_set_sregs(struct vcpu *v)
 {
     const struct x86_state *s = &v->c.s;
@@ -136,13 +155,12 @@ static int state_set_sregs(struct vcpu *v)
                             .cr2 = s->cr2,
                             .cr3 = s->cr3,
                             .cr4 = s->cr4,
-                            .cr8 = v->io.tpr(v->io.arg),
                             .efer = s->efer };
     struct kvm_sregs old = { 0 };
-    u64 base = 0xfee00900; /* when the machine has no interrupt controllers */
+    int r = state_apic(v, &k);
 
-    v->io.rdmsr(v->io.arg, 0x1b, &base);
-    k.apic_base = base;
+    if (r < 0)
+        return r;
     if (!x86_long(s))
         k.cs.l = 0; /* means nothing there, and KVM refuses it */
     if (!v->kvm->sregs2) {
@@ -432,11 +450,64 @@ static enum x86_stepped state_deliver(struct vcpu *v, const struct kvm_vcpu_even
                                        .trap = k->exception.nr == VEC_DB };
         return x86_deliver_fault(c);
     }
-    if (k->nmi.injected || (k->nmi.pending && !k->nmi.masked && (x86_open(c) & OPEN_NMI)))
+    if (k->nmi.injected)
         return x86_interrupt(c, VECTOR_NMI);
     if (k->interrupt.injected && !k->interrupt.soft)
         return x86_interrupt(c, k->interrupt.nr);
     return STEPPED;
+}
+
+int kvm_drop_nmis(struct vcpu *v, u32 *n)
+{
+    struct kvm_vcpu_events k;
+    int r = kvm_ask(v->fd, KVM_GET_VCPU_EVENTS, &k);
+
+    *n = r < 0 ? 0 : k.nmi.pending;
+    if (!*n)
+        return r;
+    k.nmi.pending = 0;
+    k.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+    return kvm_ask(v->fd, KVM_SET_VCPU_EVENTS, &k);
+}
+
+/* NMIs that wait in KVM go back to who gave them, and come again. */
+static int state_nmis_back(struct vcpu *v)
+{
+    u32 n;
+    int r = kvm_drop_nmis(v, &n);
+
+    for (u32 i = 0; i < n && v->io.nmi_back; i++)
+        v->io.nmi_back(v->io.arg);
+    atomic_store(&v->c.pending, 1);
+    return r;
+}
+
+/*
+ * With local APICs in the kernel a processor halts there.  First what it is doing: KVM then
+ * takes INIT and start-up messages that wait, which change registers.
+ */
+int kvm_fetch_halted(struct vcpu *v)
+{
+    struct kvm_mp_state mp;
+    int r;
+
+    if (v->kvm->chips == CHIPS_NONE)
+        return 0;
+    r = kvm_ask(v->fd, KVM_GET_MP_STATE, &mp);
+    if (r >= 0)
+        v->c.s.halted = mp.mp_state == KVM_MP_STATE_HALTED;
+    return r;
+}
+
+int kvm_store_halted(struct vcpu *v)
+{
+    struct kvm_mp_state mp = { .mp_state = v->c.s.halted ? KVM_MP_STATE_HALTED
+                                                         : KVM_MP_STATE_RUNNABLE };
+
+    if (v->kvm->chips == CHIPS_NONE)
+        return 0;
+    v->c.s.halted = false;
+    return kvm_ask(v->fd, KVM_SET_MP_STATE, &mp);
 }
 
 int kvm_load(struct vcpu *v)
@@ -444,8 +515,12 @@ int kvm_load(struct vcpu *v)
     struct kvm_vcpu_events k;
     int r = state_fetch(v, &k);
 
-    if (r || !(k.exception.injected || k.interrupt.injected || k.nmi.injected || k.nmi.pending))
+    if (r)
         return r;
+    if (k.nmi.pending && (r = state_nmis_back(v)) < 0)
+        return r;
+    if (!(k.exception.injected || k.interrupt.injected || k.nmi.injected))
+        return 0;
     x86_flush(&v->c, FLUSH_ALL, 0);
     v->shutdown = state_deliver(v, &k) == STEP_SHUTDOWN;
     return kvm_store(v);
