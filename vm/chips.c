@@ -23,6 +23,7 @@ static const struct {
 };
 
 /*
+ * An emulating KVM runs on behind an EOI that it should tell us of, into a HLT: ours do not.
  * Systems that know no APIC, by a word of what packages call them: each tick of theirs is
  * several accesses to PIC and PIT, each of which would leave the kernel.
  */
@@ -46,7 +47,7 @@ int vm_chips_choose(struct vm *vm, struct err *e)
     if (vm->ops->probe(&features, NULL))
         features = 0;
     if (!strcmp(want, "auto")) {
-        if (features & ENGINE_CHIPS)
+        if (features & ENGINE_CHIPS && features & ENGINE_HARDWARE)
             vm->chips = chips_guest_is_old(vm->how.desc) ? CHIPS_ALL : CHIPS_APICS;
         return 0;
     }
