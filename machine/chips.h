@@ -34,8 +34,8 @@ struct chip_ioapic {
 struct chip_counter { /* of the timer */
     u32 count;        /* 1 to 65536 */
     u16 latch;
-    u8 mode, access;            /* access: 1 low, 2 high, 3 both */
-    u8 status, low, latched;    /* low: the first byte of two; latched: bytes still to read */
+    u8 mode, access;         /* access: 1 low, 2 high, 3 both */
+    u8 status, low, latched; /* low: the first byte of two; latched: bytes still to read */
     bool bcd, status_latched, write_high, read_high, gate, loaded, pending;
     i64 age; /* ns since it began to count */
 };

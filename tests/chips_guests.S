@@ -397,9 +397,6 @@ chips_pic_init:
         mov     IOAPIC + 0x10, %eax
         stosl
         rte     4, 0, 0x70
-        rte     11, 0, 0x8078
-        mov     IOAPIC + 0x10, %eax
-        stosl
         sti
         outb    0x2004, 1
         waitfor 0x70, 1
@@ -407,6 +404,22 @@ chips_pic_init:
         outb    0x2004, 1
         waitfor 0x70, 2
         outb    0x2004, 0
+        counted 0x70
+        rte     4, 0, 0x10000
+        outb    0x2004, 1
+        outb    0x2004, 0
+        spin    100
+        counted 0x70
+        end_case
+
+/* ... and its level-triggered pins */
+
+        case    level
+        apic    0xf0, 0x1ff
+        rte     11, 0, 0x8078
+        mov     IOAPIC + 0x10, %eax
+        stosl
+        sti
         outb    0x200b, 1
         waitfor 0x78, 1
         spin    100
@@ -423,12 +436,6 @@ chips_pic_init:
         waitfor 0x78, 3
         spin    100
         counted 0x78
-        counted 0x70
-        rte     4, 0, 0x10000
-        outb    0x2004, 1
-        outb    0x2004, 0
-        spin    100
-        counted 0x70
         end_case
 
 /* ---- two processors ---- */
@@ -568,7 +575,6 @@ chips_start_ap:
         movl    $0x8078, IOAPIC + 0x10
         waitfor 0x78, 1
         spin    200
-        counted 0x78
         mov     IOAPIC + 0x10, %eax
         stosl
         apic    0x310, 0x01000000

@@ -27,8 +27,8 @@ static const struct {
  * Systems that know no APIC, by a word of what packages call them: each tick of theirs is
  * several accesses to PIC and PIT, each of which would leave the kernel.
  */
-static const char *const chips_old[] = { "dos",   "win31", "win95", "win98", "winme",
-                                         "winMe", "os2",   "netware" };
+static const char *const chips_old[] = { "dos",   "win31", "win95", "win98",
+                                         "winme", "winMe", "os2",   "netware" };
 
 static bool chips_guest_is_old(const struct desc *d)
 {

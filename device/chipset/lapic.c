@@ -63,8 +63,8 @@ void lapic_update(struct lapic *l, u32 cpu)
     const struct machine_cpus *cpus = machine_cpus(l->dev.machine);
     const struct machine_chips *k = machine_chips(l->dev.machine);
     /* kept elsewhere: there it is known which processor's LINT0 takes the PIC */
-    bool waits = k ? l->state.pic && !k->line
-                   : lapic_pending(l, cpu) >= 0 || lapic_pic_pending(l, cpu);
+    bool waits =
+        k ? l->state.pic && !k->line : lapic_pending(l, cpu) >= 0 || lapic_pic_pending(l, cpu);
     bool did = atomic_load_explicit(&l->waits[cpu], memory_order_relaxed);
 
     if (waits == did)

@@ -354,21 +354,21 @@ void pit_chip_put(struct device *d, const struct chip_pc *from)
     for (u32 i = 0; i < PIT_CHANNELS; i++) {
         const struct chip_counter *c = &from->counter[i];
 
-        p->state.channel[i] = (struct pit_channel){
-            .start = machine_now(d->machine) - c->age,
-            .count = c->count && c->count <= 65536 ? c->count : 65536,
-            .latch = c->latch,
-            .control = (u8)(c->bcd | (c->mode & 7) << 1 | (c->access & 3) << 4),
-            .status = c->status,
-            .low = c->low,
-            .latched = c->latched <= 2 ? c->latched : 0,
-            .status_latched = c->status_latched,
-            .write_high = c->write_high,
-            .read_high = c->read_high,
-            .gate = c->gate,
-            .loaded = c->loaded,
-            .pending = c->pending
-        };
+        p->state.channel[i] =
+            (struct pit_channel){ .start = machine_now(d->machine) - c->age,
+                                  .count = c->count && c->count <= 65536 ? c->count : 65536,
+                                  .latch = c->latch,
+                                  .control =
+                                      (u8)(c->bcd | (c->mode & 7) << 1 | (c->access & 3) << 4),
+                                  .status = c->status,
+                                  .low = c->low,
+                                  .latched = c->latched <= 2 ? c->latched : 0,
+                                  .status_latched = c->status_latched,
+                                  .write_high = c->write_high,
+                                  .read_high = c->read_high,
+                                  .gate = c->gate,
+                                  .loaded = c->loaded,
+                                  .pending = c->pending };
     }
     p->state.port61 = from->port61 & 0xf;
     pit_update(p);

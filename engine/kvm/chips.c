@@ -281,8 +281,8 @@ static int chips_pc_get(void *engine, struct chip_pc *p)
     for (u32 i = 0; i < CHIP_COUNTERS; i++)
         p->counter[i] = chips_counter_from(&pit.channels[i]);
     p->pit_off = pit.flags & KVM_PIT_FLAGS_HPET_LEGACY;
-    p->port61 = (u8)((pit.channels[2].gate ? 1 : 0) |
-                     (pit.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON ? 2 : 0));
+    p->port61 =
+        (u8)((pit.channels[2].gate ? 1 : 0) | (pit.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON ? 2 : 0));
     return 0;
 }
 
@@ -294,9 +294,8 @@ static int chips_pc_set(void *engine, const struct chip_pc *p)
     struct kvm_irqchip chip[3] = { { .chip_id = KVM_IRQCHIP_PIC_MASTER },
                                    { .chip_id = KVM_IRQCHIP_PIC_SLAVE },
                                    { .chip_id = KVM_IRQCHIP_IOAPIC } };
-    struct kvm_pit_state2 pit = { .flags =
-                                      (p->pit_off ? KVM_PIT_FLAGS_HPET_LEGACY : 0) |
-                                      (p->port61 & 2 ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0) };
+    struct kvm_pit_state2 pit = { .flags = (p->pit_off ? KVM_PIT_FLAGS_HPET_LEGACY : 0) |
+                                           (p->port61 & 2 ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0) };
     struct kvm_ioapic_state *io = &chip[2].chip.ioapic;
     int r = 0;
 

@@ -240,10 +240,14 @@ static int kvm_set(struct vcpu *v, const struct x86_state *s)
 
 static void kvm_stats(void *engine, void (*one)(void *arg, const struct engine_stat *s), void *arg)
 {
-    static const char *const names[STATS] = { "entries", "ports",
-                                              "memory",  "MSRs",
-                                              "halts",   "interrupt windows",
-                                              "TPR",     "ends of interrupts",
+    static const char *const names[STATS] = { "entries",
+                                              "ports",
+                                              "memory",
+                                              "MSRs",
+                                              "halts",
+                                              "interrupt windows",
+                                              "TPR",
+                                              "ends of interrupts",
                                               "instructions run in software" };
     struct kvm *k = engine;
     u64 n[STATS];

@@ -48,7 +48,7 @@ struct kvm {
     pthread_cond_t calm;
     struct vcpu *first;
     atomic_bool changing; /* the slots are: nobody enters KVM_RUN */
-    u64 stat[STATS]; /* of vCPUs that were closed */
+    u64 stat[STATS];      /* of vCPUs that were closed */
 };
 
 struct vcpu {
@@ -90,7 +90,7 @@ int kvm_slots_dirty(void *engine, const struct mem_slot *s, u64 *bitmap);
 int kvm_load(struct vcpu *v);  /* events that wait in KVM are delivered first */
 int kvm_fetch(struct vcpu *v); /* as it is, in the middle of an exit */
 int kvm_store(struct vcpu *v);
-int kvm_store_regs(struct vcpu *v); /* general registers, RIP, flags */
+int kvm_store_regs(struct vcpu *v);   /* general registers, RIP, flags */
 int kvm_fetch_halted(struct vcpu *v); /* before kvm_load */
 int kvm_store_halted(struct vcpu *v);
 int kvm_drop_nmis(struct vcpu *v, u32 *n); /* those that wait in KVM: how many */

@@ -128,9 +128,9 @@ static int probe_cpuid(const struct probe *p)
 /* Can it keep interrupt controllers? */
 static u64 probe_chips(int fd)
 {
-    static const int needs[] = { KVM_CAP_IRQCHIP,     KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_PIT2,
-                                 KVM_CAP_PIT_STATE2,  KVM_CAP_IRQ_ROUTING,   KVM_CAP_SIGNAL_MSI,
-                                 KVM_CAP_MP_STATE,    KVM_CAP_TSC_DEADLINE_TIMER };
+    static const int needs[] = { KVM_CAP_IRQCHIP,    KVM_CAP_SPLIT_IRQCHIP,     KVM_CAP_PIT2,
+                                 KVM_CAP_PIT_STATE2, KVM_CAP_IRQ_ROUTING,       KVM_CAP_SIGNAL_MSI,
+                                 KVM_CAP_MP_STATE,   KVM_CAP_TSC_DEADLINE_TIMER };
 
     for (u32 i = 0; i < LEN(needs); i++)
         if (ioctl(fd, KVM_CHECK_EXTENSION, needs[i]) <= 0)
@@ -260,8 +260,7 @@ static void probe_measured(int fd, long long khz, const char *odd)
 {
     bool slow = khz < PROBE_SLOW_MIPS * 1000ll;
 
-    probed.features =
-        (slow || odd ? 0 : ENGINE_HARDWARE) | probe_user_ports() | probe_chips(fd);
+    probed.features = (slow || odd ? 0 : ENGINE_HARDWARE) | probe_user_ports() | probe_chips(fd);
     if (odd && !slow)
         snprintf(probed.text, sizeof(probed.text), "%s", odd);
     else if (slow)

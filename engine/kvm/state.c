@@ -501,8 +501,8 @@ int kvm_fetch_halted(struct vcpu *v)
 
 int kvm_store_halted(struct vcpu *v)
 {
-    struct kvm_mp_state mp = { .mp_state = v->c.s.halted ? KVM_MP_STATE_HALTED
-                                                         : KVM_MP_STATE_RUNNABLE };
+    struct kvm_mp_state mp = { .mp_state =
+                                   v->c.s.halted ? KVM_MP_STATE_HALTED : KVM_MP_STATE_RUNNABLE };
 
     if (v->kvm->chips == CHIPS_NONE)
         return 0;
