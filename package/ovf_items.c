@@ -322,6 +322,8 @@ static int ovf_other(struct ovf *o, struct ovf_item *it)
 
     if (!strcasecmp(it->subtype, "vmware.vtpm"))
         o->d->tpm = true;
+    if (!strcasecmp(it->subtype, "vmware.vmci")) /* every VM of VMware's has it */
+        return 0;
     if (it->type == ITEM_USB) {
         note(o->n, NOTE_LOST, name, "there is no USB controller");
         return 0;
