@@ -431,6 +431,14 @@ int vsock_serve(struct vsock *v, u32 cid, u32 port,
     return 0;
 }
 
+bool vsock_serves(const struct vsock *v, u32 cid, u32 port)
+{
+    for (u32 i = 0; v && i < v->nservices; i++)
+        if (v->service[i].cid == cid && v->service[i].port == port)
+            return true;
+    return false;
+}
+
 /* A socket that a process left behind when it was killed is in nobody's way. */
 static void vsock_stale(const struct sockaddr_un *a)
 {

@@ -42,6 +42,8 @@ int vsock_listen(struct vsock *v, const char *path, struct err *e);
 int vsock_serve(struct vsock *v, u32 cid, u32 port,
                 void (*accept)(void *arg, int take_fd, u32 guest_port), void *arg, struct err *e);
 
+bool vsock_serves(const struct vsock *v, u32 cid, u32 port); /* any thread */
+
 /*
  * One connection of a descriptor: to a port of the guest, or the next that the guest makes to that
  * port of the host.  done, on the lane: 0 when it stands, or why it does not.  Any thread but

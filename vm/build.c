@@ -8,6 +8,7 @@
 #include "backend/chr.h"
 #include "backend/net.h"
 #include "backend/nvram.h"
+#include "backend/vmtools_vsock.h"
 #include "backend/vsock.h"
 #include "bus/pci.h"
 #include "image/image.h"
@@ -443,6 +444,7 @@ void vm_unbuild(struct vm *vm)
     for (u32 i = 0; i < vm->nnets; i++)
         net_close(vm->nets[i]);
     vsock_close(vm->vsock);
+    vmtools_vsock_free(vm->tools_vsock);
     for (u32 i = 0; i < LEN(vm->serial); i++)
         chr_close(vm->serial[i]);
     chr_close(vm->debug);

@@ -66,11 +66,12 @@ struct vm {
     struct vm_view *view;     /* VNC, when it is wanted */
     struct vm_screen *screen; /* the VGA in our terminal, when it is shown */
 
-    struct control *control; /* its socket; or NULL */
-    struct agent *agent;     /* the tools in the guest */
-    struct qga *qga;         /* QEMU's, which are another; or NULL */
-    struct vmtools *tools;   /* VMware's, which are one kind of them */
-    struct vsock *vsock;     /* or NULL */
+    struct control *control;           /* its socket; or NULL */
+    struct agent *agent;               /* the tools in the guest */
+    struct qga *qga;                   /* QEMU's, which are another; or NULL */
+    struct vmtools *tools;             /* VMware's, which are one kind of them */
+    struct vsock *vsock;               /* or NULL */
+    struct vmtools_vsock *tools_vsock; /* the tools' way over it; or NULL */
     bool paused;
     u64 tsc_offset; /* of the machine's counter, as the vCPUs have it */
 

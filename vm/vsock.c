@@ -4,6 +4,7 @@
  * the control socket.  VMware's VMs of hardware 7 and later have VMCI, unless their description
  * says that they do not; others get a virtio device when sockets are asked for.
  */
+#include "backend/vmtools_vsock.h"
 #include "backend/vsock.h"
 #include "base/loop.h"
 #include "vm/control.h"
@@ -54,6 +55,8 @@ int vm_vsock_build(struct vm *vm, struct err *e)
     if (!vmci && !vm->how.vsock)
         return 0;
     r = vsock_open(&vm->vsock, machine_lane(vm->machine), e);
+    if (!r && vmci)
+        r = vmtools_vsock_new(&vm->tools_vsock, vm->tools, vm->vsock, machine_lane(vm->machine), e);
     if (!r && vm->how.vsock && *vm->how.vsock)
         r = vsock_listen(vm->vsock, vm->how.vsock, e);
     if (r)

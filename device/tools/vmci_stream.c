@@ -267,6 +267,9 @@ i32 vmci_stream_packet(struct vmci *v, u32 cid, const u8 *p, u32 len)
     k.host_port = le32(p + 8);
     k.size = le64(p + 16);
     k.handle = (struct vmci_handle){ le32(p + 16), le32(p + 20) };
+    if (cid == VMCI_HYPERVISOR && (k.type == PACKET_REQUEST || k.type == PACKET_REQUEST2) &&
+        !vsock_serves(v->vsock, cid, k.host_port))
+        return VMCI_BAD_RESOURCE; /* after a reset VMware's tools would try a thousand times more */
     stream_came(v, &k);
     return (i32)len;
 }
