@@ -132,6 +132,8 @@ int open_vm(const struct open_how *how, struct desc *d, struct notes *n, struct 
                                  .start = how->start,
                                  .ignore_locks = how->ignore_locks,
                                  .discard_suspend = how->discard_suspend,
+                                 .discarded = how->discarded,
+                                 .discarded_arg = how->arg,
                                  .option = how->option,
                                  .language = how->language,
                                  .trust = how->trust,

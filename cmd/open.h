@@ -16,6 +16,8 @@ struct open_how {
     const char *disk_bus;  /* "ide", "pvscsi", "virtio_blk": for bare images; NULL: ide */
     bool describe, strict; /* these and the next as in package_options */
     bool start, ignore_locks, discard_suspend;
+    bool (*discarded)(void *arg, const char *file);
+    void *arg;
     const char *option, *language, *trust;
     const struct opt_list *properties; /* "key=value" for the guest; or NULL */
 };

@@ -4,6 +4,7 @@
 #include "cmd/commands.h"
 #include "cmd/eyes.h"
 #include "cmd/open.h"
+#include "image/image.h"
 #include "package/format.h"
 #include "package/ovf_env.h"
 #include "vm/control.h"
@@ -173,7 +174,33 @@ static char *run_state_dir(const struct run_options *o, const char *path, struct
     return out;
 }
 
+struct run_file {
+    const struct run_options *o;
+    const char *path;
+    struct desc *d;
+};
+
+static bool run_discarded(void *arg, const char *file)
+{
+    const struct run_file *f = arg;
+    const char *state = run_state_dir(f->o, f->path, f->d);
+
+    return state && vm_discarded(state, file, f->o->discard_suspend && !f->o->throwaway);
+}
+
 /* ---- from options to a description ---- */
+
+/* What a package does not say of its disks, their files do. */
+static void run_disk_sizes(struct desc *d)
+{
+    struct image *im;
+
+    for (struct desc_disk *k = d->disks; k; k = k->next)
+        if (k->path && !k->capacity && !package_disk(k, 0, &im, NULL)) {
+            k->capacity = image_size(im);
+            image_close(im, NULL);
+        }
+}
 
 static int run_add_nic(const struct run_options *o, struct desc *d, bool from_package,
                        struct err *e)
@@ -208,7 +235,10 @@ static int run_add_disks(const struct opt_list *paths, enum desc_media media, st
 static int run_describe(const struct run_options *o, const struct opt_list *files, struct desc *d,
                         struct notes *notes, struct err *e)
 {
+    struct run_file file = { o, files->n ? files->v[0] : NULL, d };
     struct open_how how = { .verify = !o->no_verify,
+                            .discarded = run_discarded,
+                            .arg = &file,
                             .start = true,
                             .ignore_locks = o->ignore_locks,
                             .discard_suspend = o->discard_suspend,
@@ -228,6 +258,7 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
         r = open_vm(&how, d, notes, e);
         if (r)
             return r;
+        run_disk_sizes(d);
         package = d->product || d->hardware_version || d->nics;
     } else if (o->kernel) {
         const char *slash = strrchr(o->kernel, '/');

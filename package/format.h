@@ -35,6 +35,9 @@ struct package_options {
     void *arg;
     bool start; /* it is to run now: one that its product has open, or has suspended, is refused */
     bool ignore_locks, discard_suspend; /* but not then */
+    /* Was the state of this suspended VM, which is in `file`, given up before?  May be NULL. */
+    bool (*discarded)(void *arg, const char *file);
+    void *discarded_arg;
     bool describe;        /* files that are missing or out of reach are noted, not refused */
     const char *option;   /* which deployment option of an OVF; NULL: its default */
     const char *language; /* of texts, "de-AT"; NULL: the package's own */

@@ -141,6 +141,16 @@ static int left_lock_nfs(struct vmx *x)
     return r;
 }
 
+static bool left_discarded(struct vmx *x, const char *name)
+{
+    const struct package_options *o = x->s->how;
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s%s%s", *name == '/' ? "" : x->s->dir, *name == '/' ? "" : "/",
+             name);
+    return o->discarded && o->discarded(o->discarded_arg, path);
+}
+
 /* Suspended, or going back to a snapshot that was taken while it ran. */
 static int left_state(struct vmx *x)
 {
@@ -151,14 +161,17 @@ static int left_state(struct vmx *x)
     if (!*state || !o || !o->start)
         return 0;
     vmx_local_name(state, local, sizeof(local));
-    left_clean(local);
     if (source_has_suffix(local, ".vmsn")) {
+        left_clean(local);
         note(x->n, NOTE_CHANGED, x->file,
              "the state of the running guest in its snapshot (%s) is not taken up: it starts from "
              "the disks of that moment",
              local);
         return 0;
     }
+    if (left_discarded(x, local))
+        return 0;
+    left_clean(local);
     if (!o->discard_suspend)
         return err_set(
             x->e, -EBUSY,

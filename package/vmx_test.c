@@ -117,6 +117,14 @@ static bool noted(const char *text)
 }
 
 /* Whoever has it open, before a run and without one; what is no lock is none. */
+static char discarded_file[300];
+static bool discarded(void *arg, const char *file)
+{
+    (void)arg;
+    snprintf(discarded_file, sizeof(discarded_file), "%s", file);
+    return true;
+}
+
 static void as_vmware_left_it(void)
 {
     static const char lock[] = "web.vmx.lck/M1.lck";
@@ -143,6 +151,10 @@ static void as_vmware_left_it(void)
     CHECK_EQ(open_it("memsize = \"4\"\n"), 0);
     CHECK_EQ(open_it("checkpoint.vmState = \"web.vmss\"\n"), (u64)-EBUSY);
     CHECK(strstr(err.text, "--discard-suspend") != NULL);
+    options.discarded = discarded;
+    CHECK_EQ(open_it("checkpoint.vmState = \"web.vmss\"\n"), 0);
+    CHECK(strstr(discarded_file, "/web.vmss") != NULL && !noted("power failure"));
+    options.discarded = NULL;
     CHECK_EQ(open_it("checkpoint.vmState = \"\"\n"), 0);
     CHECK_EQ(open_it("checkpoint.vmState = \"web-Snapshot1.vmsn\"\n"), 0);
     CHECK(noted("web-Snapshot1.vmsn"));

@@ -103,6 +103,14 @@ def suspended():
     write("web.vmx", VMX + 'checkpoint.vmState = "web-1a.vmss"\n')
     refused("suspended", "web-1a.vmss", "--discard-suspend")
     runs("web.vmx", "--discard-suspend", says=["power failure"])
+    for options, say in ((["--discard-suspend"], True), ([], False)):  # once for all
+        code, out = run(["run", "--testdev", "--console", "none", "--state", path("state")] + options +
+                        [path("web.vmx")], 100, env={"MIMIC_LOG": "error"})
+        check(code == 0x14 << 1 | 1 and ("power failure" in out) == say, "exit code %d\n%s" % (code, out))
+    check("disk0    scsi0, 4 MiB" in out, "the disk's size is not told:\n" + out)
+    write("web-1a.vmss", "another one")
+    code, out = run(["run", "--console", "none", "--state", path("state"), path("web.vmx")], 100)
+    check(code == 71 and "--discard-suspend" in out, "exit code %d\n%s" % (code, out))
     write("web.vmx", VMX + 'checkpoint.vmState = "web-Snapshot2.vmsn"\n')
     runs("web.vmx", says=["web-Snapshot2.vmsn"])
     code, out = run(["inspect", path("web.vmx")], 60)
