@@ -42,8 +42,8 @@ static int restore_copy(const struct restore_options *o, struct desc *d, struct 
 {
     char dir[4096];
 
-    if (o->state)
-        return vm_saved_copy(d, how, o->state, e);
+    if (o->state || how->throwaway)
+        return vm_saved_copy(d, how, o->state ? o->state : how->state, e);
     if (snprintf(dir, sizeof(dir), "%s-copy-XXXXXX", how->state) >= (int)sizeof(dir))
         return err_set(e, -ENAMETOOLONG, "%s: too long a name", how->state);
     if (!mkdtemp(dir))
@@ -59,9 +59,9 @@ static int restore_place(const struct restore_options *o, const struct saved *s,
     if (o->copy)
         return restore_copy(o, d, how, e);
     if (!o->revert)
-        return vm_saved_fresh(s, how, e);
+        return vm_saved_fresh(s, d, e);
     how->other_generation = true;
-    for (const struct desc_disk *k = d->disks; k && !r; k = k->next)
+    for (const struct desc_disk *k = d->disks; k && !r && !how->throwaway; k = k->next)
         if (k->media == DESC_DISK && k->mode == DESC_WRITE)
             r = vm_overlay_fresh(how->state, k->name, e);
     return r;

@@ -51,6 +51,8 @@ struct cpu_io {
     /* a VECTOR_NMI that vector() gave is given back: it could not be delivered before the state
      * was asked for.  From get(); may be NULL */
     void (*nmi_back)(void *arg);
+    /* a page that is apart is wanted in the slot's file, as soon as may be.  May be NULL */
+    void (*want)(void *arg, u64 gpa);
 };
 
 enum stop { STOP_KICKED, STOP_HALTED, STOP_SHUTDOWN, STOP_DEBUG, STOP_BROKEN };
@@ -62,6 +64,9 @@ struct mem_slot {
     bool shared;              /* host is a shared mapping of the file fd, from byte `at` on */
     int fd;
     u64 at;
+    /* but for pages whose bits are set, counted from the file's start; bits are taken back while no
+     * vCPU runs, or when nobody needs the page any more.  NULL: there are none */
+    const _Atomic u64 *apart;
 };
 
 /* A counter, for people; units tell how it is printed. */

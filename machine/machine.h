@@ -76,10 +76,17 @@ struct machine_block {
 u32 machine_blocks(struct machine *m, struct machine_block *b, u32 room);
 
 /*
- * RAM becomes zeroes that are mapped private, at the same host address: files may be mapped
- * over it.  Slots are no longer shared.  VM thread, nothing runs.
+ * RAM of a saved VM, at the same host address; VM thread, nothing runs.  First all of it is zero.
+ * Then bytes from `at` on are a private mapping of the file fd from `off` on: these pages are
+ * apart, struct machine_slot.  The last call tells the engine.
  */
-int machine_ram_own(struct machine *m, struct err *e);
+int machine_ram_clear(struct machine *m, struct err *e);
+int machine_ram_over(struct machine *m, u64 at, u64 len, int fd, u64 off, struct err *e);
+void machine_ram_ready(struct machine *m);
+/* Any thread: this page is to be apart no longer.  False: it is not, or cannot be helped. */
+bool machine_ram_want(struct machine *m, u64 gpa);
+/* VM thread, everything stands: those that are wanted are in RAM's file from now on. */
+void machine_ram_share(struct machine *m);
 
 /* What a bus keeps for a device: save adds nothing for one that is not on it.  In the saved
  * state the first four letters of the bus's name stand for it. */
@@ -113,6 +120,8 @@ struct machine_slot {
     bool shared; /* host is a mapping of the file fd, from byte `at` on */
     int fd;
     u64 at;
+    const _Atomic u64 *apart; /* but for pages whose bits are set, counted from the file's
+                               * start; NULL: there are none */
 };
 int machine_slot_add(struct machine *m, const struct machine_slot *s, u32 *id, struct err *e);
 void machine_slot_move(struct machine *m, u32 id, u64 gpa); /* ~0: out of sight */

@@ -37,13 +37,18 @@ int irq_lock_init(struct machine *m);
 struct gmem {
     struct machine *machine;
     u8 *host;
-    u64 size, low; /* all of it; the part below 4 GiB */
-    int fd;        /* what host maps from its start */
-    bool own;      /* mapped private: not the file's any more */
+    u64 size, low;               /* all of it; the part below 4 GiB */
+    int fd;                      /* what host maps from its start, but for pages that are apart */
+    _Atomic u64 *apart, *wanted; /* a bit for each page; NULL: none was ever apart */
+    u32 shares;                  /* how many runs of them came into the file */
 };
 int gmem_init(struct gmem *g, struct machine *m, u64 size, struct err *e);
 void gmem_fini(struct gmem *g);
-int gmem_own(struct gmem *g, struct err *e); /* no longer the file's */
+int gmem_clear(struct gmem *g, struct err *e);
+int gmem_over(struct gmem *g, u64 at, u64 len, int fd, u64 off, struct err *e);
+void gmem_alone(struct gmem *g); /* neither in core dumps nor in children */
+bool gmem_want(struct gmem *g, u64 gpa);
+void gmem_share(struct gmem *g);
 
 /* ---- timer.c: guest time and what waits for it ---- */
 struct clock {

@@ -3,6 +3,8 @@
 #include "machine/machine_int.h"
 #include "tests/check.h"
 #include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static struct machine *m;
 static u64 reg_value;
@@ -171,6 +173,72 @@ static void ram_has_holes(void)
     CHECK_EQ(gmem_read(g, 0x100001005, b, 1), 0);
     CHECK_EQ(b[0], 77);
     stop();
+}
+
+enum { RESTORED_AT = 0x200000, RESTORED_PAGES = 100 };
+
+static int restored_file(void)
+{
+    u8 page[4096];
+    int fd = memfd_create("saved", MFD_CLOEXEC);
+
+    for (u32 i = 0; i < RESTORED_PAGES; i++) {
+        memset(page, i % 10 ? (int)i : 0, sizeof(page));
+        CHECK_EQ(pwrite(fd, page, sizeof(page), i * 4096), 4096);
+    }
+    return fd;
+}
+
+/* What of RAM's file is at that page: all bytes are this. */
+static bool file_has(const struct machine_slot *s, u64 page, u8 byte)
+{
+    u8 b[4096];
+
+    if (pread(s->fd, b, sizeof(b), RESTORED_AT + (off_t)page * 4096) != sizeof(b))
+        return false;
+    return b[0] == byte && !memcmp(b, b + 1, sizeof(b) - 1);
+}
+
+static void pages_of_a_restored_vm(void)
+{
+    struct machine_slot s[16];
+    struct err e = { 0 };
+    struct gmem *g;
+    u8 b = 0xee;
+    int fd = restored_file();
+
+    start(16);
+    g = machine_ram(m);
+    gmem_write(g, 0x300000, &b, 1);
+    CHECK(!machine_ram_want(m, RESTORED_AT)); /* nothing is apart yet */
+    CHECK_EQ(machine_ram_clear(m, &e), 0);
+    CHECK_EQ(machine_ram_over(m, RESTORED_AT, RESTORED_PAGES * 4096, fd, 0, &e), 0);
+    CHECK_EQ(machine_ram_over(m, 16 << 20, 4096, fd, 0, &e), (u64)-EINVAL);
+    machine_ram_ready(m);
+    CHECK(machine_slots(m, s, 16) > 1 && s[0].shared && s[0].apart);
+    gmem_read(g, 0x300000, &b, 1);
+    CHECK_EQ(b, 0);
+    gmem_read(g, RESTORED_AT + 77 * 4096, &b, 1);
+    CHECK_EQ(b, 77);
+    b = 33;
+    gmem_write(g, RESTORED_AT + 41 * 4096, &b, 1);
+    CHECK_EQ(pread(fd, &b, 1, 41 * 4096), 1);
+    CHECK_EQ(b, 41); /* its file does not change */
+    CHECK(file_has(&s[0], 41, 0));
+    CHECK(machine_ram_want(m, RESTORED_AT + 77 * 4096 + 5));
+    CHECK(!machine_ram_want(m, 0x100000));
+    machine_ram_share(m);
+    CHECK(file_has(&s[0], 77, 77) && file_has(&s[0], 41, 0));
+    CHECK(!machine_ram_want(m, RESTORED_AT + 77 * 4096));
+    b = 34;
+    gmem_write(g, RESTORED_AT + 77 * 4096, &b, 1);
+    CHECK_EQ(pread(s[0].fd, &b, 1, RESTORED_AT + 77 * 4096), 1);
+    CHECK_EQ(b, 34);
+    CHECK_EQ(gmem_give(g, RESTORED_AT, RESTORED_PAGES * 4096), 0);
+    gmem_read(g, RESTORED_AT + 78 * 4096, &b, 1);
+    CHECK_EQ(b, 0);
+    stop();
+    close(fd);
 }
 
 static void slots_follow_pam_and_moves(void)
@@ -423,6 +491,7 @@ int main(void)
     CASE(space_edges);
     CASE(space_first_made_wins);
     CASE(ram_has_holes);
+    CASE(pages_of_a_restored_vm);
     CASE(slots_follow_pam_and_moves);
     CASE(wires_join);
     CASE(timers_in_order);

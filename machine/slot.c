@@ -89,13 +89,30 @@ void slots_shadow_put(struct machine *m, const bool writable[SHADOW_PARTS])
     slot_changed(m);
 }
 
-int machine_ram_own(struct machine *m, struct err *e)
+int machine_ram_clear(struct machine *m, struct err *e)
 {
-    int r = gmem_own(&m->ram, e);
+    return gmem_clear(&m->ram, e);
+}
 
-    if (!r)
-        slot_changed(m);
-    return r;
+int machine_ram_over(struct machine *m, u64 at, u64 len, int fd, u64 off, struct err *e)
+{
+    return gmem_over(&m->ram, at, len, fd, off, e);
+}
+
+void machine_ram_ready(struct machine *m)
+{
+    gmem_alone(&m->ram);
+    slot_changed(m);
+}
+
+bool machine_ram_want(struct machine *m, u64 gpa)
+{
+    return gmem_want(&m->ram, gpa);
+}
+
+void machine_ram_share(struct machine *m)
+{
+    gmem_share(&m->ram);
 }
 
 u64 machine_low_ram(const struct machine *m)
@@ -105,9 +122,13 @@ u64 machine_low_ram(const struct machine *m)
 
 static struct machine_slot slot_ram(const struct gmem *g, u64 gpa, u64 at, u64 len)
 {
-    return (struct machine_slot){
-        .gpa = gpa, .len = len, .host = g->host + at, .shared = !g->own, .fd = g->fd, .at = at
-    };
+    return (struct machine_slot){ .gpa = gpa,
+                                  .len = len,
+                                  .host = g->host + at,
+                                  .shared = true,
+                                  .fd = g->fd,
+                                  .at = at,
+                                  .apart = g->apart };
 }
 
 /* All slots that there would be if none overlapped; RAM first, so that it wins. */

@@ -174,14 +174,14 @@ int vm_build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struc
 
     if (vm->ndisks == VM_DISKS_MAX)
         return err_set(e, -E2BIG, "%s: more than %d disks", d->name, VM_DISKS_MAX);
-    r = vm_disk_open(vm, d, &im, &k->overlay, e);
+    r = vm_disk_open(vm, d, k, &im, e);
     if (r)
         return r;
     r = blk_open(b, im, machine_lane(vm->machine), e);
     if (!r)
         k->desc = d, k->blk = *b, vm->ndisks++;
     else
-        free(k->overlay);
+        vm_disk_end(k);
     return r;
 }
 
@@ -438,8 +438,7 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
 void vm_unbuild(struct vm *vm)
 {
     for (u32 i = 0; i < vm->ndisks; i++) {
-        blk_close(vm->disks[i].blk);
-        free(vm->disks[i].overlay);
+        vm_disk_end(&vm->disks[i]);
     }
     for (u32 i = 0; i < vm->nnets; i++)
         net_close(vm->nets[i]);

@@ -121,4 +121,4 @@ static const struct control_verb control_plain[] = {
 };
 
 const struct control_verb *const control_tables[] = { control_plain, control_agent, control_disk,
-                                                      control_view, control_vsock, NULL };
+                                                      control_view,  control_vsock, NULL };

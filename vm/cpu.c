@@ -182,6 +182,13 @@ static bool cpu_hypercall(void *arg, struct x86_state *regs, u8 kind)
     return p && p->class->hypercall && p->class->hypercall(p, c->index, kind, regs) == PERSONA_DONE;
 }
 
+static void cpu_want(void *arg, u64 gpa)
+{
+    struct vm_cpu *c = arg;
+
+    vm_share_want(c->vm, gpa);
+}
+
 static int cpu_vector(void *arg, u32 open)
 {
     struct vm_cpu *c = arg;
@@ -321,6 +328,7 @@ static int cpus_slots(void *arg)
                                    .host = from[i].host,
                                    .readonly = from[i].readonly,
                                    .shared = from[i].shared,
+                                   .apart = from[i].apart,
                                    .fd = from[i].fd,
                                    .at = from[i].at };
     return vm->ops->slots(vm->engine, to, n, NULL);
@@ -533,7 +541,8 @@ int vm_cpus_new(struct vm *vm, struct err *e)
                              .bulk = cpu_bulk,
                              .has_port = cpu_has_port,
                              .eoi = cpu_eoi,
-                             .nmi_back = cpu_nmi_back };
+                             .nmi_back = cpu_nmi_back,
+                             .want = cpu_want };
 
         c->vm = vm;
         c->index = i;

@@ -2,9 +2,10 @@
 /*
  * The image that a disk runs on: the package's own file for a CD, else an overlay, whose parent
  * is the package's file, opened for reading only.  Overlays that are kept are in overlay.c; a
- * throwaway disk's has no name once it is open.
+ * throwaway disk's has no name once it is open; saving the VM makes a copy of it.
  */
 #include "desc/disk.h"
+#include "backend/blk.h"
 #include "image/image.h"
 #include "vm/vm_int.h"
 #include <errno.h>
@@ -84,7 +85,7 @@ int vm_disk_create(const char *overlay, const struct image_open *parent, bool ch
 }
 
 static int disk_open_throwaway(const struct desc_disk *d, const struct image_open *parent,
-                               struct image **im, struct err *e)
+                               struct image **im, int *fd, struct err *e)
 {
     struct image_open how = { .format = "qcow2", .flags = IMAGE_WRITE, .parent = parent };
     const char *tmp = getenv("TMPDIR");
@@ -98,25 +99,117 @@ static int disk_open_throwaway(const struct desc_disk *d, const struct image_ope
     if (r)
         return r;
     r = image_open(im, &how, e);
+    *fd = r ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     unlink(path);
     return r;
 }
 
-int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, char **overlay,
-                 struct err *e)
+void vm_disk_end(struct vm_disk *k)
+{
+    if (k->blk)
+        blk_close(k->blk);
+    free(k->overlay);
+    if (k->fd >= 0)
+        close(k->fd);
+    *k = (struct vm_disk){ .fd = -1 };
+}
+
+/* ---- a copy of what is thrown away ---- */
+
+static int disk_copy_bytes(int from, int to)
+{
+    off_t at = 0, end = lseek(from, 0, SEEK_END);
+
+    if (end < 0 || ftruncate(to, end))
+        return -errno;
+    while (at < end) {
+        off_t data = lseek(from, at, SEEK_DATA), hole = lseek(from, data, SEEK_HOLE), out;
+
+        if (data < 0)
+            return errno == ENXIO ? 0 : -errno;
+        for (out = data; data < hole;) {
+            ssize_t n = copy_file_range(from, &data, to, &out, (size_t)(hole - data), 0);
+
+            if (n <= 0)
+                return n ? -errno : -EIO;
+        }
+        at = hole;
+    }
+    return 0;
+}
+
+/* A name beside the saved VM's that nothing has. */
+static int disk_copy_name(const char *saved, const char *disk, char *path, size_t room)
+{
+    u32 i = 0;
+
+    do {
+        char number[16] = "";
+
+        if (i)
+            snprintf(number, sizeof(number), ".%u", i);
+        if (snprintf(path, room, "%s.%s%s.qcow2", saved, disk, number) >= (int)room)
+            return -ENAMETOOLONG;
+    } while (!access(path, F_OK) && ++i < 10000);
+    return 0;
+}
+
+static int disk_copy(const struct vm_disk *k, const char *saved, char **copy, struct err *e)
+{
+    char path[4200] = "";
+    int r = disk_copy_name(saved, k->desc->name, path, sizeof(path)), fd;
+
+    fd = r ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(e, r ? r : -errno, "%s: %s", path, strerror(r ? -r : errno));
+    r = disk_copy_bytes(k->fd, fd);
+    if (!r && fsync(fd))
+        r = -errno;
+    close(fd);
+    if (!r && !(*copy = strdup(path)))
+        r = -ENOMEM;
+    if (r)
+        unlink(path);
+    return r ? err_set(e, r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+/* All that is written is in its file only when the image is closed. */
+int vm_disk_copy(const struct vm_disk *k, const char *saved, char **copy, struct err *e)
+{
+    struct image_open how = { .format = "qcow2", .flags = IMAGE_WRITE };
+    struct desc_image parent;
+    struct image *im = NULL;
+    char path[40];
+    int r = desc_image(k->desc, &parent, e), again;
+
+    if (r)
+        return r;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", k->fd);
+    how.path = path;
+    how.parent = &parent.how;
+    r = image_close(blk_swap(k->blk, NULL), e);
+    r = r ? r : disk_copy(k, saved, copy, e);
+    again = image_open(&im, &how, r ? NULL : e);
+    blk_swap(k->blk, again ? NULL : im);
+    desc_image_fini(&parent);
+    return r ? r : again;
+}
+
+int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct vm_disk *k,
+                 struct image **im, struct err *e)
 {
     struct desc_image parent;
     int r = desc_image(d, &parent, e);
 
-    *overlay = NULL;
+    *k = (struct vm_disk){ .fd = -1 };
     if (r)
         return r;
     if (d->media == DESC_CDROM || d->mode == DESC_READ)
         r = image_open(im, &parent.how, e);
     else if (vm->how.throwaway || d->mode == DESC_THROWAWAY)
-        r = disk_open_throwaway(d, &parent.how, im, e);
+        r = disk_open_throwaway(d, &parent.how, im, &k->fd, e);
     else
-        r = vm_overlay_open(vm, d, &parent.how, im, overlay, e);
+        r = vm_overlay_open(vm, d, &parent.how, im, &k->overlay, e);
     desc_image_fini(&parent);
     if (r)
         err_in(e, "%s: ", d->name);

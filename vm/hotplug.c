@@ -60,8 +60,7 @@ static void hotplug_close(struct vm *vm, struct desc_disk *k)
 
     if (!v)
         return;
-    blk_close(v->blk);
-    free(v->overlay);
+    vm_disk_end(v);
     *v = vm->disks[--vm->ndisks];
 }
 

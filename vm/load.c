@@ -8,11 +8,13 @@
 #include "vm/vm_int.h"
 #include <errno.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { LOAD_BLOCKS = 64, LOAD_PORTS = 64 };
 
@@ -41,17 +43,95 @@ u64 vm_saved_tsc_hz(const struct saved *s)
     return hz > 0 ? (u64)hz : 0;
 }
 
+/* ---- where its files are ---- */
+
+/*
+ * A saved VM may have been moved: its directory with what is below it, or a directory further
+ * up.  What the two names of that directory have in common at their ends says which.
+ */
+struct load_place {
+    struct desc *d;
+    char was[4096], is[4096]; /* of the directory that was moved; "": none was */
+};
+
+static void load_place(struct load_place *p, struct desc *d, const struct saved *s, const json_t *o)
+{
+    const char *was = json_string_value(json_object_get(o, "place"));
+    char *copy = strdup(saved_path(s)), *is = copy ? realpath(dirname(copy), NULL) : NULL;
+
+    *p = (struct load_place){ .d = d };
+    if (was && is && strcmp(was, is)) {
+        snprintf(p->was, sizeof(p->was), "%s", was);
+        snprintf(p->is, sizeof(p->is), "%s", is);
+    }
+    free(is);
+    free(copy);
+}
+
+/* Drops the last component of both when it is the same. */
+static bool load_place_up(char *was, char *is)
+{
+    char *a = strrchr(was, '/'), *b = strrchr(is, '/');
+
+    if (!a || !b || strcmp(a, b))
+        return false;
+    *a = *b = 0;
+    return true;
+}
+
+/* Where the file is now; lives as long as the description. */
+static const char *load_moved(const struct load_place *p, const char *path)
+{
+    char was[4096], is[4096];
+    const char *now;
+
+    if (!path || !*p->was || !access(path, F_OK))
+        return path;
+    memcpy(was, p->was, sizeof(was));
+    memcpy(is, p->is, sizeof(is));
+    do {
+        size_t n = strlen(was);
+
+        if (strncmp(path, was, n) || path[n] != '/')
+            continue;
+        now = desc_text(p->d, "%s%s", is, path + n);
+        if (now && !access(now, F_OK))
+            return now;
+    } while (load_place_up(was, is));
+    return path;
+}
+
+static void load_disk_moved(const struct load_place *p, struct desc_disk *k)
+{
+    k->path = load_moved(p, k->path);
+    for (struct desc_piece *i = k->pieces; i; i = i->next)
+        i->path = load_moved(p, i->path);
+    if (k->base)
+        load_disk_moved(p, (struct desc_disk *)(uintptr_t)k->base);
+}
+
+static void load_all_moved(const struct load_place *p, struct desc *d, struct vm_how *how)
+{
+    for (struct desc_disk *k = d->disks; k; k = k->next)
+        load_disk_moved(p, k);
+    how->bios = load_moved(p, how->bios);
+    how->kernel = load_moved(p, how->kernel);
+    how->initrd = load_moved(p, how->initrd);
+    how->state = load_moved(p, how->state);
+}
+
 /* ---- what it is built from ---- */
 
 /* Are the files as they were?  what: "has been replaced or modified since ..." */
-static int load_files(const json_t *list, int code, const char *what, struct err *e)
+static int load_files(const struct load_place *at, const json_t *list, int code, const char *what,
+                      struct err *e)
 {
     const json_t *o;
     size_t i;
 
     json_array_foreach(list, i, o)
     {
-        const char *path = json_string_value(json_object_get(o, "path"));
+        const char *path = load_moved(at, json_string_value(json_object_get(o, "path")));
         struct stat st;
 
         if (!path)
@@ -111,6 +191,7 @@ static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct 
     how->state = load_text(d, o, "state");
     how->testdev = json_is_true(json_object_get(o, "testdev"));
     how->no_reboot = json_is_true(json_object_get(o, "no_reboot"));
+    how->throwaway = json_is_true(json_object_get(o, "throwaway"));
     how->restricted = json_is_true(json_object_get(o, "restricted"));
     if (!how->engine || !how->persona || !how->state || !console)
         return err_set(e, -EBADMSG, "it does not say how it ran");
@@ -123,6 +204,7 @@ static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct 
 int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, struct err *e)
 {
     json_t *o = load_json(s, e);
+    struct load_place at;
     char *desc;
     int r;
 
@@ -139,8 +221,11 @@ int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, stru
     r = r ? r : load_how(d, json_object_get(o, "how"), how, e);
     if (r)
         err_in(e, "%s: ", saved_path(s));
+    load_place(&at, d, s, o);
     if (!r)
-        r = load_files(json_object_get(o, "files"), -ESTALE,
+        load_all_moved(&at, d, how);
+    if (!r)
+        r = load_files(&at, json_object_get(o, "files"), -ESTALE,
                        "has been replaced or modified since the VM was saved", e);
     json_decref(o);
     how->desc = d;
@@ -148,16 +233,19 @@ int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, stru
     return r;
 }
 
-int vm_saved_fresh(const struct saved *s, const struct vm_how *how, struct err *e)
+int vm_saved_fresh(const struct saved *s, struct desc *d, struct err *e)
 {
     json_t *o = load_json(s, e);
-    int r = o ? load_files(json_object_get(o, "tips"), -EBUSY,
-                           "the VM has run since it was saved; --revert gives up what it wrote "
-                           "since, --as-copy makes another VM",
-                           e)
-              : -EBADMSG;
+    struct load_place at;
+    int r;
 
-    (void)how;
+    load_place(&at, d, s, o);
+    r = o ? load_files(&at, json_object_get(o, "tips"), -EBUSY,
+                       "the VM has run since it was saved; --revert gives up what it wrote "
+                       "since, --as-copy makes another VM",
+                       e)
+          : -EBADMSG;
+
     json_decref(o);
     return r;
 }
@@ -233,19 +321,27 @@ static int load_persona(struct vm *vm, const struct saved *s, struct err *e)
     return r ? err_in(e, "persona %s: ", p->class->name), r : 0;
 }
 
-/* RAM is nobody else's and was only just made; other memories have owners with plans. */
+static int load_over(void *arg, u64 at, u64 len, int fd, u64 off, struct err *e)
+{
+    return machine_ram_over(arg, at, len, fd, off, e);
+}
+
+/* RAM is mapped from the file; other memories have owners with plans. */
 static int load_memories(struct vm *vm, const struct saved *s, struct err *e)
 {
+    const struct saved_map over = { load_over, vm->machine };
     struct machine_block b[LOAD_BLOCKS];
     u32 n = machine_blocks(vm->machine, b, LOAD_BLOCKS);
     int r = n > LOAD_BLOCKS ? err_set(e, -E2BIG, "more than %d memories", LOAD_BLOCKS) : 0;
 
-    r = r ? r : machine_ram_own(vm->machine, e);
+    r = r ? r : machine_ram_clear(vm->machine, e);
     for (u32 i = 0; i < n && !r; i++)
-        r = saved_load(s, b[i].name, b[i].p, b[i].len, i == 0, e);
-    if (!r)
-        saved_note_whole(s);
-    return r;
+        r = saved_load(s, b[i].name, b[i].p, b[i].len, i ? NULL : &over, e);
+    if (r)
+        return r;
+    machine_ram_ready(vm->machine);
+    saved_note_whole(s);
+    return 0;
 }
 
 int vm_load(struct vm *vm, const struct saved *s, struct err *e)

@@ -6,6 +6,7 @@
  *     disk0.1.qcow2 ...   further ones: saving a VM freezes the one in use and goes on in a
  *                         new one over it, so that the saved VM can be restored at any time
  *     disk0.now           the name of the one in use, when it is not the first
+ *     discarded           the state of a suspended VM that was given up, as it looked
  *     *.qcow2.parent      beside each: what its parent looked like, since an overlay over
  *                         another parent is a corrupt disk
  */
@@ -101,6 +102,18 @@ static bool overlay_same_file(const char *a, const char *b)
     return same;
 }
 
+/* One that is not where it was may have been moved with the overlay. */
+static void overlay_moved(const char *overlay, char parent[4096])
+{
+    const char *slash = strrchr(overlay, '/'), *name = strrchr(parent, '/');
+    char beside[4096];
+    int n = snprintf(beside, sizeof(beside), "%.*s%s", slash ? (int)(slash - overlay) + 1 : 0,
+                     overlay, name ? name + 1 : parent);
+
+    if (access(parent, F_OK) && n < (int)sizeof(beside) && !access(beside, F_OK))
+        memcpy(parent, beside, sizeof(beside));
+}
+
 /* The parent of an overlay by its note, which fits what is there now. */
 static int overlay_parent(const struct desc_disk *d, const char *overlay, char parent[4096],
                           bool *is_disk, struct err *e)
@@ -112,7 +125,8 @@ static int overlay_parent(const struct desc_disk *d, const char *overlay, char p
         return r;
     if (overlay_text(note, have, sizeof(have)) || sscanf(have, "parent %4095[^\n]", parent) != 1)
         return overlay_stale(overlay, e);
-    *is_disk = overlay_same_file(parent, d->path);
+    overlay_moved(overlay, parent);
+    *is_disk = overlay_same_file(parent, d->path) || access(parent, F_OK);
     r = *is_disk ? vm_file_identity(d->path, d->offset, d->length, want, sizeof(want), e)
                  : vm_file_identity(parent, 0, 0, want, sizeof(want), NULL);
     if (r && *is_disk)
@@ -212,6 +226,23 @@ int vm_overlay_open(const struct vm *vm, const struct desc_disk *d, const struct
     if (!r && !(*overlay = strdup(path)))
         r = err_set(e, -ENOMEM, "out of memory");
     return r;
+}
+
+/* ---- the state of a suspended VM ---- */
+
+bool vm_discarded(const char *state, const char *file, bool now)
+{
+    char path[4200], want[OVERLAY_NOTE], have[OVERLAY_NOTE];
+
+    if (vm_file_identity(file, 0, 0, want, sizeof(want), NULL))
+        snprintf(want, sizeof(want), "no %s\n", file);
+    if (snprintf(path, sizeof(path), "%s/discarded", state) >= (int)sizeof(path))
+        return false;
+    if (!overlay_text(path, have, sizeof(have)) && !strcmp(have, want))
+        return true;
+    if (now && !vm_make_dirs(state, NULL))
+        overlay_write(path, want, NULL);
+    return false;
 }
 
 /* ---- one over another ---- */

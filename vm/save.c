@@ -9,6 +9,7 @@
 #include "vm/vm_int.h"
 #include <errno.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,16 @@ static json_t *save_path(const char *path)
     return o;
 }
 
+/* The directory that the file of the saved VM is in: with what is below it, it may be moved. */
+static json_t *save_place(const char *file)
+{
+    char *copy = strdup(file);
+    json_t *o = copy ? save_path(dirname(copy)) : json_null();
+
+    free(copy);
+    return o;
+}
+
 static json_t *save_text(const char *s)
 {
     return s ? json_string(s) : json_null();
@@ -42,13 +53,14 @@ static json_t *save_how(const struct vm *vm)
     for (u32 i = 0; i < h->nports; i++)
         json_array_append_new(ports, json_pack("{s:b, s:i, s:i}", "udp", h->ports[i].udp, "host",
                                                h->ports[i].host, "guest", h->ports[i].guest));
-    o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:s, s:o}", "cpu",
-                  h->cpu ? h->cpu : "host", "agent", h->agent ? h->agent : "auto", "persona",
+    o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:o, s:s, s:o}",
+                  "cpu", h->cpu ? h->cpu : "host", "agent", h->agent ? h->agent : "auto", "persona",
                   vm_persona(vm), "bios", save_path(h->bios), "kernel", save_path(h->kernel),
                   "initrd", save_path(h->initrd), "append", save_text(h->append), "state",
                   save_path(h->state), "testdev", h->testdev, "no_reboot", h->no_reboot,
-                  "restricted", h->restricted, "ports", ports, "console", consoles[h->console],
-                  "vsock", h->vsock && *h->vsock ? save_path(h->vsock) : save_text(h->vsock));
+                  "throwaway", h->throwaway, "restricted", h->restricted, "ports", ports, "console",
+                  consoles[h->console], "vsock",
+                  h->vsock && *h->vsock ? save_path(h->vsock) : save_text(h->vsock));
     return o;
 }
 
@@ -66,12 +78,31 @@ static int save_file(json_t *files, const char *path, struct err *e)
     return 0;
 }
 
+/* Disks that are copied beside the file of the saved VM, and go with it if that is not made. */
+struct save_copies {
+    const char *file;
+    char *path[VM_DISKS_MAX];
+    u32 n;
+};
+
+static void save_copies_end(struct save_copies *c, bool made)
+{
+    while (c->n) {
+        char *path = c->path[--c->n];
+
+        if (!made)
+            unlink(path);
+        free(path);
+    }
+}
+
 /* A description whose disks are the frozen overlays. */
 struct save_desc {
     struct desc copy;
     struct arena arena;
     json_t *files; /* of all disks */
     json_t *tips;  /* the overlays that the VM goes on in */
+    struct save_copies *copies;
     struct err *e;
     int r;
 };
@@ -106,17 +137,12 @@ static void save_disk_real(struct save_desc *s, struct desc_disk *k)
         save_disk_real(s, base);
 }
 
-/* The frozen overlay, those below it, then the disk's own file. */
-static struct desc_disk *save_disk_frozen(struct save_desc *s, const struct desc_disk *d,
-                                          const char *frozen)
+/* Overlays, the uppermost first, then the disk's own file. */
+static struct desc_disk *save_disk_stack(struct save_desc *s, const struct desc_disk *d,
+                                         char *const *chain, u32 n)
 {
     struct desc_disk *first = NULL, **link = &first, *k;
-    char **chain;
-    u32 n;
 
-    s->r = vm_overlay_chain(d, frozen, &chain, &n, s->e);
-    if (s->r)
-        return NULL;
     for (u32 i = 0; i < n; i++) {
         k = s->r ? NULL : save_disk_new(s, d);
         if (k) {
@@ -129,32 +155,59 @@ static struct desc_disk *save_disk_frozen(struct save_desc *s, const struct desc
             *link = k;
             link = (struct desc_disk **)(uintptr_t)&k->base;
         }
-        free(chain[i]);
     }
-    free(chain);
     if (!s->r && (k = save_disk_new(s, d)))
         *link = k;
     return first;
+}
+
+/* The overlay in use stays as it is from now on. */
+static struct desc_disk *save_disk_frozen(struct save_desc *s, struct vm *vm, struct vm_disk *v)
+{
+    struct desc_disk *first = NULL;
+    char **chain, *frozen = NULL;
+    u32 n;
+
+    s->r = vm_overlay_freeze(vm, v, &frozen, s->e);
+    s->r = s->r ? s->r : vm_overlay_chain(v->desc, frozen, &chain, &n, s->e);
+    free(frozen);
+    if (s->r)
+        return NULL;
+    first = save_disk_stack(s, v->desc, chain, n);
+    while (n)
+        free(chain[--n]);
+    free(chain);
+    if (!s->r)
+        s->r = save_file(s->tips, v->overlay, s->e);
+    return first;
+}
+
+/* What is thrown away is copied. */
+static struct desc_disk *save_disk_copied(struct save_desc *s, const struct vm_disk *v)
+{
+    char **copy = &s->copies->path[s->copies->n];
+
+    s->r = vm_disk_copy(v, s->copies->file, copy, s->e);
+    if (s->r)
+        return NULL;
+    s->copies->n++;
+    return save_disk_stack(s, v->desc, copy, 1);
 }
 
 static void save_disk(struct save_desc *s, struct vm *vm, const struct desc_disk *d,
                       struct desc_disk **to)
 {
     struct vm_disk *v = NULL;
-    char *frozen = NULL;
 
     for (u32 i = 0; i < vm->ndisks; i++)
         if (vm->disks[i].desc == d)
             v = &vm->disks[i];
-    if (v && v->overlay) {
-        s->r = vm_overlay_freeze(vm, v, &frozen, s->e);
-        *to = s->r ? NULL : save_disk_frozen(s, d, frozen);
-        if (!s->r)
-            s->r = save_file(s->tips, v->overlay, s->e);
-        free(frozen);
-    } else {
+    if (v && v->overlay)
+        *to = save_disk_frozen(s, vm, v);
+    else if (v && v->fd >= 0)
+        *to = save_disk_copied(s, v);
+    else
         *to = save_disk_new(s, d);
-    }
     if (!s->r && v)
         save_disk_real(s, *to);
 }
@@ -172,22 +225,11 @@ static void save_disks(struct save_desc *s, struct vm *vm)
     }
 }
 
-/* What is thrown away at the end cannot be gone back to. */
-static int save_possible(const struct vm *vm, struct err *e)
+static int save_vm(struct vm *vm, struct save_copies *copies, struct saved_writer *w, struct err *e)
 {
-    for (u32 i = 0; i < vm->ndisks; i++)
-        if (!vm->disks[i].overlay && !blk_readonly(vm->disks[i].blk))
-            return err_set(e, -EOPNOTSUPP,
-                           "%s: what the guest writes to it is thrown away, so the VM cannot be "
-                           "saved%s",
-                           vm->disks[i].desc->name,
-                           vm->how.throwaway ? "; run it without --throwaway" : "");
-    return 0;
-}
-
-static int save_vm(struct vm *vm, struct saved_writer *w, struct err *e)
-{
-    struct save_desc s = { .copy = *vm->how.desc, .files = json_array(), .tips = json_array() };
+    struct save_desc s = {
+        .copy = *vm->how.desc, .files = json_array(), .tips = json_array(), .copies = copies
+    };
     struct buf desc = { 0 };
     json_t *o = NULL;
     char *text = NULL;
@@ -199,9 +241,9 @@ static int save_vm(struct vm *vm, struct saved_writer *w, struct err *e)
     if (!s.r && desc_json(&s.copy, NULL, &desc))
         s.r = err_set(e, -ENOMEM, "out of memory");
     if (!s.r)
-        o = json_pack("{s:o, s:o, s:O, s:O, s:I, s:s}", "desc",
+        o = json_pack("{s:o, s:o, s:O, s:O, s:o, s:I, s:s}", "desc",
                       json_loadb((const char *)desc.p, desc.len, 0, NULL), "how", save_how(vm),
-                      "files", s.files, "tips", s.tips, "tsc_hz",
+                      "files", s.files, "tips", s.tips, "place", save_place(copies->file), "tsc_hz",
                       (json_int_t)machine_tsc_hz(vm->machine), "engine", vm_engine(vm));
     text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     if (!s.r)
@@ -288,18 +330,20 @@ static int save_memories(struct vm *vm, struct vm_save *how, struct saved_writer
 
 int vm_save(struct vm *vm, struct vm_save *how, struct err *e)
 {
+    struct save_copies copies = { .file = how->path };
     struct saved_writer *w;
-    int r = save_possible(vm, e);
+    int r = saved_begin(&w, how->path, e);
 
-    r = r ? r : saved_begin(&w, how->path, e);
     if (r)
         return r;
     vm_pause(vm);
     r = save_memories(vm, how, w, e);
     r = r ? r : save_state(vm, w, e);
-    r = r ? r : save_vm(vm, w, e); /* last: a failure before leaves the disks alone */
-    if (!r)
-        return saved_commit(w, &how->size, e);
-    saved_abort(w);
+    r = r ? r : save_vm(vm, &copies, w, e); /* last: a failure before leaves the disks alone */
+    if (r)
+        saved_abort(w);
+    else
+        r = saved_commit(w, &how->size, e);
+    save_copies_end(&copies, !r);
     return r;
 }

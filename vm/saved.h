@@ -36,10 +36,16 @@ const char *saved_path(const struct saved *s);
 bool saved_has(const struct saved *s, const char *name);
 int saved_get(const struct saved *s, const char *name, struct span *to, struct err *e); /* lent */
 /*
- * Into p, page aligned, as long as it was saved.  map: p is memory of nobody else, mapped
- * private, fresh: plain pages are mapped over it.  Without map, all of p is written.
+ * Into p, page aligned, as long as it was saved.  With map, p is zeroes and runs of plain pages
+ * are handed to it: `len` bytes from `at` on are those of the file fd from `off` on.  Without,
+ * all of p is written.
  */
-int saved_load(const struct saved *s, const char *name, u8 *p, u64 len, bool map, struct err *e);
+struct saved_map {
+    int (*one)(void *arg, u64 at, u64 len, int fd, u64 off, struct err *e);
+    void *arg;
+};
+int saved_load(const struct saved *s, const char *name, u8 *p, u64 len, const struct saved_map *map,
+               struct err *e);
 int saved_check(struct saved *s, struct err *e); /* every sum of every memory */
 /* Every memory was loaded, so every sum was right: the next one to open it need not look. */
 void saved_note_whole(const struct saved *s);

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             abort();
         return 0;
     }
-    if (saved_load(s, "ram", ram, FUZZ_PAGES * SAVED_PAGE, false, &e) && !e.text[0])
+    if (saved_load(s, "ram", ram, FUZZ_PAGES * SAVED_PAGE, NULL, &e) && !e.text[0])
         abort();
     if (saved_check(s, &e) && !e.text[0])
         abort();

@@ -396,9 +396,10 @@ static void load_zero(u8 *p, u64 n)
             memset(p, 0, SAVED_PAGE);
 }
 
-static int plain_put(const struct load *l, bool map, struct err *e)
+static int plain_put(const struct load *l, const struct saved_map *map, struct err *e)
 {
     u64 from = l->data->at, at = 0;
+    int r;
 
     for (size_t i = 0; i < l->runs.len; i += 8) {
         u64 first = le32(l->runs.p + i) * (u64)SAVED_PAGE,
@@ -407,22 +408,18 @@ static int plain_put(const struct load *l, bool map, struct err *e)
         if (!map) {
             load_zero(l->p + at, first - at);
             memcpy(l->p + first, l->s->map + from, n);
-        } else if (mmap(l->p + first, n, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, l->s->fd,
-                        (off_t)from) == MAP_FAILED) {
-            return err_set(e, -errno, "%s: cannot be mapped: %s", l->s->path, strerror(errno));
+        } else if ((r = map->one(map->arg, first, n, l->s->fd, from, e))) {
+            return err_in(e, "%s: ", l->s->path), r;
         }
         from += n;
         at = first + n;
     }
     if (!map)
         load_zero(l->p + at, l->pages * SAVED_PAGE - at);
-    else
-        madvise(l->p, l->pages * SAVED_PAGE, MADV_DONTDUMP);
     return 0;
 }
 
-static int plain_load(struct load *l, u64 len, bool map, struct err *e)
+static int plain_load(struct load *l, u64 len, const struct saved_map *map, struct err *e)
 {
     int r = load_sizes(l, "plain", len, e);
 
@@ -521,14 +518,14 @@ static bool packed_one(void *arg, u64 i)
     return true;
 }
 
-static int packed_load(struct load *l, u64 len, bool map, struct err *e)
+static int packed_load(struct load *l, u64 len, bool zero, struct err *e)
 {
     int r = load_sizes(l, "packed", len, e);
 
     r = r ? r : saved_get_part(l->s, l->name, "chunks", &l->chunks, e);
     r = r ? r : packed_chunks(l, e);
     r = r ? r : packed_map(l, e);
-    if (!r && l->p && !map)
+    if (!r && l->p && !zero)
         for (u32 at = l->from[0]; at < l->from[1]; at++)
             load_zero(l->p + (u64)l->of[at] * SAVED_PAGE, SAVED_PAGE);
     if (!r && !saved_each(l->chunks.len / SAVED_CHUNK_ENTRY, packed_one, l))
@@ -540,12 +537,11 @@ static int packed_load(struct load *l, u64 len, bool map, struct err *e)
     return r;
 }
 
-int saved_load(const struct saved *s, const char *name, u8 *p, u64 len, bool map, struct err *e)
+int saved_load(const struct saved *s, const char *name, u8 *p, u64 len, const struct saved_map *map,
+               struct err *e)
 {
     struct load l = { .s = s, .name = name, .p = p };
 
-    if (p && map && madvise(p, len, MADV_DONTNEED)) /* what a start has left in it */
-        return err_set(e, -errno, "memory \"%s\": %s", name, strerror(errno));
     return saved_part(s, name, "packed") ? packed_load(&l, len, map, e)
                                          : plain_load(&l, len, map, e);
 }
@@ -563,7 +559,7 @@ int saved_check(struct saved *s, struct err *e)
         if (n <= 5 || strcmp(s->part[i].name + n - 5, ".data"))
             continue;
         snprintf(name, sizeof(name), "%.*s", (int)(n - 5), s->part[i].name);
-        r = saved_load(s, name, NULL, 0, false, e);
+        r = saved_load(s, name, NULL, 0, NULL, e);
     }
     if (!r)
         saved_note_whole(s);

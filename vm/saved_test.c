@@ -75,16 +75,28 @@ static u64 save(bool packed)
     return size;
 }
 
+static int over(void *arg, u64 at, u64 len, int fd, u64 off, struct err *err)
+{
+    void *p =
+        mmap((u8 *)arg + at, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, (off_t)off);
+
+    return p == MAP_FAILED ? err_set(err, -errno, "mmap") : 0;
+}
+
 /* 0: all of it is as it was. */
 static int load(bool map)
 {
+    const struct saved_map to = { over, back };
     struct saved *s;
     struct span text;
     int r = saved_open(&s, path, &e);
 
     if (r)
         return r;
-    r = saved_load(s, "ram", back, PAGES * PAGE, map, &e);
+    if (map) /* zeroes */
+        mmap(back, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+             -1, 0);
+    r = saved_load(s, "ram", back, PAGES * PAGE, map ? &to : NULL, &e);
     r = r ? r : saved_get(s, "vm", &text, &e);
     if (!r)
         CHECK(text.len == 5 && !memcmp(text.p, "hello", 5));
@@ -265,8 +277,8 @@ static void another_size(void)
     start();
     save(false);
     CHECK_EQ(saved_open(&s, path, &e), 0);
-    CHECK_EQ(saved_load(s, "ram", back, PAGE, true, &e), -EINVAL);
-    CHECK_EQ(saved_load(s, "nothing", back, PAGE, true, &e), -EBADMSG);
+    CHECK_EQ(saved_load(s, "ram", back, PAGE, NULL, &e), -EINVAL);
+    CHECK_EQ(saved_load(s, "nothing", back, PAGE, NULL, &e), -EBADMSG);
     saved_close(s);
     stop();
 }

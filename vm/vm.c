@@ -352,6 +352,8 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
         r = vm_prepare(vm, e);
     if (!r && saved)
         r = vm_load(vm, saved, e);
+    if (!r && saved)
+        r = vm_share_open(vm, e);
     if (!r)
         r = vm_view_open(vm, e);
     return r;
@@ -390,6 +392,7 @@ void vm_free(struct vm *vm)
         machine_clear(vm->machine); /* before the host ends that devices use */
     }
     vm_unbuild(vm);
+    vm_share_close(vm);
     if (vm->engine)
         vm->ops->close(vm->engine);
     loop_watch_drop(vm->wish_watch);

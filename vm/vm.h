@@ -27,8 +27,9 @@ struct vm_how {
     const char *irqchip; /* "user", "split", "kernel": see vm/chips.c; "auto" or NULL */
     const char *persona; /* a name of the persona catalog, "none", or "auto": the description's */
     const char *agent;   /* "qemu": a port for its agent; "none"; "auto" or NULL: as is usual */
-    const char *vsock; /* path of its socket (backend/vsock.h); "": a device only; NULL: as is usual */
-    const char *bios;    /* firmware image, or NULL: the packaged one */
+    const char
+        *vsock; /* path of its socket (backend/vsock.h); "": a device only; NULL: as is usual */
+    const char *bios;                     /* firmware image, or NULL: the packaged one */
     const char *kernel, *initrd, *append; /* direct boot; NULL: through the firmware */
     const char *state; /* directory for this VM's overlays; made when it is not there */
     bool throwaway;    /* what the guest writes is gone afterwards */
@@ -67,9 +68,9 @@ void vm_signal(struct vm *vm);
 
 /* What was chosen, for the table that is shown before the boot. */
 const char *vm_engine(const struct vm *vm);
-const char *vm_engine_why(const struct vm *vm); /* why that one; "" when there is no more to say */
+const char *vm_engine_why(const struct vm *vm);  /* why that one; "" when there is no more to say */
 const char *vm_chips_about(const struct vm *vm); /* where the interrupt controllers are */
-const char *vm_persona(const struct vm *vm);    /* "none" when there is none */
+const char *vm_persona(const struct vm *vm);     /* "none" when there is none */
 const char *vm_firmware(const struct vm *vm);
 const char *vm_vnc(const struct vm *vm); /* where it listens; NULL: not at all */
 /*
@@ -91,12 +92,18 @@ int vm_save(struct vm *vm, struct vm_save *how, struct err *e);
  */
 int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, struct err *e);
 /* Has its own state directory gone on since it was saved?  -EBUSY says that it has. */
-int vm_saved_fresh(const struct saved *s, const struct vm_how *how, struct err *e);
+int vm_saved_fresh(const struct saved *s, struct desc *d, struct err *e);
 /* Another VM of it: new UUID, MAC addresses and name, writes in `state`. */
 int vm_saved_copy(struct desc *d, struct vm_how *how, const char *state, struct err *e);
 
 /* The next run of a disk of that state directory begins a new overlay over the disk's file. */
 int vm_overlay_fresh(const char *state, const char *disk, struct err *e);
+
+/*
+ * Was the state that another product suspended this VM into, `file`, given up before a run with
+ * that state directory?  now: it is from now on, if it was not.
+ */
+bool vm_discarded(const char *state, const char *file, bool now);
 
 /* Stands still: no vCPU, no device, no clock.  Already so: nothing happens. */
 void vm_pause(struct vm *vm);

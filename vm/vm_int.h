@@ -46,7 +46,7 @@ struct vm {
     const struct engine_ops *ops;
     void *engine;
     enum engine_chips chips; /* those that the engine keeps while vCPUs run */
-    char why[200]; /* this engine */
+    char why[200];           /* this engine */
     struct vm_cpu *cpus;
     u32 ncpus;
     struct firmware_start *start; /* the boot processor's first state */
@@ -55,6 +55,7 @@ struct vm {
         const struct desc_disk *desc;
         struct blk *blk;
         char *overlay; /* where its writes are kept; NULL: nowhere */
+        int fd;        /* of the file without a name that they are in then; or -1 */
     } disks[VM_DISKS_MAX];
     u32 ndisks;
     struct net *nets[VM_NICS_MAX];
@@ -72,6 +73,7 @@ struct vm {
     struct vmtools *tools;             /* VMware's, which are one kind of them */
     struct vsock *vsock;               /* or NULL */
     struct vmtools_vsock *tools_vsock; /* the tools' way over it; or NULL */
+    struct vm_share *share;            /* pages of RAM that are to come into its file; or NULL */
     bool paused;
     u64 tsc_offset; /* of the machine's counter, as the vCPUs have it */
 
@@ -114,6 +116,11 @@ bool vm_usb_is(const char *class); /* is it built there? */
 bool vm_usb_point(struct vm *vm, u32 x, u32 y, i32 wheel, u32 buttons);
 bool vm_usb_key(struct vm *vm, u16 key, bool down);
 
+/* share.c: pages of a restored VM that sandboxes are to see */
+int vm_share_open(struct vm *vm, struct err *e);
+void vm_share_close(struct vm *vm);
+void vm_share_want(struct vm *vm, u64 gpa); /* a vCPU's thread */
+
 /* screen.c: while the VM runs with --console vga */
 int vm_screen_open(struct vm *vm, struct err *e);
 void vm_screen_close(struct vm *vm);
@@ -122,11 +129,15 @@ void vm_screen_close(struct vm *vm);
 int vm_view_open(struct vm *vm, struct err *e); /* built; nothing runs yet */
 void vm_view_close(struct vm *vm);
 
-/* disk.c: the image that a disk of the description runs on.  overlay: see struct vm_disk */
+/* disk.c: the image that a disk of the description runs on; overlay and fd of k are set */
 struct image;
 struct image_open;
-int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct image **im, char **overlay,
-                 struct err *e);
+int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct vm_disk *k,
+                 struct image **im, struct err *e);
+void vm_disk_end(struct vm_disk *k); /* it is no disk any more */
+/* VM paused.  What the guest wrote to a disk that has a fd, in a new file beside that of the
+ * saved VM; its path is the caller's. */
+int vm_disk_copy(const struct vm_disk *k, const char *saved, char **copy, struct err *e);
 int vm_disk_create(const char *overlay, const struct image_open *parent, bool check, struct err *e);
 
 /* overlay.c: where writes are kept */

@@ -19,14 +19,17 @@
 enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, STOPS = 32, AGAIN = 2 };
 /* us: of a system call's code at least; that two switches of processes take; fills count so */
 enum { BETWEEN = 60, SWITCHES = 7, FILL_SHARE = 8, CHANGED_MIN = 16 };
+enum { STOP_NS = 10000 };
 enum { CS_USER = 0x33, SS_USER = 0x2b, PML4_FIRST = 64, PML4_LAST = 250 };
 enum { SI_TRACE = 2 }; /* siginfo's TRAP_TRACE */
 
 struct space {
     u64 cr3;
     bool on, stale;
+    bool tsc;                   /* the sandbox reads the host's counter by itself */
     u64 used, not_before, wait; /* host TSC */
     u64 skip;                   /* page of code that is left to the translator */
+    u32 waits;                  /* how often its pages were asked for */
     struct sandbox *sandbox;
     struct direct_pages pages;
     u64 pending[PENDING]; /* linear pages that the guest flushed */
@@ -36,7 +39,9 @@ struct space {
     u64 refill;             /* where the guest took a page fault; 0: nowhere */
     u32 stops;              /* and the host TSC ticks meanwhile: in the sandbox, in all */
     u64 ran, busy;
-    bool filled; /* the last stop was for pages that it did not have yet */
+    u32 plain;     /* stops that were not for pages */
+    u64 processor; /* ns that the sandbox had had when the first of them came */
+    bool filled;   /* the last stop was for pages that it did not have yet */
 };
 struct direct {
     struct space space[SPACES];
@@ -207,26 +212,42 @@ static int direct_sandbox(struct vcpu *v, struct space *s, u64 now)
     return rc;
 }
 
+/* Its counter is the host's until somebody moves it: a pause does. */
+static bool direct_tsc(const struct vcpu *v)
+{
+    return !v->c.s.tsc_offset && !(v->c.s.cr4 & CR4_TSD);
+}
+
+static int direct_rules(struct vcpu *v, struct space *s)
+{
+    s->tsc = direct_tsc(v);
+    return sandbox_rules(s->sandbox, false, s->tsc);
+}
+
+static void direct_count_anew(struct space *s)
+{
+    s->stops = s->plain = 0;
+    s->ran = s->busy = 0;
+    s->processor = sandbox_ran_ns(s->sandbox);
+}
+
 static bool direct_promote(struct vcpu *v, struct space *s, u64 now)
 {
-    const struct x86_state *c = &v->c.s;
     struct direct *d = v->direct;
-    bool tsc = !c->tsc_offset && !(c->cr4 & CR4_TSD);
     int rc = 0;
 
     vcpu_spill(v);
     if (!s->sandbox)
         rc = direct_sandbox(v, s, now);
     if (!rc)
-        rc = sandbox_rules(s->sandbox, false, tsc);
+        rc = direct_rules(v, s);
     if (rc) {
         d->broken = rc != -ENOSPC;
         direct_empty(v, s);
         return false;
     }
     s->on = s->stale = v->direct_on = true;
-    s->stops = 0;
-    s->ran = s->busy = 0;
+    direct_count_anew(s);
     v->stats.promoted++;
     return true;
 }
@@ -254,7 +275,9 @@ void direct_sample(struct vcpu *v)
         s = direct_new_space(v, cr3, now);
     }
     s->used = now;
-    if (!direct_promote(v, s, now))
+    if (v->real_io.want && direct_pages_apart(v)) /* they come while everything stands */
+        s->not_before = now + (2 * d->ms << min_u64(s->waits++, 10));
+    else if (!direct_promote(v, s, now))
         direct_demote(v, s, now);
 }
 
@@ -326,6 +349,8 @@ static int direct_sync(struct vcpu *v, struct space *s)
     if (s->refill && !rc)
         rc = direct_pages_fill(v, &s->pages, s->sandbox, s->refill);
     s->refill = 0;
+    if (!rc && s->tsc != direct_tsc(v))
+        rc = direct_rules(v, s);
     return rc ? rc : sandbox_sync(s->sandbox);
 }
 
@@ -433,6 +458,13 @@ static bool direct_rewind(struct vcpu *v, u32 len, u8 first, u8 second)
     return true;
 }
 
+/* Time on a processor between stops that is too little: on a busy host each stop takes long and
+ * looks like work by the clock. */
+static bool direct_idles(const struct space *s)
+{
+    return sandbox_ran_ns(s->sandbox) - s->processor < s->plain * STOP_NS;
+}
+
 /*
  * Did what ran between the stops take longer than they did?  The translator would take twice as
  * long for it, and less for them.  Pages that are mapped now are there the next time.
@@ -443,14 +475,14 @@ static void direct_account(struct vcpu *v, struct space *s, u64 ran, u64 busy, u
 
     s->ran += (ran - min_u64(ran, SWITCHES * v->direct->ms / 1000)) / share;
     s->busy += busy / share;
+    s->plain += !s->filled;
     if (++s->stops < STOPS)
         return;
-    s->stops = 0;
-    if (s->ran < s->busy / 2)
+    if (s->ran < s->busy / 2 || direct_idles(s))
         direct_demote(v, s, now);
     else
         s->wait /= 2;
-    s->ran = s->busy = 0;
+    direct_count_anew(s);
 }
 
 static enum direct_did direct_step(struct vcpu *v)

@@ -169,6 +169,18 @@ static bool pages_code_is_plain(const u8 *p)
     return true;
 }
 
+/* Of a restored VM, and not in the slot's file yet: it will be. */
+static bool pages_apart(struct vcpu *v, const struct mem_slot *slot, u64 gpa)
+{
+    u64 page = (slot->at + (gpa - slot->gpa)) / PAGE;
+
+    if (!slot->apart || !(atomic_load(&slot->apart[page / 64]) >> page % 64 & 1))
+        return false;
+    if (v->real_io.want)
+        v->real_io.want(v->real_io.arg, gpa);
+    return true;
+}
+
 /* What of lin's page the sandbox may see: the guest page with its rights; 0: nothing.
  * *slot: where it is in memory; *large: it is part of a large page. */
 static u64 pages_look(struct vcpu *v, u64 lin, const struct mem_slot **slot, bool *large)
@@ -182,7 +194,7 @@ static u64 pages_look(struct vcpu *v, u64 lin, const struct mem_slot **slot, boo
         return 0;
     gpa = m.gpa & -(u64)PAGE;
     *slot = x86_slot(&v->engine->mem, gpa);
-    if (!*slot || !(*slot)->shared || gpa >> 12 >= v->engine->pages)
+    if (!*slot || !(*slot)->shared || gpa >> 12 >= v->engine->pages || pages_apart(v, *slot, gpa))
         return 0;
     if (m.write && m.dirty && !(*slot)->readonly)
         rights |= SANDBOX_WRITE;
@@ -257,6 +269,58 @@ int direct_pages_fill(struct vcpu *v, struct direct_pages *p, struct sandbox *s,
     }
     r = pages_flush(s, &run);
     return rc ? rc : r;
+}
+
+/* ---- all that an address space maps ---- */
+
+enum { ENTRY_P = 1, ENTRY_US = 4, ENTRY_PS = 128, TABLES_MAX = 4096 };
+struct pages_count {
+    struct vcpu *v;
+    u32 tables, pages, apart;
+};
+
+static void pages_count_one(struct pages_count *c, u64 gpa, u64 len)
+{
+    for (; len && c->pages < DIRECT_PAGES_MAX; gpa += PAGE, len -= PAGE, c->pages++) {
+        const struct mem_slot *slot = x86_slot(&c->v->engine->mem, gpa);
+
+        c->apart += slot && pages_apart(c->v, slot, gpa);
+    }
+}
+
+/* User pages below a table; level 4 to 1.  What is not in RAM or too much is left out. */
+static void pages_count_in(struct pages_count *c, u64 table, u32 level)
+{
+    u32 n = level == 4 ? 256 : 512; /* the upper half is the kernel's */
+
+    c->tables++;
+    for (u32 i = 0; i < n && c->tables < TABLES_MAX && c->pages < DIRECT_PAGES_MAX; i++) {
+        const u8 *p = x86_ram(&c->v->engine->mem, table + 8 * i, 8, false);
+        u64 entry = 0, at;
+
+        if (p)
+            __builtin_memcpy(&entry, p, 8);
+        at = entry & 0xffffffffff000;
+        if ((entry & (ENTRY_P | ENTRY_US)) != (ENTRY_P | ENTRY_US))
+            continue;
+        if (level == 1)
+            pages_count_one(c, at, PAGE);
+        else if (level == 2 && entry & ENTRY_PS)
+            pages_count_one(c, at & -(u64)(512 * PAGE), 512 * PAGE);
+        else if (!(entry & ENTRY_PS))
+            pages_count_in(c, at, level - 1);
+    }
+}
+
+u32 direct_pages_apart(struct vcpu *v)
+{
+    u64 top = v->c.s.cr3 & 0xffffffffff000;
+    const struct mem_slot *slot = x86_slot(&v->engine->mem, top);
+    struct pages_count c = { .v = v };
+
+    if (slot && slot->apart)
+        pages_count_in(&c, top, 4);
+    return c.apart;
 }
 
 static int pages_check(struct vcpu *v, struct direct_pages *p, struct sandbox *s,

@@ -223,6 +223,9 @@ struct guest {
     int fd;
     atomic_bool over;
     atomic_uint loads;
+    bool wanted; /* the next three: of a restored VM */
+    u32 wants;
+    _Atomic u64 apart[RAM / PAGE / 64], want[RAM / PAGE / 64];
 };
 
 static u64 guest_load(void *arg, u64 gpa, u32 size)
@@ -237,7 +240,17 @@ static void guest_store(void *arg, u64 gpa, u32 size, u64 val)
 }
 static int guest_vector(void *arg, u32 open)
 {
-    return VECTOR_NONE;
+    struct guest *g = arg;
+
+    return g->wanted ? VECTOR_STOP : VECTOR_NONE;
+}
+static void guest_want(void *arg, u64 gpa)
+{
+    struct guest *g = arg;
+
+    CHECK(g->apart[gpa / PAGE / 64] >> gpa / PAGE % 64 & 1);
+    g->want[gpa / PAGE / 64] |= 1ull << gpa / PAGE % 64;
+    g->wanted = true;
 }
 static void guest_cpuid(void *arg, u32 leaf, u32 sub, u32 regs[4])
 {
@@ -351,12 +364,42 @@ static void guest_stat(void *arg, const struct engine_stat *s)
         f->faults = s->value;
 }
 
-static void guest_open(struct guest *g)
+/* All of it is a private mapping of another file. */
+static void guest_take_apart(struct guest *g)
+{
+    int fd = memfd_create("saved", MFD_CLOEXEC);
+
+    CHECK_EQ(write(fd, g->ram, RAM), RAM);
+    CHECK_EQ(ftruncate(g->fd, 0), 0);
+    CHECK_EQ(ftruncate(g->fd, RAM), 0);
+    mmap(g->ram, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
+    close(fd);
+    memset((void *)g->apart, 0xff, sizeof(g->apart));
+}
+
+/* Nothing runs: what is wanted comes into the file. */
+static void guest_share(struct guest *g)
+{
+    for (u64 i = 0; i < RAM / PAGE; i++) {
+        if (!(g->want[i / 64] >> i % 64 & 1))
+            continue;
+        CHECK_EQ(pwrite(g->fd, g->ram + i * PAGE, PAGE, (off_t)(i * PAGE)), PAGE);
+        mmap(g->ram + i * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, g->fd,
+             (off_t)(i * PAGE));
+        g->apart[i / 64] &= ~(1ull << i % 64);
+        g->wants++;
+    }
+    memset((void *)g->want, 0, sizeof(g->want));
+    g->wanted = false;
+}
+
+static void guest_open(struct guest *g, bool apart)
 {
     static const struct cpu_io none = { .load = guest_load,
                                         .store = guest_store,
                                         .vector = guest_vector,
                                         .cpuid = guest_cpuid,
+                                        .want = guest_want,
                                         .rdmsr = guest_msr };
     struct engine_options o = { .tsc_hz = 1000000000, .cache_size = 4 << 20, .apic_ids = 1 };
     struct cpu_io io = none;
@@ -370,11 +413,16 @@ static void guest_open(struct guest *g)
     guest_tables(g->ram);
     memcpy(g->ram + USER, guest_user, sizeof(guest_user));
     memcpy(g->ram + KERNEL, guest_kernel, sizeof(guest_kernel));
+    if (apart)
+        guest_take_apart(g);
     CHECK_EQ(engine_translate.open(&g->engine, &o, &e), 0);
-    CHECK_EQ(engine_translate.slots(
-                 g->engine,
-                 &(struct mem_slot){ .len = RAM, .host = g->ram, .shared = true, .fd = g->fd }, 1,
-                 &e),
+    CHECK_EQ(engine_translate.slots(g->engine,
+                                    &(struct mem_slot){ .len = RAM,
+                                                        .host = g->ram,
+                                                        .shared = true,
+                                                        .fd = g->fd,
+                                                        .apart = apart ? g->apart : NULL },
+                                    1, &e),
              0);
     CHECK_EQ(engine_translate.cpu_open(g->engine, 0, &io, &g->v, &e), 0);
 }
@@ -388,13 +436,22 @@ static bool can_trace(void)
     return can;
 }
 
+static void guest_run(struct guest *g)
+{
+    struct err e = { 0 };
+    enum stop stop;
+
+    while ((stop = engine_translate.run(g->v, &e)) == STOP_KICKED && g->wanted)
+        guest_share(g);
+    CHECK_EQ(stop, STOP_HALTED);
+}
+
 /* The whole program, and the same by C. */
-static void user_code_runs(void)
+static void user_code(bool apart)
 {
     u64 rax = 0, r10 = 0, *want = calloc(1, 0x100000);
     struct x86_state *s = aligned_alloc(64, sizeof(*s));
     struct found f = { 0 };
-    struct err e = { 0 };
     struct guest g;
     pthread_t clock;
 
@@ -405,11 +462,11 @@ static void user_code_runs(void)
         }
         r10 += 0x1234567 + (DEVICE >> 12);
     }
-    guest_open(&g);
+    guest_open(&g, apart);
     guest_state(s);
     engine_translate.set(g.v, s);
     pthread_create(&clock, NULL, guest_clock, &g);
-    CHECK_EQ(engine_translate.run(g.v, &e), STOP_HALTED);
+    guest_run(&g);
     g.over = true;
     pthread_join(clock, NULL);
     engine_translate.get(g.v, s);
@@ -423,6 +480,7 @@ static void user_code_runs(void)
         CHECK(f.promoted > 0);
         CHECK(f.calls > 0);
         CHECK(f.faults > 0);
+        CHECK(!g.wants == !apart);
     }
     engine_translate.cpu_close(g.v);
     engine_translate.close(g.engine);
@@ -430,6 +488,15 @@ static void user_code_runs(void)
     close(g.fd);
     free(want);
     free(s);
+}
+
+static void user_code_runs(void)
+{
+    user_code(false);
+}
+static void user_code_of_a_restored_vm(void)
+{
+    user_code(true);
 }
 
 int main(void)
@@ -442,5 +509,6 @@ int main(void)
     CASE(nonsense_stays_inside);
     CASE(the_end_is_noticed);
     CASE(user_code_runs);
+    CASE(user_code_of_a_restored_vm);
     return check_end();
 }

@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef ARCH_SET_CPUID
@@ -245,6 +246,16 @@ void sandbox_free(struct sandbox *s)
 u64 sandbox_at(const struct sandbox *s)
 {
     return s->at;
+}
+
+u64 sandbox_ran_ns(const struct sandbox *s)
+{
+    struct timespec t;
+    clockid_t clock;
+
+    if (!s->pid || clock_getcpuclockid(s->pid, &clock) || clock_gettime(clock, &t))
+        return 0;
+    return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
 }
 
 void sandbox_poke(struct sandbox *s)

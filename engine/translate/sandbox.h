@@ -30,6 +30,7 @@ enum { SANDBOX_OWN = 8192 };          /* bytes of its address space that it need
 int sandbox_new(struct sandbox **s, int fd, u64 at);
 void sandbox_free(struct sandbox *s);
 u64 sandbox_at(const struct sandbox *s);
+u64 sandbox_ran_ns(const struct sandbox *s); /* on a processor, since it was made */
 /* May it run CPUID and RDTSC by itself?  Both fault otherwise. */
 int sandbox_rules(struct sandbox *s, bool cpuid, bool tsc);
 

@@ -180,6 +180,36 @@ def damaged_files():
         mimic("restore", "--check", bad, ok=False)
     mimic("restore", "--check", file("good"))
 
+def computes_directly():
+    """Memory is mapped from the saved file: user code that computes runs on the processor all the same."""
+    s = VM.session
+    loop = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; echo $i"
+    check(s.shell(loop, 300) == "400000", "a loop")
+    stats = json.loads(mimic("call", pid(), "stats"))
+    check(stats["direct execution"]["address spaces promoted"] > 0, str(stats["direct execution"]))
+
+def moved():
+    """The file, the package and the state directory in another place."""
+    s = VM.session
+    s.shell("echo moves >/root/moves; sync")
+    os.mkdir(file("old"))
+    mimic("save", pid(), os.path.join(VM.dir.name, "old", "web.saved"))
+    check(s.wait(60) == 0, "the saved VM's process")
+    os.close(s.fd)
+    os.rename(VM.dir.name, VM.dir.name + "-moved")
+    VM.env["XDG_RUNTIME_DIR"] = os.path.join(VM.dir.name + "-moved", "run")
+    try:
+        VM.session = restore(os.path.join(VM.dir.name + "-moved", "old", "web.saved"))
+        check(VM.session.shell("cat /root/moves") == "moves", "another disk")
+        goes_on(VM.session)
+        mimic("shutdown", "--now", pid())
+        VM.session.wait(60)
+    finally:
+        os.rename(VM.dir.name + "-moved", VM.dir.name)
+        VM.env["XDG_RUNTIME_DIR"] = VM.run
+    VM.session = restore(os.path.join(VM.dir.name, "old", "web.saved"), "--revert")
+    goes_on(VM.session)
+
 def powers_off():
     s = VM.session
     s.send("poweroff")
@@ -194,4 +224,6 @@ main([("boots and works", boots_and_works),
       ("a full disk", full_disk),
       ("killed while saving", killed_while_saving),
       ("damaged files are refused by name", damaged_files),
+      ("user code computes on the processor", computes_directly),
+      ("all of it in another place", moved),
       ("powers off", powers_off)])
