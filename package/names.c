@@ -71,7 +71,10 @@ static const struct name_map names[] = {
     { NAME_NIC, "virtio-non-transitional", "virtio_net", true, NULL, "virtio network" },
     { NAME_NIC, "virtio-transitional", "virtio_net", true, NULL, "virtio network" },
     { NAME_XEN, "xvd", "xen_blk", false, "virtio_blk", "Xen paravirtual disks" },
-    { NAME_USB, "usb", "usb_storage", false, "virtio_blk", "disks on USB" },
+    { NAME_USB, "usb", "usb_storage", true, NULL, "disks on USB" },
+    { NAME_USB, "vmware.usb.uhci", "uhci", true, NULL, "the USB 1.1 controller" },
+    { NAME_USB, "vmware.usb.ehci", "ehci", true, NULL, "the USB 2 controller" },
+    { NAME_USB, "vmware.usb.xhci", "xhci", true, NULL, "the USB 3 controller" },
     { NAME_FLOPPY, "I82078", "fdc", true, NULL, "the floppy controller" },
     { NAME_FLOPPY, "fdc", "fdc", true, NULL, "the floppy controller" },
 };

@@ -89,7 +89,7 @@ static void hardware_controllers(struct out_hardware *h)
                 hardware_add(h, "ide0:0", ovf_make_controller(&o->arena, o->d, v, 0));
             if (hardware_second(o, v))
                 hardware_add(h, "ide0:1", ovf_make_controller(&o->arena, o->d, v, 1));
-        } else if (strcmp(v->class, "fdc")) {
+        } else if (strcmp(v->class, "fdc") && strcmp(v->class, "usb_keyboard")) {
             hardware_add(h, v->name, ovf_make_controller(&o->arena, o->d, v, 0));
         }
     }

@@ -324,10 +324,6 @@ static int ovf_other(struct ovf *o, struct ovf_item *it)
         o->d->tpm = true;
     if (!strcasecmp(it->subtype, "vmware.vmci")) /* every VM of VMware's has it */
         return 0;
-    if (it->type == ITEM_USB) {
-        note(o->n, NOTE_LOST, name, "there is no USB controller");
-        return 0;
-    }
     if (it->type == ITEM_NVRAM)
         return ovf_nvram(o, xml_text(it->node, "HostResource"));
     snprintf(text, sizeof(text), "hardware of type %u%s%.100s", it->type, *it->subtype ? ", " : "",
@@ -368,6 +364,9 @@ static int ovf_first(struct hardware *h, struct ovf_item *it)
         return ovf_controller(o, it, NAME_SCSI);
     case ITEM_STORAGE:
         return ovf_controller(o, it, ovf_storage_kind(it));
+    case ITEM_USB:
+        it->subtype = *it->subtype ? it->subtype : "vmware.usb.ehci";
+        return ovf_controller(o, it, NAME_USB);
     case ITEM_NIC:
         return ovf_nic(o, it);
     case ITEM_SERIAL:

@@ -343,7 +343,7 @@ static int vmx_floppy(struct vmx *x, unsigned i)
     return r;
 }
 
-static int vmx_plain(struct vmx *x, const char *key, const char *name, const char *class)
+static int vmx_usb(struct vmx *x, const char *key, const char *name, const char *class)
 {
     struct desc_device *v;
 
@@ -353,8 +353,21 @@ static int vmx_plain(struct vmx *x, const char *key, const char *name, const cha
     v = desc_add_device(x->d, name, class);
     if (!v || !(v->foreign = desc_text(x->d, "%s", key)))
         return -ENOMEM;
-    v->known = false;
-    return 0;
+    v->known = true;
+    return vmx_slot(x, &v->at, key);
+}
+
+/* The key itself stays an extra; the mouse is on USB whenever there is USB. */
+static int vmx_usb_keyboard(struct vmx *x)
+{
+    struct desc_device *v;
+
+    if (!vmx_true(vmx_get(&x->t, "keyboard.vusb.enable")))
+        return 0;
+    v = desc_add_device(x->d, "usbkeyboard0", "usb_keyboard");
+    if (v)
+        v->known = true;
+    return v ? 0 : -ENOMEM;
 }
 
 static int vmx_sound(struct vmx *x)
@@ -381,9 +394,10 @@ static int vmx_others(struct vmx *x)
     for (unsigned i = 0; !r && i < 2; i++)
         r = vmx_floppy(x, i);
     r = r ? r : vmx_sound(x);
-    r = r ? r : vmx_plain(x, "usb", "usb0", "uhci");
-    r = r ? r : vmx_plain(x, "ehci", "usb1", "ehci");
-    return r ? r : vmx_plain(x, "usb_xhci", "usb2", "xhci");
+    r = r ? r : vmx_usb(x, "usb", "usb0", "uhci");
+    r = r ? r : vmx_usb(x, "ehci", "usb1", "ehci");
+    r = r ? r : vmx_usb(x, "usb_xhci", "usb2", "xhci");
+    return r ? r : vmx_usb_keyboard(x);
 }
 
 /* "scsi0:1,ide0:0": which of the disks, where the boot order says "hdd". */

@@ -77,6 +77,21 @@ static void machine(void)
     CHECK(!d.nics->next->next);
 }
 
+static void usb(void)
+{
+    CHECK_EQ(
+        open_it("usb.present = \"TRUE\"\nehci.present = \"TRUE\"\nusb_xhci.present = \"TRUE\"\n"
+                "usb_xhci.pciSlotNumber = \"35\"\nkeyboard.vusb.enable = \"TRUE\"\n"
+                "usb:0.present = \"TRUE\"\nusb:0.deviceType = \"hid\"\n"),
+        0);
+    CHECK_TEXT(desc_device(&d, "usb0")->class, "uhci");
+    CHECK_TEXT(desc_device(&d, "usb1")->class, "ehci");
+    CHECK_TEXT(desc_device(&d, "usb2")->class, "xhci");
+    CHECK_TEXT(desc_device(&d, "usb2")->at, "slot.35");
+    CHECK_TEXT(desc_device(&d, "usbkeyboard0")->class, "usb_keyboard");
+    CHECK(desc_device(&d, "usb0")->known && desc_device(&d, "usb2")->known);
+}
+
 static void names_of_other_hosts(void)
 {
     CHECK_EQ(open_it("scsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n"
@@ -175,6 +190,7 @@ int main(void)
         return 1;
     store("disk.vmdk", "x");
     CASE(machine);
+    CASE(usb);
     CASE(names_of_other_hosts);
     CASE(mistakes_are_named);
     CASE(as_vmware_left_it);

@@ -570,7 +570,7 @@ static void out_others(struct vmx_out *w)
     for (const struct desc_device *v = w->d->devices; v; v = v->next) {
         bool said = out_has_disks(w->d, v) || !strcmp(v->class, "uart16550") ||
                     !strcmp(v->class, "uhci") || !strcmp(v->class, "ehci") ||
-                    !strcmp(v->class, "xhci");
+                    !strcmp(v->class, "xhci") || !strcmp(v->class, "usb_keyboard");
 
         for (size_t i = 0; i < LEN(out_classes); i++)
             said |= !strcmp(out_classes[i].class, v->class);
