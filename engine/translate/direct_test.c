@@ -149,22 +149,42 @@ IN_A_BOX(vectors_go_in_and_out)
     CHECK_EQ(b->xstate[160 + 4], 5);
 }
 
-static void *poker(void *arg)
+/* Again and again: one that comes while pages are mapped is lost. */
+struct poker {
+    struct sandbox *s;
+    pthread_t thread;
+    atomic_bool over;
+};
+static void *poker_run(void *arg)
 {
     struct timespec t = { 0, 2000000 };
+    struct poker *p = arg;
 
-    nanosleep(&t, NULL);
-    sandbox_poke(arg);
+    while (!p->over) {
+        nanosleep(&t, NULL);
+        sandbox_poke(p->s);
+    }
     return NULL;
+}
+static void poker_start(struct poker *p, struct sandbox *s)
+{
+    p->s = s;
+    p->over = false;
+    pthread_create(&p->thread, NULL, poker_run, p);
+}
+static void poker_stop(struct poker *p)
+{
+    p->over = true;
+    pthread_join(p->thread, NULL);
 }
 
 IN_A_BOX(a_poke_ends_a_loop)
 {
-    pthread_t t;
+    struct poker p;
 
-    pthread_create(&t, NULL, poker, b->s);
+    poker_start(&p, b->s);
     CHECK_EQ(RUN(b, 0x48, 0xff, 0xc0, 0xeb, 0xfb), SANDBOX_POKED); /* inc rax; jmp */
-    pthread_join(t, NULL);
+    poker_stop(&p);
     CHECK(b->regs.rax > 0);
 }
 
@@ -176,7 +196,7 @@ IN_A_BOX(nonsense_stays_inside)
 
     for (u32 round = 0; round < 300; round++) {
         u8 code[256];
-        pthread_t t;
+        struct poker p;
 
         for (u32 i = 0; i < sizeof(code); i++) {
             x ^= x << 13, x ^= x >> 7, x ^= x << 17;
@@ -188,9 +208,9 @@ IN_A_BOX(nonsense_stays_inside)
         b->regs.eflags = 0x202;
         b->regs.cs = 0x33, b->regs.ss = 0x2b;
         b->regs.ds = b->regs.es = b->regs.fs = b->regs.gs = 0;
-        pthread_create(&t, NULL, poker, b->s);
+        poker_start(&p, b->s);
         stops[box_run(b, code, sizeof(code)) & 3]++;
-        pthread_join(t, NULL);
+        poker_stop(&p);
     }
     CHECK_EQ(stops[SANDBOX_GONE], 0);
     CHECK(stops[SANDBOX_FAULT] > 100);
