@@ -107,6 +107,27 @@ PROGRAM(selectors, X86_MODE64, NULL, 0x48, 0xc7, 0xc0, 0xff, 0xff, 0xff, 0xff, 0
         0xf8, 0xff, 0xcb, 0x75, 0xde, 0xf4)
 
 /*
+ * The stack's page forgotten, then a stack in the last page of all: what stands for no page must
+ * not look like that one.  The first stack is mapped elsewhere, so a stale address is seen.
+ */
+static void prepare_last(u8 *ram, struct x86_state *s)
+{
+    static const u64 way[] = { TABLES + 8 * 511, 0x15000 + 8 * 511, 0x16000 + 8 * 511,
+                               0x17000 + 8 * 511 };
+
+    for (u32 i = 0; i < LEN(way); i++)
+        memcpy(ram + way[i], &(u64){ (0x15000 + i * 0x1000) | 3 }, 8);
+    memcpy(ram + TABLES + 0x3000 + 8 * 0x5f, &(u64){ 0x90003 }, 8);
+    s->gpr[RBX] = 0x1122334455667788;
+}
+/* mov esp,60000; push rax; mov rcx,cr3; mov cr3,rcx; xor esp,esp; push rbx twice; mov rdx,[rsp] */
+PROGRAM(stack_in_the_last_page, X86_MODE64, prepare_last, 0xbc, 0, 0, 6, 0, 0x50, 0xf, 0x20, 0xd9,
+        0xf, 0x22, 0xd9, 0x31, 0xe4, 0x53, 0x53, 0x48, 0x8b, 0x14, 0x24, 0xf4)
+/* The same with a stack where no address can be: a fault that has no stack either. */
+PROGRAM(stack_nowhere, X86_MODE64, prepare_last, 0xbc, 0, 0, 6, 0, 0x50, 0xf, 0x20, 0xd9, 0xf, 0x22,
+        0xd9, 0xbc, 1, 0, 0, 0, 0x48, 0xc1, 0xe4, 0x3f, 0x53, 0x53, 0xf4)
+
+/*
  * Two address spaces with PCIDs that differ in a page of data and one of code, left and come back
  * to 400 times; now and then one of them changes while it is away, and is entered without what
  * was known.  Ring 3: mov ebx,400; l: mov eax,[20000]; add rsi,rax; mov [20008],ebx; call 11000;
@@ -159,5 +180,7 @@ int main(int argc, char **argv)
     CASE(bases);
     CASE(selectors);
     CASE(address_spaces);
+    CASE(stack_in_the_last_page);
+    CASE(stack_nowhere);
     return check_end();
 }

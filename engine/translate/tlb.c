@@ -35,7 +35,7 @@ static void tlb_clear_set(struct vcpu *v, u32 set)
     while ((at = used_next(v->tlb_used[set], USED_TLB, &word)) >= 0)
         for (u32 i = 0; i < USED_GROUP; i++)
             t[at + (i32)i].read = t[at + (i32)i].write = TLB_NONE;
-    v->stack[set].page = TLB_NONE;
+    v->stack[set].page = SLOT_NONE;
 }
 
 /* The supervisor's own set: only what is not global; its log holds just those. */
@@ -44,7 +44,7 @@ static void tlb_clear_local(struct vcpu *v)
     struct fill_log *l = &v->tlb_log;
     struct tlb_entry *t = v->tlb[1];
 
-    v->stack[1].page = TLB_NONE;
+    v->stack[1].page = SLOT_NONE;
     if (l->n <= LOG_SIZE) {
         for (u32 i = 0; i < l->n; i++)
             if (!(t[l->at[i]].gpa & 1))
@@ -144,7 +144,7 @@ static void tlb_flush_page(struct vcpu *v, u64 lin)
         if (t->read == page || t->write == page)
             t->read = t->write = TLB_NONE;
         if (v->stack[s].page == page)
-            v->stack[s].page = TLB_NONE;
+            v->stack[s].page = SLOT_NONE;
     }
     for (u32 i = 0; i < JUMP_SLOTS; i++)
         jump_clear_page(v, i, page);
@@ -234,13 +234,17 @@ static bool tlb_claim_write(struct engine *g, u64 gpa)
     return !(atomic_load(f) & PAGE_CODE);
 }
 
+/* May a page that was read be written too, without a look at the tables? */
 static bool tlb_may_write(struct vcpu *v, const struct x86_mapping *m, bool write)
 {
     const struct x86_state *s = &v->c.s;
+    bool keys = s->cr4 & (m->user ? CR4_PKE : CR4_PKS);
 
     if (write)
         return true;
-    return m->write && m->dirty && !(s->cr4 & (CR4_PKE | CR4_PKS)) && (x86_cpl(s) != 3 || m->user);
+    if (keys && (m->user ? s->pkru : s->pkrs) >> 2 * m->key & 3)
+        return false;
+    return m->write && m->dirty && (x86_cpl(s) != 3 || m->user);
 }
 
 static bool tlb_fill_entry(struct vcpu *v, u64 lin, bool write)
@@ -308,7 +312,7 @@ static void tlb_drop_vcpu(struct vcpu *v, u64 gpa)
                 if ((v->tlb[s][i + k].gpa & -(u64)PAGE) == gpa)
                     __atomic_store_n(&v->tlb[s][i + k].write, TLB_NONE, __ATOMIC_RELAXED);
         }
-        __atomic_store_n(&v->stack[s].page, TLB_NONE, __ATOMIC_RELAXED);
+        __atomic_store_n(&v->stack[s].page, SLOT_NONE, __ATOMIC_RELAXED);
     }
 }
 

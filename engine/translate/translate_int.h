@@ -29,12 +29,13 @@ enum {
     BLOCK_EXITS = 8,
     TRACE_INSNS = 128,
     TRACE_EXITS = 64,
-    TRACE_HELD = 8,     /* host registers that a trace takes from the guest's */
+    TRACE_HELD = 8,      /* host registers that a trace takes from the guest's */
     TRACE_SLOTS = 16384, /* of all traces together */
-    HEAT_SIZE = 4096,   /* counters of backward jumps */
+    HEAT_SIZE = 4096,    /* counters of backward jumps */
     PAGE = 4096,
 };
-#define TLB_NONE (~0ull) /* a tag that no address has */
+/* A page that no address is in, for tags that pages are compared with. */
+#define TLB_NONE (~0ull)
 enum {
     USED_GROUP = 16, /* entries for each bit of vcpu.tlb_used and jump_used */
     USED_TLB = TLB_SIZE / USED_GROUP / 64,
@@ -79,7 +80,10 @@ struct trace_slot {
     u64 page, addend;
     u64 folded; /* addend and the registers; good for the round it was made in */
 };
-/* A page that is not canonical, and an addend that makes no address canonical. */
+/*
+ * The same for tags that addresses are XORed with: the last page's would look like TLB_NONE.  What
+ * is taken for it is not canonical, nor is it with any addend: the access faults.
+ */
 #define SLOT_NONE 0x8000000000000000ull
 
 /* What a block is translated for; also which tables its code uses. */
@@ -150,7 +154,7 @@ struct vcpu {
     const u8 *fault_at;            /* host address of a native fault */
     u64 fault_flags;               /* RFLAGS there */
     i64 seg_read[6], seg_write[6]; /* last offset that may be accessed in legacy modes; or -1 */
-    struct { /* the page that the stack pointer was last used in; it may be written */
+    struct { /* the page that the stack pointer was last used in, or SLOT_NONE; it may be written */
         u64 page, addend;
     } stack[TLB_SETS];
     u64 held[TRACE_HELD]; /* guest registers whose place a trace has taken */
