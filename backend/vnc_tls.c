@@ -361,6 +361,7 @@ int vnc_tls_new(struct vnc_tls **out, const char *file, void (*hand)(void *arg, 
         return r;
     }
     SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_num_tickets(t->ctx, 0); /* behind one, TigerVNC 1.12 waits for ever */
     SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     *out = t;
     return 0;
