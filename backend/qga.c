@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * QEMU's guest agent, from the host: one JSON object a line, one command at a time, but for pieces
- * of a file: the next ones wait in the guest already when one is done.  A delimited sync finds out whether somebody is there, and makes both sides forget what was half said.
+ * QEMU's guest agent, from the host: one JSON object a line, one command at a time.  A delimited
+ * sync finds out whether somebody is there, and makes both sides forget what was half said.
  * After QEMU's documentation "Guest Agent Protocol Reference".
  */
 #include "backend/qga_int.h"
@@ -13,7 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { QGA_LINE = 32 << 20, QGA_SENTINEL = 0xff, QGA_CHUNK = 65536, QGA_AHEAD = 4 };
+enum { QGA_LINE = 32 << 20, QGA_SENTINEL = 0xff, QGA_CHUNK = 65536 };
+/*
+ * qemu-ga reads 4096 bytes at a time by a GIOChannel.  What the channel has beyond them it does not
+ * see until more comes, and its answer is lost while something is there.  So nothing follows a
+ * command before its answer, and what the guest's buffers get are full pages but for the last:
+ * a Unix socket takes pieces of this size whole or not at all.
+ */
+enum { QGA_WRITE = 32 << 10 };
 #define QGA_TICK_NS ((i64)1000000000)
 #define QGA_SILENCE_NS (30 * QGA_TICK_NS)
 #define QGA_INFO_NS (20 * QGA_TICK_NS)
@@ -23,7 +30,7 @@ enum { QGA_LINE = 32 << 20, QGA_SENTINEL = 0xff, QGA_CHUNK = 65536, QGA_AHEAD = 
 static void qga_write(struct qga *q)
 {
     while (q->out.len && q->fd >= 0) {
-        ssize_t n = write(q->fd, q->out.p, min_u64(q->out.len, QGA_CHUNK));
+        ssize_t n = write(q->fd, q->out.p, min_u64(q->out.len, QGA_WRITE));
 
         if (n <= 0)
             break;
@@ -42,64 +49,66 @@ static void qga_send(struct qga *q, const char *line)
 
 static void qga_next(struct qga *q)
 {
-    while (q->synced && q->unsent &&
-           (!q->asked || (q->asked < QGA_AHEAD && q->first->ahead && q->unsent->ahead))) {
-        struct qga_cmd *c = q->unsent;
-
-        q->unsent = c->next;
-        q->asked++;
-        q->asked_ns = loop_now();
-        qga_send(q, c->line);
-    }
+    if (q->asked || !q->first || !q->synced)
+        return;
+    q->asked = true;
+    q->asked_ns = loop_now();
+    qga_send(q, q->first->line);
 }
 
-static int qga_add(struct qga *q, struct qga_job *j, const char *command, json_t *take_args,
+/* take_line: the command as it is sent; NULL: there was no memory for it. */
+static int qga_add(struct qga *q, struct qga_job *j, char *take_line,
                    void (*answer)(struct qga *, struct qga_job *, const json_t *, const char *),
-                   bool silent, bool ahead)
+                   bool silent)
 {
-    struct qga_cmd *c = calloc(1, sizeof(*c));
-    json_t *o = take_args ? json_pack("{s:s, s:o}", "execute", command, "arguments", take_args)
-                          : json_pack("{s:s}", "execute", command);
-    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-    int n = c && text ? asprintf(&c->line, "%s\n", text) : -1;
+    struct qga_cmd *c = take_line ? calloc(1, sizeof(*c)) : NULL;
 
-    json_decref(o);
-    free(text);
-    if (n < 0) {
-        free(c);
+    if (!c) {
+        free(take_line);
         return -ENOMEM;
     }
+    c->line = take_line;
     c->job = j ? j->id : 0;
     c->answer = answer;
     c->silent = silent;
-    c->ahead = ahead;
     if (q->last)
         q->last->next = c;
     else
         q->first = c;
     q->last = c;
-    if (!q->unsent)
-        q->unsent = c;
     qga_next(q);
     return 0;
+}
+
+static char *qga_command(const char *command, json_t *take_args)
+{
+    json_t *o = take_args ? json_pack("{s:s, s:o}", "execute", command, "arguments", take_args)
+                          : json_pack("{s:s}", "execute", command);
+    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL, *line = NULL;
+
+    if (text && asprintf(&line, "%s\n", text) < 0)
+        line = NULL;
+    json_decref(o);
+    free(text);
+    return line;
 }
 
 int qga_say(struct qga *q, struct qga_job *j, const char *command, json_t *take_args,
             void (*answer)(struct qga *q, struct qga_job *j, const json_t *value, const char *why))
 {
-    return qga_add(q, j, command, take_args, answer, false, false);
+    return qga_add(q, j, qga_command(command, take_args), answer, false);
 }
 
-int qga_say_ahead(struct qga *q, struct qga_job *j, const char *command, json_t *take_args,
-                  void (*answer)(struct qga *q, struct qga_job *j, const json_t *value,
-                                 const char *why))
+int qga_say_line(struct qga *q, struct qga_job *j, char *take_line,
+                 void (*answer)(struct qga *q, struct qga_job *j, const json_t *value,
+                                const char *why))
 {
-    return qga_add(q, j, command, take_args, answer, false, true);
+    return qga_add(q, j, take_line, answer, false);
 }
 
 int qga_say_silent(struct qga *q, struct qga_job *j, const char *command, json_t *take_args)
 {
-    return qga_add(q, j, command, take_args, NULL, true, false);
+    return qga_add(q, j, qga_command(command, take_args), NULL, true);
 }
 
 static void qga_pop(struct qga *q, const json_t *value, const char *why)
@@ -110,10 +119,7 @@ static void qga_pop(struct qga *q, const json_t *value, const char *why)
     q->first = c->next;
     if (!q->first)
         q->last = NULL;
-    if (q->unsent == c)
-        q->unsent = c->next;
-    q->asked -= q->asked ? 1 : 0;
-    q->asked_ns = loop_now();
+    q->asked = false;
     while (j && j->id != c->job)
         j = j->next;
     if (j)
@@ -177,8 +183,7 @@ static void qga_answer(struct qga *q, const json_t *o)
         if (!json_is_integer(value) || (u64)json_integer_value(value) != q->sync)
             return;
         q->synced = true;
-        q->asked = 0;
-        q->unsent = q->first;
+        q->asked = false;
         qga_alive(q);
         if (!q->can)
             qga_say(q, NULL, "guest-info", NULL, qga_has_commands);

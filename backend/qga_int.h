@@ -16,7 +16,6 @@ struct qga_cmd {
     u64 job; /* whose; 0: ours */
     void (*answer)(struct qga *q, struct qga_job *j, const json_t *value, const char *why);
     bool silent; /* success is not answered */
-    bool ahead;  /* may be sent while others of its kind are under way */
 };
 
 struct qga {
@@ -29,9 +28,8 @@ struct qga {
     struct loop_watch *watch;
     struct loop_timer *timer;
     struct buf in, out; /* a line that grows; what the device has not taken */
-    struct qga_cmd *first, *last, *unsent; /* unsent: and all behind it */
-    u32 asked;                             /* how many were sent */
-    bool synced;                           /* somebody answers */
+    struct qga_cmd *first, *last;
+    bool asked, synced; /* the first one was sent; somebody answers */
     i64 asked_ns, told_ns;
     u64 sync;
     u32 can;
@@ -49,8 +47,7 @@ struct qga_job {
     json_int_t pid, handle;
     i64 wait_ns;
     u32 errors;
-    bool closing;
-    u32 under_way; /* pieces of a file */
+    bool opened, ended;
     int r; /* what a file that is being closed ended with */
     char why[200];
 };
@@ -58,9 +55,10 @@ struct qga_job {
 /* qga.c */
 int qga_say(struct qga *q, struct qga_job *j, const char *command, json_t *take_args,
             void (*answer)(struct qga *q, struct qga_job *j, const json_t *value, const char *why));
-int qga_say_ahead(struct qga *q, struct qga_job *j, const char *command, json_t *take_args,
-                  void (*answer)(struct qga *q, struct qga_job *j, const json_t *value,
-                                 const char *why));
+/* A command that is written already, with its end of line. */
+int qga_say_line(struct qga *q, struct qga_job *j, char *take_line,
+                 void (*answer)(struct qga *q, struct qga_job *j, const json_t *value,
+                                const char *why));
 int qga_say_silent(struct qga *q, struct qga_job *j, const char *command, json_t *take_args);
 /* qga_job.c */
 extern const struct agent_side qga_side;

@@ -149,19 +149,16 @@ static void runs_a_program(void)
 
 static void moves_files(void)
 {
-    const char *second;
-
     begin();
     told();
-    left = 100000; /* two pieces, the second one without waiting */
+    left = 80000; /* two pieces */
     ask(AGENT_PUT);
     CHECK(strstr(heard(), "\"mode\":\"wb\""));
     say("{\"return\":1000}\n");
-    second = strstr(heard(), "guest-file-write");
-    CHECK(second && strstr(second + 1, "guest-file-write"));
+    CHECK(strstr(heard(), "guest-file-write"));
     say("{\"return\":{\"count\":50000,\"eof\":false}}\n");
-    CHECK_TEXT(heard(), "");
-    say("{\"return\":{\"count\":50000,\"eof\":false}}\n");
+    CHECK(strstr(heard(), "guest-file-write"));
+    say("{\"return\":{\"count\":30000,\"eof\":false}}\n");
     CHECK(strstr(heard(), "guest-file-close"));
     say("{\"return\":{}}\n");
     CHECK_EQ(dones, 1);
@@ -171,27 +168,10 @@ static void moves_files(void)
     say("{\"return\":1001}\n");
     heard();
     say("{\"return\":{\"count\":3,\"buf-b64\":\"not base64!!\",\"eof\":false}}\n");
-    for (u32 i = 0; i < 3; i++) { /* what was asked for ahead */
-        CHECK_TEXT(heard(), "");
-        say("{\"return\":{\"count\":2,\"buf-b64\":\"aGk=\",\"eof\":false}}\n");
-    }
     CHECK(strstr(heard(), "guest-file-close"));
     say("{\"return\":{}}\n");
     CHECK_EQ(dones, 2);
     CHECK(done_r < 0);
-    CHECK_EQ(nout, 0);
-    ask(AGENT_GET);
-    heard();
-    say("{\"return\":1002}\n");
-    heard();
-    say("{\"return\":{\"count\":2,\"buf-b64\":\"aGk=\",\"eof\":true}}\n");
-    for (u32 i = 0; i < 3; i++)
-        say("{\"return\":{\"count\":0,\"buf-b64\":\"\",\"eof\":true}}\n");
-    CHECK(strstr(heard(), "guest-file-close"));
-    say("{\"return\":{}}\n");
-    CHECK_EQ(dones, 3);
-    CHECK_EQ(done_r, 0);
-    CHECK_EQ(nout, 2);
     end();
 }
 
