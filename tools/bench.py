@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compare Mimic with QEMU, side by side on this machine.
 
-usage: bench.py --mimic FILE --cache DIR [boot | cpu | convert | idle | restore] [--runs N] [--scale PERCENT]
+usage: bench.py --mimic FILE --cache DIR [boot | cpu | convert | disk | idle | net | restore] [--runs N] [--scale PERCENT]
                 [--only ITEMS] [--guest DIR] [--json] [options of bench.sh]
 
 boot: Debian's cloud kernel and a busybox initrd, direct boot, 1 vCPU, to /init.
 cpu:  the same guest runs its measuring program; each group of items as a ratio to TCG and to
       the host, with the target beside it ("!": missed); two vCPUs against one.
+disk, net: sequential bytes by each device that is named (pvscsi virtio_blk lsisas1068 ahci nvme, vmxnet3
+      e1000 e1000e virtio_net), as a ratio to TCG with the same device; --mib of them.
 idle: memory and processor time of the demo package (--ova) at its login prompt, after --settle
       seconds for --seconds; exit code 1 when either is too much.
 restore: a saved VM to its first instruction, beside QEMU's -loadvm and -incoming; what --copies of
@@ -19,7 +21,7 @@ convert: disk images between raw and each format, against qemu-img and a sparse 
 """
 import argparse, os, shutil, subprocess, sys, tempfile
 
-import bench_cpu, bench_idle, bench_restore
+import bench_cpu, bench_idle, bench_io, bench_restore
 
 # What a case of convert.sh is for us: the format of the new image, the size that must come out.
 FORMATS = {
@@ -72,7 +74,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--mimic", required=True)
     ap.add_argument("--cache", required=True)
-    ap.add_argument("what", nargs="?", choices=["boot", "cpu", "convert", "idle", "restore"], default="boot")
+    ap.add_argument("what", nargs="?", choices=["boot", "cpu", "convert", "disk", "idle", "net", "restore"], default="boot")
     ap.add_argument("--runs", type=int, default=3)
     ap.add_argument("--scale", type=float, default=100, help="of the work of cpu, in per cent")
     ap.add_argument("--only", default="", help="these items of cpu, with commas")
@@ -80,6 +82,7 @@ def main():
     ap.add_argument("--json", action="store_true", help="the table of cpu or idle as JSON")
     ap.add_argument("--ova", help="the package of idle")
     ap.add_argument("--copies", type=int, default=100, help="of restore")
+    ap.add_argument("--mib", type=int, default=256, help="of disk and net")
     ap.add_argument("--settle", type=float, default=60)
     ap.add_argument("--seconds", type=float, default=30)
     a, rest = ap.parse_known_args()
@@ -88,6 +91,8 @@ def main():
         return convert(os.path.abspath(a.mimic), root, a.runs, rest)
     if a.what == "idle":
         return bench_idle.main(os.path.abspath(a.mimic), a.ova, a.settle, a.seconds, rest, a.json)
+    if a.what in ("disk", "net"):
+        return bench_io.main(a.what, os.path.abspath(a.mimic), root, a.cache, a.runs, a.mib, rest, a.json)
     shared = os.path.join(os.path.dirname(root), "shared", "bench", "cpu")
     if not os.path.exists(os.path.join(shared, "bench.sh")):
         print("bench: %s is not there" % shared, file=sys.stderr)
