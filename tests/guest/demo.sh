@@ -74,6 +74,7 @@ install_packages()
 {
     include=systemd-sysv,udev,dbus,kmod,login,passwd,iproute2,iputils-ping,netbase,wget,zstd
     include=$include,initramfs-tools,linux-image-amd64,grub-pc-bin,grub2-common,pciutils
+    include=$include,open-vm-tools,qemu-guest-agent
     set --
     for d in sound drivers/gpu drivers/media drivers/staging drivers/infiniband drivers/isdn \
         drivers/iio drivers/net/wireless drivers/net/ethernet drivers/net/can drivers/net/usb \
@@ -110,7 +111,7 @@ configure()
     echo 'root:mimic' | chroot "$root" chpasswd
     chroot "$root" systemctl --quiet enable systemd-networkd
     chroot "$root" systemctl --quiet disable systemd-networkd-wait-online apt-daily.timer \
-        apt-daily-upgrade.timer
+        apt-daily-upgrade.timer open-vm-tools vgauth qemu-guest-agent # tests start what they want
     rm -f "$root"/var/cache/apt/*.bin "$root"/var/lib/apt/lists/*_* "$root"/etc/machine-id
     chroot "$root" systemd-machine-id-setup >/dev/null 2>&1 # else the first boot sets units anew
 }

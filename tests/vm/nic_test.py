@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every network card in a stock kernel: an address by DHCP, bytes in and back out, compared.
 
-MIMIC_NIC_MIB (16): how much is sent each way.
+MIMIC_NIC_MIB (16; with MIMIC_LONG set 200): how much is sent each way.
 """
 import hashlib, http.server, os, random, socketserver, subprocess, threading
 from vmtest import CACHE, SOURCE, check, main, run
 
-MIB = int(os.environ.get("MIMIC_NIC_MIB", "16"))
+MIB = int(os.environ.get("MIMIC_NIC_MIB", "200" if os.environ.get("MIMIC_LONG") else "16"))
 
 class Page(http.server.BaseHTTPRequestHandler):
     body = b""
@@ -41,11 +41,11 @@ def card(nic):
     page = serve(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page))
     back = serve(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Back))
     try:
-        code, out = run(["run", "--quiet", "--kernel", kernel, "--initrd", initrd, "--memory", "512",
+        code, out = run(["run", "--quiet", "--kernel", kernel, "--initrd", initrd, "--memory", str(512 + 2 * MIB),
                          "--console", "serial", "--no-reboot", "--nic", nic, "--append",
                          "console=ttyS0 quiet mimic.test=net mimic.back=%d "
                          "mimic.url=http://10.0.2.2:%d/" %
-                         (back.server_address[1], page.server_address[1])], 300)
+                         (back.server_address[1], page.server_address[1])], 300 + 2 * MIB)
     finally:
         page.shutdown()
         back.shutdown()

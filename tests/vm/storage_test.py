@@ -12,6 +12,8 @@ from vmtest import CACHE, MIMIC, OVA, SOURCE, Session, Skip, check, main, run, s
 ROWS = [("lsilogic", "/dev/sda", "mptspi"), ("lsisas1068", "/dev/sda", "mptsas"),
         ("buslogic", "/dev/sda", "BusLogic"), ("nvme", "/dev/nvme0n1", "nvme"),
         ("ahci", "/dev/sda", "ahci")]
+# Those that other tests boot from in each run are boots here only with MIMIC_LONG.
+ROOTS = [("pvscsi", "vmw_pvscsi"), ("ide", "ata_piix"), ("virtio_blk", "virtio_blk")]
 # What the firmware has no driver for.
 NO_BIOS = ("buslogic",)
 
@@ -93,5 +95,6 @@ def root(bus, driver):
 cases = [("%s under load" % bus, lambda b=bus, d=disk: verify(b, d)) for bus, disk, _ in ROWS]
 cases += [("%s killed while it writes, opened again" % bus, lambda b=bus, d=disk: killed(b, d))
           for bus, disk, _ in ROWS if bus in ("lsisas1068", "nvme")]
-cases += [("the root disk on %s" % bus, lambda b=bus, v=driver: root(b, v)) for bus, _, driver in ROWS]
+cases += [("the root disk on %s" % bus, lambda b=bus, v=driver: root(b, v))
+          for bus, driver in ROOTS + [(b, d) for b, _, d in ROWS]]
 main(cases)
