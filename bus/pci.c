@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The PCI bus: who sits in which slot, configuration space, capabilities, the rest of what a
- * function needs.  PCI Local Bus 3.0, chapter 6.  One bus, no bridges, no ECAM.
+ * function needs.  PCI Local Bus 3.0, chapter 6.  No ECAM.
  */
 #include "bus/pci_int.h"
 #include <errno.h>
@@ -17,13 +17,29 @@ static void pci_function_free(struct pci_function *f)
     free(f);
 }
 
+struct pci_function *pci_next(const struct pci_bus *b, u32 *bus, u32 *i)
+{
+    for (; b && *bus < PCI_BUSES; ++*bus, *i = 0)
+        for (; b->segment[*bus] && *i < PCI_SLOTS * PCI_FUNCTIONS;) {
+            struct pci_function *f = b->segment[*bus]->at[*i / PCI_FUNCTIONS][*i % PCI_FUNCTIONS];
+
+            ++*i;
+            if (f)
+                return f;
+        }
+    return NULL;
+}
+
 static void pci_bus_free(void *arg)
 {
     struct pci_bus *b = arg;
+    struct pci_function *f;
+    u32 bus = 0, i = 0;
 
-    for (u32 i = 0; i < PCI_SLOTS * PCI_FUNCTIONS; i++)
-        if (b->at[i / PCI_FUNCTIONS][i % PCI_FUNCTIONS])
-            pci_function_free(b->at[i / PCI_FUNCTIONS][i % PCI_FUNCTIONS]);
+    while ((f = pci_next(b, &bus, &i)))
+        pci_function_free(f);
+    for (u32 n = 0; n < PCI_BUSES; n++)
+        free(b->segment[n]);
     free(b);
 }
 
@@ -35,9 +51,12 @@ static void pci_function_reset(struct pci_function *f)
     machine_irq_lock(m);
     put_le16(f->config + PCI_COMMAND, 0);
     f->config[PCI_CACHE_LINE] = f->config[PCI_LATENCY] = f->config[PCI_LINE] = 0;
-    for (u32 i = PCI_BAR0; i < PCI_BAR0 + 4 * PCI_BARS; i++)
+    for (u32 i = PCI_BAR0; i < (f->below ? PCI_CAPS : PCI_BAR0 + 4 * PCI_BARS); i++)
         f->config[i] &= ~f->writable[i];
-    put_le32(f->config + PCI_ROM, 0);
+    if (f->below)
+        f->config[BRIDGE_CONTROL] = 0;
+    else
+        put_le32(f->config + PCI_ROM, 0);
     pci_msi_reset(f);
     f->level = false;
     pci_msi_update(f);
@@ -48,12 +67,12 @@ static void pci_function_reset(struct pci_function *f)
 
 static void pci_bus_reset(struct machine *m, void *arg)
 {
-    struct pci_bus *b = arg;
+    struct pci_function *f;
+    u32 bus = 0, i = 0;
 
     (void)m;
-    for (u32 i = 0; i < PCI_SLOTS * PCI_FUNCTIONS; i++)
-        if (b->at[i / PCI_FUNCTIONS][i % PCI_FUNCTIONS])
-            pci_function_reset(b->at[i / PCI_FUNCTIONS][i % PCI_FUNCTIONS]);
+    while ((f = pci_next(arg, &bus, &i)))
+        pci_function_reset(f);
 }
 
 static struct pci_bus *pci_bus(struct machine *m)
@@ -63,28 +82,37 @@ static struct pci_bus *pci_bus(struct machine *m)
     if (b)
         return b;
     b = calloc(1, sizeof(*b));
-    if (!b)
-        return NULL;
-    b->machine = m;
-    if (machine_bus_add(m, "pci", b, pci_bus_reset, pci_bus_free)) {
+    if (b)
+        b->segment[0] = calloc(1, sizeof(*b->segment[0]));
+    if (!b || !b->segment[0] || machine_bus_add(m, "pci", b, pci_bus_reset, pci_bus_free)) {
+        if (b)
+            free(b->segment[0]);
         free(b);
         return NULL;
     }
+    b->machine = m;
     machine_bus_state(m, "pci", pci_save, pci_load);
     return b;
 }
 
 int pci_place(struct machine *m, const char *device_name, u8 slot, u8 function, struct err *e)
 {
+    return pci_place_on(m, device_name, 0, slot, function, e);
+}
+
+int pci_place_on(struct machine *m, const char *device_name, u8 bus, u8 slot, u8 function,
+                 struct err *e)
+{
     struct pci_bus *b = pci_bus(m);
     struct pci_place *p;
 
-    if (slot >= PCI_SLOTS || function >= PCI_FUNCTIONS)
+    if (slot >= PCI_SLOTS || function >= PCI_FUNCTIONS || !pci_has_bus(m, bus))
         return err_set(e, -EINVAL, "%s: there is no PCI slot %u.%u", device_name, slot, function);
     if (!b || b->nplaces == LEN(b->place))
         return err_set(e, -ENOSPC, "%s: too many PCI devices", device_name);
     p = &b->place[b->nplaces++];
     snprintf(p->name, sizeof(p->name), "%s", device_name);
+    p->bus = bus;
     p->slot = slot;
     p->function = function;
     return 0;
@@ -103,33 +131,65 @@ int pci_number(struct machine *m, const char *device_name, u32 number, struct er
     return 0;
 }
 
-u32 pci_slot_number(struct machine *m, u8 slot)
+static u32 pci_number_of(const struct pci_bus *b, const char *name)
 {
-    const struct pci_bus *b = machine_bus(m, "pci");
-
-    for (u32 f = 0; b && slot < PCI_SLOTS && f < PCI_FUNCTIONS; f++)
-        for (u32 i = 0; b->at[slot][f] && i < b->nnumbers; i++)
-            if (!strcmp(b->number[i].name, b->at[slot][f]->dev->name))
-                return b->number[i].number;
+    for (u32 i = 0; i < b->nnumbers; i++)
+        if (!strcmp(b->number[i].name, name))
+            return b->number[i].number;
     return 0;
 }
 
-static bool pci_slot_free(const struct pci_bus *b, u32 slot)
+u32 pci_numbered(struct machine *m, struct pci_numbered *list, u32 room)
+{
+    const struct pci_bus *b = machine_bus(m, "pci");
+    u32 bus = 0, i = 0, n = 0;
+    struct pci_function *f;
+
+    while ((f = pci_next(b, &bus, &i))) {
+        struct pci_numbered one = { .number = pci_number_of(b, f->dev->name),
+                                    .bus = pci_on(f),
+                                    .slot = f->slot,
+                                    .function = f->function };
+
+        if (!one.number)
+            continue;
+        if (f->up) {
+            one.bridge_slot = f->up->slot;
+            one.bridge_function = f->up->function;
+        }
+        if (n < room)
+            list[n] = one;
+        n++;
+    }
+    return n;
+}
+
+static bool pci_slot_free(const struct pci_bus *b, u32 bus, u32 slot)
 {
     for (u32 i = 0; i < PCI_FUNCTIONS; i++)
-        if (b->at[slot][i])
+        if (b->segment[bus]->at[slot][i])
             return false;
     for (u32 i = 0; i < b->nplaces; i++) /* also when its owner comes later */
-        if (b->place[i].slot == slot)
+        if (b->place[i].bus == bus && b->place[i].slot == slot)
             return false;
     return true;
 }
 
-bool pci_vacant(struct machine *m, u8 slot)
+bool pci_has_bus(struct machine *m, u8 bus)
 {
     const struct pci_bus *b = pci_bus(m);
 
-    return b && slot < PCI_SLOTS && pci_slot_free(b, slot);
+    return b && b->segment[bus];
+}
+
+bool pci_vacant_on(struct machine *m, u8 bus, u8 slot)
+{
+    return pci_has_bus(m, bus) && slot < PCI_SLOTS && pci_slot_free(pci_bus(m), bus, slot);
+}
+
+bool pci_vacant(struct machine *m, u8 slot)
+{
+    return pci_vacant_on(m, 0, slot);
 }
 
 static int pci_seat(struct pci_bus *b, struct pci_function *f, struct err *e)
@@ -141,14 +201,15 @@ static int pci_seat(struct pci_bus *b, struct pci_function *f, struct err *e)
 
         if (strcmp(p->name, f->dev->name))
             continue;
-        if (b->at[p->slot][p->function])
+        if (b->segment[p->bus]->at[p->slot][p->function])
             return err_set(e, -EBUSY, "PCI slot %u.%u is taken by %s", p->slot, p->function,
-                           b->at[p->slot][p->function]->dev->name);
+                           b->segment[p->bus]->at[p->slot][p->function]->dev->name);
+        f->up = b->segment[p->bus]->bridge;
         f->slot = p->slot;
         f->function = p->function;
         return 0;
     }
-    for (slot = PCI_FIRST_FREE; slot < PCI_SLOTS && !pci_slot_free(b, slot);)
+    for (slot = PCI_FIRST_FREE; slot < PCI_SLOTS && !pci_slot_free(b, 0, slot);)
         slot++;
     if (slot == PCI_SLOTS)
         return err_set(e, -ENOSPC, "no PCI slot is free");
@@ -171,24 +232,31 @@ static void pci_header(struct pci_function *f, const struct pci_ident *id)
     f->used = PCI_OWN;
 }
 
-/* INTx of a slot to PIRQ A to D, as PC boards with this host bridge turn them. */
+/*
+ * INTx of a slot to PIRQ A to D, as PC boards with this host bridge turn them; each bridge on the
+ * way turns them by the slot behind it (PCI-to-PCI Bridge Architecture 1.2, 9.1).
+ */
 static void pci_wire(struct pci_function *f, u8 pin)
 {
+    const struct pci_function *at = f;
     char name[] = "pci.a";
+    u32 turned = pin - 1u;
 
     f->pin = pin;
     if (!pin)
         return;
-    name[4] = (char)('a' + ((f->slot + 3u + (pin - 1u)) & 3));
+    for (; at->up; at = at->up)
+        turned += at->slot;
+    name[4] = (char)('a' + ((at->slot + 3u + turned) & 3));
     f->wire = machine_wire(f->dev->machine, f->dev, name);
 }
 
-static void pci_mark_multi(struct pci_bus *b, u32 slot)
+static void pci_mark_multi(struct pci_segment *s, u32 slot)
 {
     for (u32 i = 1; i < PCI_FUNCTIONS; i++)
-        for (u32 j = 0; b->at[slot][i] && j < PCI_FUNCTIONS; j++)
-            if (b->at[slot][j])
-                b->at[slot][j]->config[PCI_HEADER] |= HEADER_MULTI;
+        for (u32 j = 0; s->at[slot][i] && j < PCI_FUNCTIONS; j++)
+            if (s->at[slot][j])
+                s->at[slot][j]->config[PCI_HEADER] |= HEADER_MULTI;
 }
 
 static int pci_function_init(struct pci_function *f, const struct pci_ident *id, struct err *e)
@@ -231,8 +299,8 @@ int pci_plug(struct device *d, const struct pci_ident *id, struct err *e)
         return r;
     }
     pci_msi_reset(f);
-    b->at[f->slot][f->function] = f;
-    pci_mark_multi(b, f->slot);
+    b->segment[pci_on(f)]->at[f->slot][f->function] = f;
+    pci_mark_multi(b->segment[pci_on(f)], f->slot);
     return 0;
 }
 
@@ -244,7 +312,11 @@ void pci_unplug(struct device *d)
         return;
     irq_set(&f->wire, false);
     pci_bars_fini(f);
-    f->bus->at[f->slot][f->function] = NULL;
+    if (f->below) {
+        free(f->bus->segment[f->below]);
+        f->bus->segment[f->below] = NULL;
+    }
+    f->bus->segment[pci_on(f)]->at[f->slot][f->function] = NULL;
     d->bus = NULL;
     pci_function_free(f);
 }
@@ -298,19 +370,40 @@ bool pci_master(const struct device *d)
     return pci_command(pci_of(d)) & COMMAND_MASTER;
 }
 
-static struct pci_function *pci_find(struct machine *m, u8 slot, u8 function, u32 off, u32 size)
+const struct device *pci_upstream(const struct device *d)
+{
+    return pci_of(d)->up ? pci_of(d)->up->dev : NULL;
+}
+
+/* The bus that the guest calls so; bridges to buses without a number lead nowhere. */
+static const struct pci_segment *pci_called(const struct pci_bus *b, u8 bus)
+{
+    if (!bus)
+        return b->segment[0];
+    for (u32 i = 1; i < PCI_BUSES; i++)
+        if (b->segment[i] && b->segment[i]->bridge->config[BRIDGE_SECONDARY] == bus)
+            return b->segment[i];
+    return NULL;
+}
+
+static struct pci_function *pci_find(struct machine *m, u8 bus, u8 slot, u8 function, u32 off,
+                                     u32 size)
 {
     struct pci_bus *b = machine_bus(m, "pci");
+    const struct pci_segment *s;
 
     if (!b || slot >= PCI_SLOTS || function >= PCI_FUNCTIONS || off >= 256 || !size ||
         (off & 3) + size > 4)
         return NULL;
-    return b->at[slot][function];
+    machine_irq_lock(m);
+    s = pci_called(b, bus);
+    machine_irq_unlock(m);
+    return s ? s->at[slot][function] : NULL;
 }
 
-u32 pci_config_load(struct machine *m, u8 slot, u8 function, u32 off, u32 size)
+u32 pci_config_load(struct machine *m, u8 bus, u8 slot, u8 function, u32 off, u32 size)
 {
-    struct pci_function *f = pci_find(m, slot, function, off, size);
+    struct pci_function *f = pci_find(m, bus, slot, function, off, size);
     u32 val = 0;
 
     if (!f)
@@ -321,9 +414,9 @@ u32 pci_config_load(struct machine *m, u8 slot, u8 function, u32 off, u32 size)
     return val;
 }
 
-void pci_config_store(struct machine *m, u8 slot, u8 function, u32 off, u32 size, u32 val)
+void pci_config_store(struct machine *m, u8 bus, u8 slot, u8 function, u32 off, u32 size, u32 val)
 {
-    struct pci_function *f = pci_find(m, slot, function, off, size);
+    struct pci_function *f = pci_find(m, bus, slot, function, off, size);
     bool own = false;
 
     if (!f)
@@ -340,4 +433,6 @@ void pci_config_store(struct machine *m, u8 slot, u8 function, u32 off, u32 size
     if (own && f->on_config)
         f->on_config(f->dev, off, size);
     domain_unlock(f->dev->domain);
+    if (f->below && off < PCI_OWN)
+        pci_bridge_update(f);
 }

@@ -48,11 +48,27 @@ int pci_plug(struct device *d, const struct pci_ident *id, struct err *e);
 void pci_unplug(struct device *d);
 int pci_place(struct machine *m, const char *device_name, u8 slot, u8 function, struct err *e);
 /*
+ * The same on another bus, once its bridge is there.  Buses have numbers of ours from 1 to 255,
+ * which no guest sees: it gives numbers itself, in the bridges' registers.
+ */
+int pci_place_on(struct machine *m, const char *device_name, u8 bus, u8 slot, u8 function,
+                 struct err *e);
+bool pci_has_bus(struct machine *m, u8 bus);
+bool pci_vacant_on(struct machine *m, u8 bus, u8 slot);
+/* A device that is plugged, class 0x0604xx, is the bridge to that bus. */
+int pci_bridge(struct device *d, u8 bus, struct err *e);
+/* Where devices with a slot number (pci_number) sit.  Answers how many there are. */
+struct pci_numbered {
+    u32 number;
+    u8 bus, slot, function;
+    u8 bridge_slot, bridge_function; /* of the bridge to that bus */
+};
+u32 pci_numbered(struct machine *m, struct pci_numbered *list, u32 room);
+/*
  * What the firmware calls the slot of that device, wherever it sits (ACPI _SUN, from which guests
- * make names); and which of a slot was given, 0: none.
+ * make names).
  */
 int pci_number(struct machine *m, const char *device_name, u32 number, struct err *e);
-u32 pci_slot_number(struct machine *m, u8 slot);
 bool pci_vacant(struct machine *m, u8 slot); /* nobody is or will be there by pci_place */
 
 /* Any thread, domain held or not. */
@@ -65,13 +81,15 @@ u8 *pci_config(struct device *d);        /* its 256 bytes, for the device's own 
 /* Calls after the guest wrote to the device's own (not standard) configuration bytes. */
 void pci_on_config(struct device *d, void (*fn)(struct device *d, u32 off, u32 size));
 void pci_config_writable(struct device *d, u32 off, u32 len, u8 mask);
+const struct device *pci_upstream(const struct device *d); /* the bridge above; NULL: on bus 0 */
 u8 pci_slot(const struct device *d);
 u8 pci_function(const struct device *d);
 
 /*
- * Configuration space of bus 0 from outside: the host bridge's ports, and tests.  No domain
- * may be held; takes that of the device.  off + size inside one dword; nobody: all ones.
+ * Configuration space from outside: the host bridge's ports, and tests; bus: as the guest has
+ * numbered it.  No domain may be held; takes that of the device.  off + size inside one dword;
+ * nobody: all ones.
  */
-u32 pci_config_load(struct machine *m, u8 slot, u8 function, u32 off, u32 size);
-void pci_config_store(struct machine *m, u8 slot, u8 function, u32 off, u32 size, u32 val);
+u32 pci_config_load(struct machine *m, u8 bus, u8 slot, u8 function, u32 off, u32 size);
+void pci_config_store(struct machine *m, u8 bus, u8 slot, u8 function, u32 off, u32 size, u32 val);
 #endif

@@ -169,11 +169,13 @@ static u64 pci_window_place(const struct pci_function *f, const struct pci_bar *
     u32 reg = PCI_BAR0 + 4u * b->index;
     u64 at = le32(f->config + reg) & ~(u64)(b->size - 1);
 
-    if (b->space == PCI_PORTS)
-        return pci_command(f) & COMMAND_PORTS && at && at < 0x10000 ? at : PCI_HIDDEN;
+    bool on = pci_command(f) & (b->space == PCI_PORTS ? COMMAND_PORTS : COMMAND_MEMORY);
+
     if (b->space == PCI_MEM64)
         at |= (u64)le32(f->config + reg + 4) << 32;
-    return pci_command(f) & COMMAND_MEMORY && at ? at : PCI_HIDDEN;
+    if (!on || !at || (b->space == PCI_PORTS && at >= 0x10000))
+        return PCI_HIDDEN;
+    return pci_forwards(f, b->space, at, b->size) ? at : PCI_HIDDEN;
 }
 
 void pci_bars_update(struct pci_function *f)
@@ -199,7 +201,8 @@ void pci_bars_update(struct pci_function *f)
     if (f->rom) {
         u64 at = rom & ~(u64)(f->rom_size - 1);
 
-        if (!(rom & ROM_ENABLE) || !(pci_command(f) & COMMAND_MEMORY) || !at)
+        if (!(rom & ROM_ENABLE) || !(pci_command(f) & COMMAND_MEMORY) || !at ||
+            !pci_forwards(f, PCI_MEM32, at, f->rom_size))
             at = PCI_HIDDEN;
         if (at != f->rom_at)
             machine_slot_move(m, f->rom_id, at);

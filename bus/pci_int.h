@@ -40,6 +40,17 @@ enum {
     PCI_BARS = 6,
     PCI_SLOTS = 32,
     PCI_FUNCTIONS = 8,
+    PCI_BUSES = 256,
+
+    /* of a bridge's header: PCI-to-PCI Bridge Architecture 1.2, 3.2 */
+    BRIDGE_SECONDARY = 0x19,
+    BRIDGE_PORTS = 0x1c,
+    BRIDGE_MEMORY = 0x20,
+    BRIDGE_PREFETCH = 0x24,
+    BRIDGE_PREFETCH_HIGH = 0x28, /* base, then limit */
+    BRIDGE_PORTS_HIGH = 0x30,
+    BRIDGE_CONTROL = 0x3e,
+    HEADER_BRIDGE = 1,
 };
 
 /* What a BAR is now: its registers in configuration space, and where they put it. */
@@ -57,6 +68,8 @@ struct pci_function {
     struct device *dev;
     struct pci_bus *bus;
     u8 slot, function, pin;
+    u8 below;                /* the bus behind it when it is a bridge, else 0 */
+    struct pci_function *up; /* the bridge that it is behind; NULL: on bus 0 */
     u8 config[256];
     u8 writable[256];
     u8 used; /* up to where capabilities stand */
@@ -78,16 +91,24 @@ struct pci_function {
 
 struct pci_place {
     char name[32];
-    u8 slot, function;
+    u8 bus, slot, function;
 };
 struct pci_number {
     char name[32];
     u32 number;
 };
+/*
+ * Buses by our own numbers, which never change: 0 is the host bridge's, others are named by who
+ * makes their bridge.  What the guest calls them is in the bridges' registers.
+ */
+struct pci_segment {
+    struct pci_function *bridge; /* NULL: bus 0 */
+    struct pci_function *at[PCI_SLOTS][PCI_FUNCTIONS];
+};
 struct pci_bus {
     struct machine *machine;
-    struct pci_function *at[PCI_SLOTS][PCI_FUNCTIONS];
-    struct pci_place place[64];
+    struct pci_segment *segment[PCI_BUSES]; /* NULL: there is no such bus */
+    struct pci_place place[128];
     u32 nplaces;
     struct pci_number number[64];
     u32 nnumbers;
@@ -101,6 +122,19 @@ static inline u16 pci_command(const struct pci_function *f)
 {
     return le16(f->config + PCI_COMMAND);
 }
+
+/* The bus that a function sits on. */
+static inline u8 pci_on(const struct pci_function *f)
+{
+    return f->up ? f->up->below : 0;
+}
+/* Every function, in order: *bus and *i begin at 0; NULL after the last. */
+struct pci_function *pci_next(const struct pci_bus *b, u32 *bus, u32 *i);
+
+/* pci_bridge.c */
+/* Do the bridges above let accesses there through? */
+bool pci_forwards(const struct pci_function *f, enum pci_space space, u64 at, u64 len);
+void pci_bridge_update(struct pci_function *f); /* no domain held: what is behind it, anew */
 
 /* pci_bar.c */
 int pci_bars_init(struct pci_function *f, const struct pci_ident *id, struct err *e);

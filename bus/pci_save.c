@@ -12,7 +12,8 @@ struct pci_saved {
     u8 slot, function;
     u16 vectors;
     bool level;
-    u8 pad[3];
+    u8 bus; /* ours */
+    u8 pad[2];
 };
 static const struct field pci_saved_fields[] = {
     FIELDS(1, struct pci_saved, config, F_MUST, "configuration space"),
@@ -20,6 +21,7 @@ static const struct field pci_saved_fields[] = {
     FIELD(3, struct pci_saved, function, F_MUST, "function"),
     FIELD(4, struct pci_saved, vectors, F_MUST, "entries of the MSI-X table"),
     FIELD(5, struct pci_saved, level, F_MUST, "the device asks for an interrupt"),
+    FIELD(6, struct pci_saved, bus, 0, "bus"),
     FIELDS(0, struct pci_saved, pad, F_LOCAL, "none"),
     FIELD_END,
 };
@@ -39,13 +41,13 @@ static struct pci_function *pci_mine(const struct device *d)
 {
     struct pci_bus *b = machine_bus(d->machine, "pci");
 
-    for (u32 i = 0; b && i < PCI_SLOTS * PCI_FUNCTIONS; i++) {
-        struct pci_function *f = b->at[i / PCI_FUNCTIONS][i % PCI_FUNCTIONS];
+    struct pci_function *f;
+    u32 bus = 0, i = 0;
 
-        if (f && f->dev == d)
-            return f;
-    }
-    return NULL;
+    while ((f = pci_next(b, &bus, &i)))
+        if (f->dev == d)
+            break;
+    return f;
 }
 
 int pci_save(const struct device *d, struct buf *to)
@@ -58,6 +60,7 @@ int pci_save(const struct device *d, struct buf *to)
     if (!f)
         return 0;
     memcpy(s.config, f->config, sizeof(s.config));
+    s.bus = pci_on(f);
     s.slot = f->slot;
     s.function = f->function;
     s.vectors = f->vectors;
@@ -115,8 +118,8 @@ int pci_load(struct device *d, struct span from, struct err *e)
     r = field_load(pci_saved_fields, &s, (struct span){ p, n }, e);
     if (r)
         return r;
-    if (s.slot != f->slot || s.function != f->function || s.vectors != f->vectors ||
-        !pci_is_same(f, s.config))
+    if (s.bus != pci_on(f) || s.slot != f->slot || s.function != f->function ||
+        s.vectors != f->vectors || !pci_is_same(f, s.config))
         return err_set(e, -EINVAL, "another PCI function was saved: %04x:%04x in slot %u.%u",
                        le16(s.config), le16(s.config + 2), s.slot, s.function);
     domain_lock(d->domain);
@@ -130,5 +133,7 @@ int pci_load(struct device *d, struct span from, struct err *e)
     if (!r)
         pci_bars_update(f);
     domain_unlock(d->domain);
+    if (!r && f->below)
+        pci_bridge_update(f);
     return r;
 }

@@ -99,7 +99,19 @@ static const struct device_class toy = {
 static const struct device_class toy2 = {
     .name = "toy2", .size = sizeof(struct device), .create = toy2_create, .destroy = toy_destroy
 };
-const struct device_class *const device_catalog[] = { &toy, &toy2, NULL };
+
+static int toy_bridge_create(struct device *d, struct err *e)
+{
+    const struct pci_ident id = { .vendor = 0x1234, .device = 0x5680, .class = 0x060400 };
+    int r = pci_plug(d, &id, e);
+
+    return r ? r : pci_bridge(d, 5, e);
+}
+static const struct device_class toy_bridge = { .name = "bridge",
+                                                .size = sizeof(struct device),
+                                                .create = toy_bridge_create,
+                                                .destroy = toy_destroy };
+const struct device_class *const device_catalog[] = { &toy, &toy2, &toy_bridge, NULL };
 
 static void header_and_sizing(void)
 {
@@ -126,8 +138,8 @@ static void header_and_sizing(void)
     CHECK_EQ(rig_pci_get(d, 0x1c, 4), ~0u);
     rig_pci_set(d, 0x30, 4, ~0u);
     CHECK_EQ(rig_pci_get(d, 0x30, 4), 0xfffff001);
-    CHECK_EQ(pci_config_load(r.m, 3, 0, 0, 4), ~0u);
-    CHECK_EQ(pci_config_load(r.m, 3, 0, 0, 2), 0xffff);
+    CHECK_EQ(pci_config_load(r.m, 0, 3, 0, 0, 4), ~0u);
+    CHECK_EQ(pci_config_load(r.m, 0, 3, 0, 0, 2), 0xffff);
     rig_pci_set(d, 0xf0, 4, ~0u);
     CHECK_EQ(rig_pci_get(d, 0xf0, 4), 0x0f);
     CHECK_EQ(config_calls, 1);
@@ -278,6 +290,7 @@ static void msix_in_the_devices_bar(void)
 
 static void seats(void)
 {
+    struct pci_numbered number;
     struct device *d, *d2;
     struct err e = { 0 };
     struct rig r;
@@ -292,13 +305,120 @@ static void seats(void)
     CHECK_EQ(rig_pci_get(d2, 0xe, 1), 0x80);
     CHECK(pci_vacant(r.m, 4) && !pci_vacant(r.m, 2) && !pci_vacant(r.m, 3));
     CHECK_EQ(pci_number(r.m, "toy", 160, &e), 0);
-    CHECK_EQ(pci_slot_number(r.m, 3), 160);
-    CHECK_EQ(pci_slot_number(r.m, 2), 0);
-    CHECK_EQ(pci_slot_number(r.m, 255), 0);
+    CHECK_EQ(pci_numbered(r.m, &number, 1), 1);
+    CHECK_EQ(number.number, 160);
+    CHECK_EQ(number.slot, 3);
+    CHECK_EQ(number.bus, 0);
     CHECK_EQ(pci_place(r.m, "late", 2, 3, &e), 0);
     CHECK(device_new(r.m, "toy", "late", NULL, NULL, NULL, &e) < 0);
     CHECK(strstr(e.text, "taken by toy2") != NULL);
     CHECK(pci_place(r.m, "no", 32, 0, &e) < 0);
+    rig_stop(&r);
+}
+
+/* A bridge in slot 6, a card in slot 3 behind it: the guest calls that bus 9. */
+static struct device *behind(struct rig *r, struct device **card)
+{
+    struct device *bridge;
+    struct err e = { 0 };
+
+    rig_start(r, 1, 1);
+    CHECK(pci_place_on(r->m, "toy", 5, 3, 0, &e) < 0); /* there is no such bus yet */
+    CHECK_EQ(pci_place(r->m, "bridge", 6, 0, &e), 0);
+    bridge = rig_device(r, "bridge", NULL, NULL);
+    CHECK_EQ(pci_place_on(r->m, "toy", 5, 3, 0, &e), 0);
+    CHECK(!pci_vacant_on(r->m, 5, 3) && pci_vacant_on(r->m, 5, 4) && !pci_vacant_on(r->m, 6, 3));
+    rig_wire(r, "pci.a");
+    rig_wire(r, "pci.b");
+    rig_wire(r, "pci.c");
+    rig_wire(r, "pci.d");
+    *card = rig_device(r, "toy", NULL, NULL);
+    return bridge;
+}
+
+static void open_bridge(struct device *bridge)
+{
+    rig_pci_set(bridge, 0x18, 4, 0x090900);
+    rig_pci_set(bridge, 0x1c, 2, 0xd0c0);     /* ports 0xc000 to 0xdfff */
+    rig_pci_set(bridge, 0x20, 4, 0xe010e000); /* memory 0xe0000000 to 0xe01fffff */
+    rig_pci_set(bridge, 0x24, 4, 0x0000fff0);
+    rig_pci_set(bridge, 4, 2, 7);
+}
+
+static void bridges(void)
+{
+    struct pci_numbered number;
+    struct device *bridge, *d;
+    struct err e = { 0 };
+    struct rig r;
+
+    bridge = behind(&r, &d);
+    CHECK_EQ(rig_pci_get(bridge, 0xe, 1), 1);
+    CHECK_EQ(pci_config_load(r.m, 9, 3, 0, 0, 4), ~0u);
+    rig_pci_set(bridge, 0x18, 4, 0x090900);
+    CHECK_EQ(pci_config_load(r.m, 9, 3, 0, 0, 4), 0x56781234);
+    CHECK_EQ(pci_config_load(r.m, 9, 2, 0, 0, 4), ~0u);
+    CHECK_EQ(pci_config_load(r.m, 0, 3, 0, 0, 4), ~0u);
+    CHECK_EQ(pci_config_load(r.m, 5, 3, 0, 0, 4), ~0u); /* our own number is nothing to a guest */
+    CHECK_EQ(pci_number(r.m, "toy", 192, &e), 0);
+    CHECK_EQ(pci_numbered(r.m, &number, 1), 1);
+    CHECK_EQ(number.bus, 5);
+    CHECK_EQ(number.bridge_slot, 6);
+    CHECK_EQ(number.slot, 3);
+    /* INTA of slot 3 is INTD of slot 6, which is wired to PIRQ A */
+    pci_level(d, true);
+    CHECK(r.wires[(6 + 3 + 3) & 3].level);
+    CHECK_EQ(pci_slot(d), 3);
+    CHECK(pci_upstream(d) == bridge && !pci_upstream(bridge));
+    rig_stop(&r);
+}
+
+static void bridge_windows(void)
+{
+    struct device *bridge, *d;
+    struct rig r;
+
+    bridge = behind(&r, &d);
+    open_bridge(bridge);
+    r.next_bar = 0xe0000000;
+    r.next_port = 0xc000;
+    rig_pci_enable(&r, d);
+    CHECK_EQ(rig_in(&r, 0xc004, 1), 0xa4);
+    CHECK_EQ(rig_load(&r, rig_bar(d, 1) + 4, 1), 0xa4);
+    rig_pci_set(bridge, 4, 2, 2); /* ports are shut */
+    CHECK_EQ(rig_in(&r, 0xc004, 1), 0xff);
+    CHECK_EQ(rig_load(&r, rig_bar(d, 1) + 4, 1), 0xa4);
+    rig_pci_set(bridge, 0x20, 4, 0xe000e010); /* base above limit */
+    CHECK_EQ(rig_load(&r, rig_bar(d, 1) + 4, 1), 0xff);
+    rig_pci_set(bridge, 0x24, 4, 0xe011e001); /* by the other window */
+    CHECK_EQ(rig_load(&r, rig_bar(d, 1) + 4, 1), 0xa4);
+    rig_pci_set(bridge, 0x2c, 4, 1); /* whose limit is above 4 GiB now */
+    CHECK_EQ(rig_load(&r, rig_bar(d, 1) + 4, 1), 0xa4);
+    rig_pci_set(bridge, 0x28, 4, 1);
+    CHECK_EQ(rig_load(&r, rig_bar(d, 1) + 4, 1), 0xff);
+    machine_reset(r.m, RESET_SYSTEM);
+    CHECK_EQ(rig_pci_get(bridge, 0x18, 4), 0);
+    CHECK_EQ(rig_pci_get(bridge, 0x28, 4), 0);
+    rig_stop(&r);
+}
+
+/* Saved with its windows open: what is behind is where it was. */
+static void bridges_move(void)
+{
+    struct device *bridge, *d, *there;
+    struct rig r, to;
+
+    bridge = behind(&r, &d);
+    open_bridge(bridge);
+    r.next_bar = 0xe0000000;
+    r.next_port = 0xc000;
+    rig_pci_enable(&r, d);
+    behind(&to, &there);
+    machine_pause(r.m);
+    rig_move(&r, &to);
+    CHECK_EQ(rig_in(&to, 0xc004, 1), 0xa4);
+    CHECK_EQ(rig_pci_get(there, 0, 4), 0x56781234);
+    rig_stop(&to);
     rig_stop(&r);
 }
 
@@ -344,6 +464,9 @@ int main(void)
     CASE(msix_masks_and_pends);
     CASE(msix_in_the_devices_bar);
     CASE(seats);
+    CASE(bridges);
+    CASE(bridge_windows);
+    CASE(bridges_move);
     CASE(random_configuration);
     return check_end();
 }

@@ -26,7 +26,7 @@ struct run_options {
     const char *kernel, *initrd, *append, *bios, *firmware, *format, *disk_bus, *nic, *usb, *video;
     const char *cpu, *engine, *irqchip, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls, *vsock;
-    struct opt_list disks, cdroms, floppies, publish, properties, guestinfo;
+    struct opt_list disks, cdroms, floppies, publish, lines, properties, guestinfo;
     bool ignore_locks, discard_suspend;
     bool throwaway, no_code_cache, no_verify, no_reboot, testdev, check, no_direct, no_traces, json,
         quiet;
@@ -57,6 +57,9 @@ static const struct opt run_opts[] = {
       "graphics adapter: a plain VGA, or VMware's SVGA II; else as the package has it" },
     { "publish", OPT_LIST, RUN_AT(publish), "HOST:GUEST", NULL,
       "forward a TCP port of this host (127.0.0.1) to the guest; /udp after it for UDP" },
+    { "port", OPT_LIST, RUN_AT(lines), "NAME=WHERE", NULL,
+      "where serial0 to serial3, parallel0 and parallel1 lead: a file (what the guest sends is "
+      "added to it), unix:PATH or tcp:HOST:PORT" },
     { "kernel", OPT_TEXT, RUN_AT(kernel), "FILE", NULL,
       "boot this kernel: Linux bzImage, PVH or multiboot" },
     { "initrd", OPT_TEXT, RUN_AT(initrd), "FILE", NULL,
@@ -411,6 +414,8 @@ static int run_run(int argc, char **argv)
                                .no_traces = o.no_traces,
                                .ports = ports,
                                .nports = o.publish.n,
+                               .lines = o.lines.v,
+                               .nlines = o.lines.n,
                                .restricted = o.net && !strcmp(o.net, "restricted"),
                                .eyes = eyes };
         r = boot_vm("run", &(struct boot_how){ o.json, o.quiet, o.eyes.stats }, &how, &notes);

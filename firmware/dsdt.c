@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { PCI_SLOTS = 32, ISA_SLOT = 1, SCI = 9 };
+enum { PCI_SLOTS = 32, SCI = 9, DSDT_NUMBERS = 128 };
 enum { PCI_HOLE_END = 0xfebfffff };
 
 static void dsdt_device(struct aml *a, const char *name, const char *hid, struct aml_crs *c)
@@ -25,7 +25,7 @@ static void dsdt_device(struct aml *a, const char *name, const char *hid, struct
     aml_close(a);
 }
 
-static void dsdt_serial(struct aml *a, const char *name, u16 port, u8 irq, u8 uid)
+static void dsdt_port(struct aml *a, const char *name, const char *hid, u16 port, u8 irq, u8 uid)
 {
     struct aml_crs c = { .n = 0 };
 
@@ -33,7 +33,7 @@ static void dsdt_serial(struct aml *a, const char *name, u16 port, u8 irq, u8 ui
     crs_irq(&c, irq);
     aml_device(a, name);
     aml_name(a, "_HID");
-    aml_eisa(a, "PNP0501");
+    aml_eisa(a, hid);
     aml_name(a, "_UID");
     aml_int(a, uid);
     aml_name(a, "_CRS");
@@ -52,14 +52,21 @@ static void dsdt_floppy(struct aml *a)
     dsdt_device(a, "FDC0", "PNP0700", &c);
 }
 
-static void dsdt_isa(struct aml *a, struct space *ports)
+static void dsdt_isa(struct aml *a, u8 slot, struct space *ports)
 {
+    static const struct {
+        const char *name, *hid;
+        u16 port;
+        u8 irq, uid;
+    } lines[] = { { "COM1", "PNP0501", 0x3f8, 4, 1 }, { "COM2", "PNP0501", 0x2f8, 3, 2 },
+                  { "COM3", "PNP0501", 0x3e8, 4, 3 }, { "COM4", "PNP0501", 0x2e8, 3, 4 },
+                  { "LPT1", "PNP0400", 0x378, 7, 1 }, { "LPT2", "PNP0400", 0x278, 5, 2 } };
     static const char *const routes[] = { "PRQ0", "PRQ1", "PRQ2", "PRQ3" };
     struct aml_crs rtc = { .n = 0 }, keys = { .n = 0 }, mouse = { .n = 0 };
 
     aml_device(a, "ISA_");
     aml_name(a, "_ADR");
-    aml_int(a, ISA_SLOT << 16);
+    aml_int(a, (u64)slot << 16);
     aml_region_pci(a, "PIRQ", 0x60, 4);
     aml_fields(a, "PIRQ", routes, LEN(routes));
     crs_io(&rtc, 0x70, 2);
@@ -73,10 +80,9 @@ static void dsdt_isa(struct aml *a, struct space *ports)
         crs_irq(&mouse, 12);
         dsdt_device(a, "MOU_", "PNP0F13", &mouse);
     }
-    if (space_has(ports, 0x3f8))
-        dsdt_serial(a, "COM1", 0x3f8, 4, 1);
-    if (space_has(ports, 0x2f8))
-        dsdt_serial(a, "COM2", 0x2f8, 3, 2);
+    for (u32 i = 0; i < LEN(lines); i++)
+        if (space_has(ports, lines[i].port))
+            dsdt_port(a, lines[i].name, lines[i].hid, lines[i].port, lines[i].irq, lines[i].uid);
     if (space_has(ports, 0x3f5))
         dsdt_floppy(a);
     aml_close(a);
@@ -147,7 +153,7 @@ static void dsdt_link(struct aml *a, u32 n)
 }
 
 /* Slot s, pin p goes to link s - 1 + p; the power management function to the SCI. */
-static void dsdt_routing(struct aml *a)
+static void dsdt_routing(struct aml *a, u8 isa)
 {
     aml_name(a, "_PRT");
     aml_package(a, (PCI_SLOTS - 1) * 4);
@@ -159,7 +165,7 @@ static void dsdt_routing(struct aml *a)
             aml_package(a, 4);
             aml_int(a, slot << 16 | 0xffff);
             aml_int(a, pin);
-            if (slot == ISA_SLOT && pin == 0) {
+            if (slot == isa && pin == 0) {
                 aml_int(a, 0);
                 aml_int(a, SCI);
             } else {
@@ -171,27 +177,43 @@ static void dsdt_routing(struct aml *a)
     aml_close(a);
 }
 
-/* Slots with a number of their own: guests name network cards after it ("ens160"). */
+static void dsdt_place(struct aml *a, char kind, u8 slot, u8 function)
+{
+    char name[8];
+
+    snprintf(name, sizeof(name), "%c%02X%X", kind, slot, function);
+    aml_device(a, name);
+    aml_name(a, "_ADR");
+    aml_int(a, (u64)slot << 16 | function);
+}
+
+/*
+ * Slots with a number of their own: guests name network cards after it ("ens160").  Those behind
+ * a bridge stand together, as the bus gives them.
+ */
 static void dsdt_numbers(struct aml *a, struct machine *m)
 {
-    for (u8 slot = ISA_SLOT + 1; slot < PCI_SLOTS; slot++) {
-        u32 number = pci_slot_number(m, slot);
-        char name[8];
+    struct pci_numbered all[DSDT_NUMBERS];
+    u32 n = pci_numbered(m, all, DSDT_NUMBERS);
 
-        if (!number)
-            continue;
-        snprintf(name, sizeof(name), "SL%02X", slot);
-        aml_device(a, name);
-        aml_name(a, "_ADR");
-        aml_int(a, (u32)slot << 16);
+    for (u32 i = 0; i < n && i < DSDT_NUMBERS; i++) {
+        const struct pci_numbered *p = &all[i];
+
+        if (p->bus && (!i || p[-1].bus != p->bus))
+            dsdt_place(a, 'B', p->bridge_slot, p->bridge_function);
+        dsdt_place(a, 'S', p->slot, p->function);
         aml_name(a, "_SUN");
-        aml_int(a, number);
+        aml_int(a, p->number);
         aml_close(a);
+        if (p->bus && (i + 1 == n || i + 1 == DSDT_NUMBERS || p[1].bus != p->bus))
+            aml_close(a);
     }
 }
 
 static void dsdt_pci(struct aml *a, struct machine *m, struct space *ports)
 {
+    const struct device *isa = machine_device(m, "piix3");
+    u8 slot = isa ? pci_slot(isa) : 1;
     struct aml_crs c = { .n = 0 };
 
     crs_bus_numbers(&c, 0, 0xff);
@@ -207,8 +229,8 @@ static void dsdt_pci(struct aml *a, struct machine *m, struct space *ports)
     aml_int(a, 0);
     aml_name(a, "_CRS");
     aml_crs(a, &c);
-    dsdt_routing(a);
-    dsdt_isa(a, ports);
+    dsdt_routing(a, slot);
+    dsdt_isa(a, slot, ports);
     dsdt_numbers(a, m);
     aml_close(a);
 }

@@ -261,8 +261,6 @@ static int ovf_port(struct ovf *o, struct ovf_item *it, enum desc_port_kind kind
     if (!p)
         return -ENOMEM;
     it->what = p->name;
-    if (kind == DESC_PARALLEL)
-        note(o->n, NOTE_LOST, p->name, "there is no parallel port");
     return 0;
 }
 

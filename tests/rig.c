@@ -276,14 +276,22 @@ void rig_get(struct rig *r, u64 gpa, void *p, size_t n)
 
 /* ---- PCI ---- */
 
+/* As the bridge above it is told. */
+static u8 rig_pci_bus(const struct device *d)
+{
+    const struct device *up = pci_upstream(d);
+
+    return up ? pci_config((struct device *)(uintptr_t)up)[0x19] : 0;
+}
+
 u32 rig_pci_get(struct device *d, u32 off, u32 size)
 {
-    return pci_config_load(d->machine, pci_slot(d), pci_function(d), off, size);
+    return pci_config_load(d->machine, rig_pci_bus(d), pci_slot(d), pci_function(d), off, size);
 }
 
 void rig_pci_set(struct device *d, u32 off, u32 size, u32 val)
 {
-    pci_config_store(d->machine, pci_slot(d), pci_function(d), off, size, val);
+    pci_config_store(d->machine, rig_pci_bus(d), pci_slot(d), pci_function(d), off, size, val);
 }
 
 /* Sizes BAR i and gives it a place; answers how many registers it took. */

@@ -28,16 +28,30 @@ static const char *order_class(const struct desc *d, const char *controller)
     return NULL;
 }
 
+/* The bridge that it is behind, as a part of a path; or "". */
+static const char *order_bridge(const struct device *v, char *text, size_t room)
+{
+    const struct device *up = pci_upstream(v);
+
+    *text = 0;
+    if (up && pci_function(up))
+        snprintf(text, room, "pci-bridge@%x,%x/", pci_slot(up), pci_function(up));
+    else if (up)
+        snprintf(text, room, "pci-bridge@%x/", pci_slot(up));
+    return text;
+}
+
 static void order_line(const struct vm *vm, const struct desc_disk *k, char *to, size_t room)
 {
     const char *class = order_class(vm->how.desc, k->controller);
     struct device *v;
-    char unit[40], function[8] = "";
+    char unit[40], function[8] = "", bridge[32];
 
     if (!class)
         return;
     if (k->media == DESC_FLOPPY) { /* of the ISA bridge */
-        snprintf(to, room, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u\n", k->unit);
+        v = machine_device(vm->machine, "piix3");
+        snprintf(to, room, "/pci@i0cf8/isa@%x/fdc@03f0/floppy@%u\n", v ? pci_slot(v) : 1, k->unit);
         return;
     }
     v = machine_device(vm->machine, strcmp(class, "virtio_blk") ? k->controller : k->name);
@@ -46,7 +60,8 @@ static void order_line(const struct vm *vm, const struct desc_disk *k, char *to,
     if (pci_function(v))
         snprintf(function, sizeof(function), ",%x", pci_function(v));
     order_unit(class, k->unit, unit, sizeof(unit));
-    snprintf(to, room, "/pci@i0cf8/drives@%x%s%s\n", pci_slot(v), function, unit);
+    snprintf(to, room, "/pci@i0cf8/%sdrives@%x%s%s\n", order_bridge(v, bridge, sizeof(bridge)),
+             pci_slot(v), function, unit);
 }
 
 void vm_boot_order(const struct vm *vm, char *text, size_t room)

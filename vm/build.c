@@ -46,6 +46,12 @@ static int build_device(struct vm *vm, const char *class, const char *name,
                       ends ? ends : no_ends, NULL, e);
 }
 
+/* Where the south bridge is: OVMF wants it in slot 1, VMware has it in slot 7. */
+static u8 build_south(const struct vm *vm)
+{
+    return vm_board_is_vmware(vm) && !vm->efi ? 7 : 1;
+}
+
 static int build_base(struct vm *vm, struct err *e)
 {
     for (u32 i = 0; i < LEN(build_chipset); i++) {
@@ -53,7 +59,8 @@ static int build_base(struct vm *vm, struct err *e)
         int r = 0;
 
         if (p->slot >= 0)
-            r = pci_place(vm->machine, p->name, (u8)p->slot, (u8)p->function, e);
+            r = pci_place(vm->machine, p->name, p->slot == 1 ? build_south(vm) : (u8)p->slot,
+                          (u8)p->function, e);
         if (!r)
             r = build_device(vm, p->class, p->name, p->settings, NULL, e);
         if (r)
@@ -106,8 +113,8 @@ static int build_screen(struct vm *vm, struct notes *notes, struct err *e)
 /* ---- slots ---- */
 
 /*
- * VMware's slot number: the device of bus 0 below 32; function, bridge and device above.  We have no
- * bridges, so those sit where there is room, but their slot is called what it was there.
+ * VMware's slot number: the device of bus 0 below 32; function, bridge and device above.  Where
+ * there is no such bridge they sit where there is room; their slot is called what it was anyway.
  */
 static int build_slot(struct vm *vm, const char *name, const char *at, struct err *e)
 {
@@ -118,7 +125,9 @@ static int build_slot(struct vm *vm, const char *name, const char *at, struct er
     if (sscanf(at, "slot.%u", &n) != 1 || !n)
         return 0;
     r = pci_number(m, name, (n & 0x3ff) + (n >> 10), e);
-    return !r && n < 32 && pci_vacant(m, (u8)n) ? pci_place(m, name, (u8)n, 0, e) : r;
+    if (!r && n >> 5 <= 255 && pci_vacant_on(m, (u8)(n >> 5), n & 31))
+        r = pci_place_on(m, name, (u8)(n >> 5), n & 31, 0, e);
+    return r;
 }
 
 static int build_slots(struct vm *vm, struct err *e)
@@ -134,34 +143,6 @@ static int build_slots(struct vm *vm, struct err *e)
             r = build_slot(vm, n->name, n->at, e);
     vm_vsock_at(vm, at, sizeof(at));
     return r ? r : build_slot(vm, "vmci0", at, e);
-}
-
-/* ---- serial lines ---- */
-
-static int build_serial(struct vm *vm, struct err *e)
-{
-    static const char *const places[][6] = { { "port", "0x3f8", "irq", "4", NULL },
-                                             { "port", "0x2f8", "irq", "3", NULL } };
-    struct loop *l = machine_loop(vm->machine);
-    int r = 0;
-
-    for (u32 i = 0; i < LEN(places) && !r; i++) {
-        char name[16];
-        bool here = i == 0 && vm->how.console == VM_CONSOLE_SERIAL;
-
-        r = here ? chr_open_fd(&vm->serial[i], 0, 1, l, e) : chr_open_null(&vm->serial[i], e);
-        if (r)
-            break;
-        snprintf(name, sizeof(name), "serial%u", i);
-        r = build_device(vm, "uart16550", name, places[i],
-                         (struct device_end[]){ { "chr", vm->serial[i] }, { NULL, NULL } }, e);
-    }
-    if (!r)
-        r = chr_open_null(&vm->debug, e);
-    if (!r)
-        r = build_device(vm, "debugcon", "debugcon", NULL,
-                         (struct device_end[]){ { "chr", vm->debug }, { NULL, NULL } }, e);
-    return r;
 }
 
 /* ---- disks ---- */
@@ -296,7 +277,7 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
                      "but with --kernel",
                      b->class);
         } else if (!strcmp(v->class, "ide") && !ide) {
-            r = pci_place(vm->machine, v->name, 1, 1, e);
+            r = pci_place(vm->machine, v->name, build_south(vm), 1, e);
             if (!r)
                 r = build_controller(vm, v->name, "ide", "ide", 4, e);
             ide = true;
@@ -409,13 +390,20 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
     int r = build_base(vm, e);
 
     if (!r)
+        r = vm_bridges_build(vm, build_south(vm) == 7, e);
+    if (!r)
         r = build_screen(vm, notes, e);
     if (!r)
         r = build_slots(vm, e);
     if (!r)
         r = vm_efi_build(vm, e);
     if (!r)
-        r = build_serial(vm, e);
+        r = vm_ports_build(vm, notes, e);
+    if (!r)
+        r = chr_open_null(&vm->debug, e);
+    if (!r)
+        r = build_device(vm, "debugcon", "debugcon", NULL,
+                         (struct device_end[]){ { "chr", vm->debug }, { NULL, NULL } }, e);
     if (!r && (vm->how.testdev || vm->how.kernel))
         r = build_device(vm, "testdev", "testdev", NULL, NULL, e);
     if (!r)
@@ -444,8 +432,7 @@ void vm_unbuild(struct vm *vm)
         net_close(vm->nets[i]);
     vsock_close(vm->vsock);
     vmtools_vsock_free(vm->tools_vsock);
-    for (u32 i = 0; i < LEN(vm->serial); i++)
-        chr_close(vm->serial[i]);
+    vm_ports_close(vm);
     chr_close(vm->debug);
     nvram_close(vm->nvram);
     persona_free(vm->persona);

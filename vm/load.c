@@ -176,9 +176,28 @@ static int load_ports(struct desc *d, const json_t *list, struct vm_how *how, st
     return 0;
 }
 
+static int load_lines(struct desc *d, const json_t *list, struct vm_how *how, struct err *e)
+{
+    const char **lines = arena_new(&d->arena, LOAD_PORTS * sizeof(*lines));
+    const json_t *o;
+    size_t i;
+
+    if (!lines || json_array_size(list) > LOAD_PORTS)
+        return err_set(e, -EBADMSG, "too many ports lead somewhere");
+    json_array_foreach(list, i, o)
+    {
+        if (!json_is_string(o) || !(lines[i] = desc_text(d, "%s", json_string_value(o))))
+            return err_set(e, -EBADMSG, "a port that leads nowhere");
+    }
+    how->lines = lines;
+    how->nlines = (u32)json_array_size(list);
+    return 0;
+}
+
 static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct err *e)
 {
     const char *console = json_string_value(json_object_get(o, "console"));
+    int r;
 
     how->cpu = load_text(d, o, "cpu");
     how->persona = load_text(d, o, "persona");
@@ -198,7 +217,8 @@ static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct 
     how->console = !strcmp(console, "serial") ? VM_CONSOLE_SERIAL
                    : !strcmp(console, "vga")  ? VM_CONSOLE_VGA
                                               : VM_CONSOLE_NONE;
-    return load_ports(d, json_object_get(o, "ports"), how, e);
+    r = load_lines(d, json_object_get(o, "lines"), how, e);
+    return r ? r : load_ports(d, json_object_get(o, "ports"), how, e);
 }
 
 int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, struct err *e)

@@ -48,7 +48,7 @@ static json_t *save_how(const struct vm *vm)
 {
     static const char *const consoles[] = { "serial", "vga", "none" };
     const struct vm_how *h = &vm->how;
-    json_t *ports = json_array(), *o;
+    json_t *ports = json_array(), *lines = json_array(), *o;
 
     for (u32 i = 0; i < h->nports; i++)
         json_array_append_new(ports, json_pack("{s:b, s:i, s:i}", "udp", h->ports[i].udp, "host",
@@ -61,6 +61,9 @@ static json_t *save_how(const struct vm *vm)
                   "throwaway", h->throwaway, "restricted", h->restricted, "ports", ports, "console",
                   consoles[h->console], "vsock",
                   h->vsock && *h->vsock ? save_path(h->vsock) : save_text(h->vsock));
+    for (u32 i = 0; i < h->nlines; i++)
+        json_array_append_new(lines, json_string(h->lines[i]));
+    json_object_set_new(o, "lines", lines);
     return o;
 }
 

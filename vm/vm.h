@@ -41,6 +41,8 @@ struct vm_how {
     bool no_traces;               /* the translator makes blocks only */
     const struct net_port *ports; /* --publish */
     u32 nports;
+    const char *const *lines; /* --port: "serial1=FILE", "parallel0=unix:PATH" ... */
+    u32 nlines;
     bool restricted;           /* the network has no way out */
     bool keep_code;            /* translated code stays in `state` for the next run */
     struct engine_eyes eyes;   /* what is to be told about translated code */

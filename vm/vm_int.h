@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { VM_CPUS_MAX = 64, VM_DISKS_MAX = 32, VM_NICS_MAX = 8 };
+enum { VM_CPUS_MAX = 64, VM_DISKS_MAX = 32, VM_NICS_MAX = 8, VM_PORTS = 6 };
 
 /* Why a vCPU thread should leave the engine: bits of vm_cpu.ask. */
 enum { ASK_PARK = 1, ASK_NMI = 2, ASK_INIT = 4, ASK_SIPI = 8, ASK_END = 16 };
@@ -60,7 +60,10 @@ struct vm {
     u32 ndisks;
     struct net *nets[VM_NICS_MAX];
     u32 nnets;
-    struct chr *serial[2];
+    struct vm_port {
+        struct chr *chr;
+        int fd; /* 0: none of its own */
+    } ports[VM_PORTS];
     struct chr *debug;
     struct nvram *nvram;      /* EFI variables; or NULL */
     const char *efi;          /* the firmware's code, when the VM starts by EFI; or NULL */
@@ -108,6 +111,14 @@ void vm_unbuild(struct vm *vm);
 const char *vm_disk_prefix(const char *class);
 /* The host end of a disk of the description, listed in vm->disks. */
 int vm_build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struct err *e);
+
+/* board.c: is it VMware's, with its bridges? */
+bool vm_board_is_vmware(const struct vm *vm);
+int vm_bridges_build(struct vm *vm, bool agp, struct err *e);
+
+/* ports.c: serial and parallel ones */
+int vm_ports_build(struct vm *vm, struct notes *notes, struct err *e);
+void vm_ports_close(struct vm *vm);
 
 /* usb.c */
 int vm_usb_build(struct vm *vm, struct err *e);

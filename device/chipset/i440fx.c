@@ -37,7 +37,7 @@ static u32 i440fx_address(struct device *d)
 
 static bool i440fx_selects(u32 address)
 {
-    return address >> 31 && !(address >> 16 & 0xff); /* bus 0 */
+    return address >> 31;
 }
 
 static u64 i440fx_data_load(struct device *d, u32 off, u32 size)
@@ -46,7 +46,8 @@ static u64 i440fx_data_load(struct device *d, u32 off, u32 size)
 
     if (!i440fx_selects(a))
         return ~(u64)0;
-    return pci_config_load(d->machine, a >> 11 & 31, a >> 8 & 7, (a & 0xfc) + off, size);
+    return pci_config_load(d->machine, a >> 16 & 0xff, a >> 11 & 31, a >> 8 & 7, (a & 0xfc) + off,
+                           size);
 }
 
 static void i440fx_data_store(struct device *d, u32 off, u32 size, u64 val)
@@ -54,7 +55,8 @@ static void i440fx_data_store(struct device *d, u32 off, u32 size, u64 val)
     u32 a = i440fx_address(d);
 
     if (i440fx_selects(a))
-        pci_config_store(d->machine, a >> 11 & 31, a >> 8 & 7, (a & 0xfc) + off, size, (u32)val);
+        pci_config_store(d->machine, a >> 16 & 0xff, a >> 11 & 31, a >> 8 & 7, (a & 0xfc) + off,
+                         size, (u32)val);
 }
 
 static u64 i440fx_address_load(struct device *d, u32 off, u32 size)
