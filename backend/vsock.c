@@ -318,19 +318,25 @@ static int vsock_dial_service(const struct vsock *v, u32 cid, u32 port, u32 gues
     return -ENOENT;
 }
 
-/* Somebody waits for the guest to come to that port. */
+/* Somebody waits for the guest to come to that port, if he has not gone again. */
 static int vsock_dial_waiting(struct vsock *v, u32 port)
 {
-    for (struct vsock_wait **at = &v->waits; *at; at = &(*at)->next) {
-        struct vsock_wait *w = *at;
-        int fd = w->call.fd;
+    struct vsock_wait **at = &v->waits, *w;
 
-        if (w->call.port != port)
+    while ((w = *at)) {
+        int fd = w->call.fd;
+        bool gone = recv(fd, (char[1]){ 0 }, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+
+        if (w->call.port != port && !gone) {
+            at = &w->next;
             continue;
+        }
         *at = w->next;
-        w->call.done(w->call.arg, 0);
+        w->call.done(w->call.arg, gone ? -ECANCELED : 0);
         free(w);
-        return fd;
+        if (!gone)
+            return fd;
+        close(fd);
     }
     return -ENOENT;
 }

@@ -249,6 +249,13 @@ static void one_call_waits_for_the_guest(void)
     c.fd = fd[0];
     CHECK_EQ(vsock_call(vsock, &c), 0);
     turn();
+    close(fd[1]); /* gone before the guest came */
+    CHECK_EQ(vsock_dial(vsock, VSOCK_CID_HOST, 7, 1), (u64)-ECONNREFUSED);
+    CHECK_EQ(done, -ECANCELED);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    c.fd = fd[0];
+    CHECK_EQ(vsock_call(vsock, &c), 0);
+    turn();
     end();
     CHECK_EQ(done, -ECANCELED);
     CHECK(is_closed(fd[1]));
