@@ -52,7 +52,7 @@ void vmware_message_restored(struct vmware *v)
     }
 }
 
-/* A free one; else the RPCI channel that nobody has used for longest: its owner is dead. */
+/* A free one; else that which nobody has used for longest, of RPCI first: its owner is dead. */
 static struct vmware_channel *message_free_channel(struct vmware *v)
 {
     struct vmware_channel *old = NULL;
@@ -62,7 +62,8 @@ static struct vmware_channel *message_free_channel(struct vmware *v)
 
         if (!c->protocol)
             return c;
-        if (c->protocol == PROTOCOL_RPCI && (!old || c->used < old->used))
+        if (!old ||
+            (c->protocol == old->protocol ? c->used < old->used : c->protocol == PROTOCOL_RPCI))
             old = c;
     }
     if (old)

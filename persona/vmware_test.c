@@ -326,6 +326,11 @@ static void hostile_messages(void)
     for (u32 i = 0; i < 20; i++) /* those that nobody uses make room */
         message_open(0x49435052);
     CHECK_TEXT(ask("log x", true), "1 ");
+    for (u32 i = 0; i < 20; i++) /* nor do tools that were killed */
+        message_open(0x4f4c4354);
+    CHECK_TEXT(ask("", true), "reset");
+    message_open(0x49435052);
+    CHECK_TEXT(ask("log x", true), "1 ");
     channel = 77;
     CHECK_EQ(message(1, 4), 0);
     end_tools();

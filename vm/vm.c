@@ -46,6 +46,12 @@ static void vm_patience_ends(void *arg)
 {
     struct vm *vm = arg;
 
+    if (!vm->pressed) { /* tools may have said yes and got stuck */
+        vm->pressed = true;
+        machine_power_button(vm->machine);
+        loop_timer_set(vm->wish_timer, loop_now() + VM_BUTTON_NS / 2);
+        return;
+    }
     fprintf(stderr, "\r\nmimic: the guest did not power off; stopping it\r\n");
     vm_finish(vm, VM_STOPPED, 0);
 }
@@ -53,9 +59,10 @@ static void vm_patience_ends(void *arg)
 void vm_press(struct vm *vm)
 {
     vm_resume(vm);
-    if (!vm_agent_poweroff(vm))
+    vm->pressed = !vm_agent_poweroff(vm);
+    if (vm->pressed)
         machine_power_button(vm->machine);
-    loop_timer_set(vm->wish_timer, loop_now() + VM_BUTTON_NS);
+    loop_timer_set(vm->wish_timer, loop_now() + (vm->pressed ? VM_BUTTON_NS : VM_BUTTON_NS / 2));
 }
 
 static void vm_wish(void *arg, u32 events)

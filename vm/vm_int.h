@@ -83,6 +83,7 @@ struct vm {
     struct vm_result result;
     bool ended;
     u32 shutdowns; /* triple faults in a row */
+    bool pressed;  /* the power button was, or nobody there can do better */
     u32 wishes;    /* how often somebody asked it to stop */
     struct loop_watch *wish_watch;
     struct loop_timer *wish_timer;
