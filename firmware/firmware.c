@@ -49,5 +49,7 @@ int firmware_prepare(struct machine *m, const struct firmware_how *how, struct f
     r = r ? r : firmware_tables(m, how, cfg, &rsdp, e);
     if (r)
         return r;
-    return how->kernel ? direct_boot(m, how, rsdp, out, e) : bios_boot(m, how, e);
+    if (how->kernel)
+        return how->restored ? 0 : direct_boot(m, how, rsdp, out, e);
+    return bios_boot(m, how, e);
 }

@@ -24,6 +24,7 @@ struct firmware_how {
     bool boot_menu;         /* the BIOS offers its menu and waits for a key */
     bool serial_console;    /* the BIOS shows its screen on COM1 too */
     const char *boot_order; /* lines of device paths, as the BIOS reads them; or NULL */
+    bool restored;          /* memory and processors are to come from a saved VM */
     struct firmware_board board;
 };
 

@@ -120,13 +120,14 @@ void vm_resume(struct vm *vm)
 
 /* ---- reset ---- */
 
-static int vm_prepare(struct vm *vm, struct err *e)
+static int vm_prepare(struct vm *vm, bool restored, struct err *e)
 {
     const struct vm_how *h = &vm->how;
     struct firmware_how how = { .bios = vm->efi ? vm->efi : h->bios,
                                 .kernel = h->kernel,
                                 .initrd = h->initrd,
                                 .append = h->append,
+                                .restored = restored,
                                 .persona = vm_persona(vm),
                                 .hardware_version = h->desc->hardware_version };
     char order[4096];
@@ -151,7 +152,7 @@ static void vm_reset(struct vm *vm)
     machine_reset(vm->machine, RESET_SYSTEM);
     if (vm->persona && vm->persona->class->reset)
         vm->persona->class->reset(vm->persona);
-    if (vm_prepare(vm, &e)) {
+    if (vm_prepare(vm, false, &e)) {
         vm_finish(vm, VM_CRASHED, 0);
         err_in(&e, "cannot start again: ");
         memcpy(vm->result.text, e.text, sizeof(vm->result.text));
@@ -356,7 +357,7 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
     if (!r)
         r = vm_cpus_new(vm, e);
     if (!r)
-        r = vm_prepare(vm, e);
+        r = vm_prepare(vm, saved, e);
     if (!r && saved)
         r = vm_load(vm, saved, e);
     if (!r && saved)

@@ -25,10 +25,15 @@ enum {
     STRAIGHT_MIN = 16
 };
 
+void trace_register(void)
+{
+    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+}
+
 int trace_open(struct engine *g)
 {
     g->tracer = calloc(1, sizeof(*g->tracer));
-    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    trace_register();
     return g->tracer ? 0 : -ENOMEM;
 }
 void trace_close(struct engine *g)

@@ -28,6 +28,7 @@ static int engine_translate_probe(u64 *features, struct err *e)
         return rc;
     munmap(rw, 2 * PAGE);
     munmap(rx, 2 * PAGE);
+    trace_register();
     *features = ENGINE_LOCKSTEP | ENGINE_USER_PORTS;
     return 0;
 }

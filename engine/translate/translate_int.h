@@ -438,6 +438,7 @@ int translate_block(struct vcpu *v, const u64 gpa[2], u64 pc, u32 mode, const u8
 bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, const u8 *host);
 
 /* trace.c */
+void trace_register(void); /* best before there are threads: then it waits for nobody */
 int trace_open(struct engine *g);
 void trace_close(struct engine *g);
 void trace_init(struct vcpu *v);
