@@ -141,10 +141,10 @@ class Qemu:
 # ---- copies
 
 def own_kib(pid):
-    """What it does not share, tables of pages included."""
+    """What it does not share, tables of pages included; memory that it maps twice counts once."""
     total = 0
     for l in open("/proc/%d/smaps_rollup" % pid):
-        if re.match(r"(Private_Dirty|Private_Clean|Swap):", l):
+        if re.match(r"(Pss_Anon|Pss_Shmem|Swap):", l):
             total += int(l.split()[1])
     for l in open("/proc/%d/status" % pid):
         if l.startswith("VmPTE:"):
