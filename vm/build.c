@@ -237,7 +237,7 @@ static bool build_has_disks(const struct desc *d, const char *controller)
 struct build_storage {
     const char *class, *prefix;
     u32 units;
-    bool no_boot; /* neither SeaBIOS nor OVMF has a driver for it */
+    bool bios_only; /* OVMF has no driver for it; a BIOS is given one */
 };
 static const struct build_storage build_storages[] = {
     { "pvscsi", "scsi", 64 },         { "lsilogic", "scsi", 16 }, { "lsisas1068", "scsi", 16 },
@@ -271,10 +271,10 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
 
         if (b) {
             r = build_controller(vm, v->name, b->class, b->prefix, b->units, e);
-            if (!r && b->no_boot && !vm->how.kernel && build_has_disks(d, v->name))
+            if (!r && b->bios_only && vm->efi && build_has_disks(d, v->name))
                 note(notes, NOTE_LOST, v->name,
-                     "the firmware has no driver for %s: the guest cannot boot from its disks, "
-                     "but with --kernel",
+                     "the EFI firmware has no driver for %s: the guest cannot boot from its disks, "
+                     "but by BIOS or with --kernel",
                      b->class);
         } else if (!strcmp(v->class, "ide") && !ide) {
             r = pci_place(vm->machine, v->name, build_south(vm), 1, e);

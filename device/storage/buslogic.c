@@ -3,6 +3,8 @@
  * BusLogic BT-958, 104b:1040, a MultiMaster adapter on PCI: what "buslogic" means in a VMware
  * package.  Registers, interrupts and commands after the MultiMaster technical reference.
  *
+ * Its expansion ROM, by which a BIOS boots from it, is ours: buslogic_rom.S.
+ *
  * Left out: mailboxes with 24-bit addresses, the ports of ISA adapters, target mode, what
  * configures real hardware (EEPROM, SCAM, flash).
  */
@@ -452,7 +454,7 @@ static int buslogic_create(struct device *d, struct err *e)
         { .index = 1, .space = PCI_MEM32, .size = BL_PORTS, REGISTERS },
         { 0 },
     };
-    static const struct pci_ident ident = {
+    const struct pci_ident ident = {
         .vendor = BL_VENDOR,
         .device = BL_DEVICE,
         .subvendor = BL_VENDOR,
@@ -461,6 +463,8 @@ static int buslogic_create(struct device *d, struct err *e)
         .revision = 1,
         .pin = 1,
         .bars = bars,
+        .rom = buslogic_rom,
+        .rom_size = buslogic_rom_size,
     };
     struct buslogic *b = (struct buslogic *)d;
     int r;

@@ -10,6 +10,9 @@
  * BusLogic BT-958: buslogic.c has registers, interrupts and the adapter's commands,
  * buslogic_ccb.c mailboxes and what travels through them.
  */
+extern const u8 buslogic_rom[]; /* buslogic_rom.S, assembled */
+extern const u32 buslogic_rom_size;
+
 enum { BL_TARGETS_MAX = 16, BL_REQUESTS = 192, BL_DONE = 512, BL_PARAMETERS = 256 };
 enum { BL_SG_MAX = 1024, BL_DATA_MAX = 1 << 30 };
 

@@ -3,7 +3,7 @@
 #include "base/bytes.h"
 #include "base/loop.h"
 #include "bus/scsi.h"
-#include "device/storage/buslogic_wire.h"
+#include "device/storage/buslogic_int.h"
 #include "tests/check.h"
 #include "tests/rig.h"
 #include "tests/storage_move.h"
@@ -447,8 +447,28 @@ static void moved_under_load(void)
     end();
 }
 
+/* A BIOS takes it: sums, lengths, whose it is. */
+static void boot_rom(void)
+{
+    const u8 *p = buslogic_rom, *pci = p + le16(p + 0x18), *pnp = p + le16(p + 0x1a);
+    u8 sum = 0, pnp_sum = 0;
+
+    for (u32 i = 0; i < buslogic_rom_size; i++)
+        sum = (u8)(sum + p[i]);
+    for (u32 i = 0; i < 32; i++)
+        pnp_sum = (u8)(pnp_sum + pnp[i]);
+    CHECK_EQ(sum, 0);
+    CHECK_EQ(pnp_sum, 0);
+    CHECK_EQ(le16(p), 0xaa55);
+    CHECK_EQ(p[2] * 512u, buslogic_rom_size);
+    CHECK_EQ(le32(pci + 4), BL_VENDOR | BL_DEVICE << 16);
+    CHECK_EQ(le16(pci + 16), p[2]);
+    CHECK(!memcmp(pnp, "$PnP", 4));
+}
+
 int main(void)
 {
+    CASE(boot_rom);
     CASE(inquiries);
     CASE(reads_and_writes);
     CASE(hostile_ccbs);

@@ -14,8 +14,6 @@ ROWS = [("lsilogic", "/dev/sda", "mptspi"), ("lsisas1068", "/dev/sda", "mptsas")
         ("ahci", "/dev/sda", "ahci")]
 # Those that other tests boot from in each run are boots here only with MIMIC_LONG.
 ROOTS = [("pvscsi", "vmw_pvscsi"), ("ide", "ata_piix"), ("virtio_blk", "virtio_blk")]
-# What the firmware has no driver for.
-NO_BIOS = ("buslogic",)
 
 def test_guest():
     out = subprocess.run(["sh", os.path.join(SOURCE, "tests", "guest", "initrd.sh"), CACHE],
@@ -73,8 +71,6 @@ class Root:
 def root(bus, driver):
     if not os.environ.get("MIMIC_LONG"):
         raise Skip("one boot each: with MIMIC_LONG=1")
-    if bus in NO_BIOS:
-        raise Skip("the firmware has no driver for it")
     with scratch() as d:
         args = [MIMIC, "run", "--console", "serial", "--memory", "512", "--disk-bus", bus,
                 "--state", os.path.join(d, "state"), Root.disk()]
