@@ -27,7 +27,7 @@ struct run_options {
     const char *cpu, *engine, *irqchip, *agent, *persona, *console, *net, *state, *option;
     const char *display, *vnc, *vnc_password, *vnc_tls, *vsock;
     struct opt_list disks, cdroms, floppies, publish, lines, properties, guestinfo;
-    bool ignore_locks, discard_suspend;
+    bool ignore_locks, discard_suspend, tpm, secure_boot;
     bool throwaway, no_code_cache, no_verify, no_reboot, testdev, check, no_direct, no_traces, json,
         quiet;
     struct eyes_options eyes;
@@ -68,6 +68,9 @@ static const struct opt run_opts[] = {
     { "firmware", OPT_TEXT, RUN_AT(firmware), "KIND", "bios efi",
       "start by this, whatever the package says" },
     { "bios", OPT_TEXT, RUN_AT(bios), "FILE", NULL, "firmware image instead of SeaBIOS" },
+    { "secure-boot", OPT_FLAG, RUN_AT(secure_boot), NULL, NULL,
+      "start by EFI, and only what Microsoft's keys or the VM's own have signed" },
+    { "tpm", OPT_FLAG, RUN_AT(tpm), NULL, NULL, "give it a TPM 2.0 (package swtpm)" },
     { "cpu", OPT_TEXT, RUN_AT(cpu), "MODEL", "host amd",
       "whose processor the guest is shown; amd: an AMD one, by the software engines" },
     { "engine", OPT_TEXT, RUN_AT(engine), "NAME", "auto kvm translate interpret",
@@ -280,6 +283,11 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
         return r;
     if (o->firmware)
         d->firmware = strcmp(o->firmware, "efi") ? DESC_BIOS : DESC_EFI;
+    if (o->secure_boot) {
+        d->secure_boot = true;
+        d->firmware = DESC_EFI;
+    }
+    d->tpm |= o->tpm;
     if (o->memory)
         d->memory = o->memory;
     if (o->cpus)
@@ -407,6 +415,7 @@ static int run_run(int argc, char **argv)
                                             (o.state || files.n || o.disks.n),
                                .control = control_dir(control, sizeof(control)) ? NULL : control,
                                .console = run_console(&o),
+                               .must_tpm = o.tpm,
                                .testdev = o.testdev,
                                .no_reboot = o.no_reboot,
                                .check = o.check,

@@ -121,6 +121,7 @@ struct desc {
     u64 memory; /* bytes */
     enum desc_firmware firmware;
     bool secure_boot, tpm;
+    bool tpm_fifo; /* by the older of its two interfaces (TIS) */
     const char *nvram;      /* the file of EFI variables, as the package names it; or NULL */
     const char *nvram_path; /* what to open for it: the file, or the archive; or NULL */
     u64 nvram_offset, nvram_length;       /* where in it; length 0: all of the file */

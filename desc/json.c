@@ -197,15 +197,15 @@ static json_t *json_uuid(const struct desc *d)
 static json_t *json_vm(const struct desc *d)
 {
     json_t *j = json_pack(
-        "{so so so so so so sI sI sI sI ss sb sb so so so so sI so}", "name", json_of(d->name),
+        "{so so so so so so sI sI sI sI ss sb sb sb so so so so sI so}", "name", json_of(d->name),
         "uuid", json_uuid(d), "persona", json_of(d->persona), "product", json_of(d->product),
         "guest_os", json_of(d->guest_os), "annotation", json_of(d->annotation), "hardware_version",
         (json_int_t)d->hardware_version, "cpus", (json_int_t)d->cpus, "cores_per_socket",
         (json_int_t)d->cores_per_socket, "memory", (json_int_t)d->memory, "firmware",
-        json_firmware(d->firmware), "secure_boot", d->secure_boot, "tpm", d->tpm, "nvram",
-        json_of(d->nvram), "machine", json_of(d->machine), "clock", json_of(d->clock), "display",
-        json_of(d->display), "video_memory", (json_int_t)d->video_memory, "sound",
-        json_of(d->sound));
+        json_firmware(d->firmware), "secure_boot", d->secure_boot, "tpm", d->tpm, "tpm_fifo",
+        d->tpm_fifo, "nvram", json_of(d->nvram), "machine", json_of(d->machine), "clock",
+        json_of(d->clock), "display", json_of(d->display), "video_memory",
+        (json_int_t)d->video_memory, "sound", json_of(d->sound));
 
     if (!j)
         return NULL;

@@ -277,6 +277,7 @@ static void read_vm(struct reader *r)
     d->firmware = (enum desc_firmware)read_word(r, "firmware", firmware);
     d->secure_boot = read_flag(r, "secure_boot");
     d->tpm = read_flag(r, "tpm");
+    d->tpm_fifo = read_flag(r, "tpm_fifo");
     read_text(r, "nvram", &d->nvram);
     read_text(r, "machine", &d->machine);
     read_text(r, "clock", &d->clock);

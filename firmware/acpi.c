@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ACPI tables of our PC, after ACPI 6.4 chapter 5: FACS, DSDT (dsdt.c), FADT revision 3,
- * MADT, HPET (IA-PC HPET 1.0a), RSDT, XSDT, root pointer.  They reach the guest through the
+ * MADT, HPET (IA-PC HPET 1.0a), TPM2 (TCG ACPI Specification 1.2), RSDT, XSDT, root pointer.  They reach the guest through the
  * BIOS (QEMU's table loader, as SeaBIOS and OVMF know it) or stand ready in RAM.
  */
 #include "base/bytes.h"
 #include "device/chipset/fwcfg.h"
 #include "firmware/acpi_int.h"
 #include <errno.h>
+#include <stdlib.h>
 
-enum { HEADER = 36, FADT_SIZE = 244, FACS_SIZE = 64, HPET_SIZE = 56, TABLES = 8 };
+enum { HEADER = 36, FADT_SIZE = 244, FACS_SIZE = 64, HPET_SIZE = 56, TPM2_SIZE = 76, TABLES = 8 };
 enum {
     FADT_WBINVD = 1 << 0,
     FADT_PROC_C1 = 1 << 2,
@@ -23,6 +24,8 @@ enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
 
 #define ACPI_TABLES_FILE "etc/acpi/tables"
 #define ACPI_RSDP_FILE "etc/acpi/rsdp"
+#define ACPI_TPM_LOG_FILE "etc/tpm/log"
+enum { ACPI_TPM_LOG = 64 << 10 };
 
 struct acpi_maker {
     struct acpi_tables *t;
@@ -222,6 +225,22 @@ static void acpi_hpet(struct acpi_maker *k)
     k->table[k->n++] = at;
 }
 
+/* The log of a BIOS is 64 KiB that it finds room for. */
+static void acpi_tpm(struct acpi_maker *k, const struct acpi_tpm *tpm)
+{
+    u32 at = acpi_begin(k, TPM2_SIZE);
+    u8 *p = k->t->b.p + at;
+
+    if (k->bad)
+        return;
+    put_le64(p + 40, tpm->control);
+    put_le32(p + 48, tpm->start_method);
+    put_le32(p + 64, ACPI_TPM_LOG);
+    k->t->log = at + 64;
+    acpi_end(k, at, "TPM2", 4);
+    k->table[k->n++] = at;
+}
+
 static u32 acpi_root(struct acpi_maker *k, const char *name, u8 size)
 {
     u32 at = acpi_begin(k, HEADER + k->n * size);
@@ -245,6 +264,14 @@ static void acpi_rsdp(struct acpi_maker *k)
     put_le64(p + 24, k->t->xsdt);
 }
 
+/* How each of the two interfaces is used: start methods 6 and 7. */
+const struct acpi_tpm *acpi_tpm_of(struct machine *m)
+{
+    static const struct acpi_tpm fifo = { 0, 6, 0x5000 }, crb = { ACPI_TPM_BASE + 0x40, 7, 0x1000 };
+
+    return machine_device(m, "tpm_crb") ? &crb : machine_device(m, "tpm_tis") ? &fifo : NULL;
+}
+
 int acpi_make(struct acpi_tables *t, struct machine *m, const char *persona, struct err *e)
 {
     bool vmware = persona && !strcmp(persona, "vmware");
@@ -259,6 +286,8 @@ int acpi_make(struct acpi_tables *t, struct machine *m, const char *persona, str
     acpi_madt(&k);
     if (space_has(machine_memory(m), ACPI_HPET_BASE))
         acpi_hpet(&k);
+    if (acpi_tpm_of(m))
+        acpi_tpm(&k, acpi_tpm_of(m));
     t->rsdt = acpi_root(&k, "RSDT", 4);
     t->xsdt = acpi_root(&k, "XSDT", 8);
     acpi_rsdp(&k);
@@ -297,16 +326,21 @@ static bool acpi_allocate(struct buf *b, const char *file, u32 align, u8 zone)
     return true;
 }
 
-static bool acpi_fix(struct buf *b, const char *file, u32 at, u8 size)
+static bool acpi_fix_to(struct buf *b, const char *file, u32 at, u8 size, const char *to)
 {
     u8 *p = acpi_command(b, LOADER_POINTER, file);
 
     if (!p)
         return false;
-    strcpy((char *)p + 60, ACPI_TABLES_FILE);
+    strcpy((char *)p + 60, to);
     put_le32(p + 116, at);
     p[120] = size;
     return true;
+}
+
+static bool acpi_fix(struct buf *b, const char *file, u32 at, u8 size)
+{
+    return acpi_fix_to(b, file, at, size, ACPI_TABLES_FILE);
 }
 
 static bool acpi_add_up(struct buf *b, const char *file, u32 at, u32 start, u32 len)
@@ -326,6 +360,9 @@ static bool acpi_script(const struct acpi_tables *t, struct buf *b)
     bool ok = acpi_allocate(b, ACPI_TABLES_FILE, 64, ZONE_HIGH) &&
               acpi_allocate(b, ACPI_RSDP_FILE, 16, ZONE_FSEG);
 
+    if (t->log)
+        ok = ok && acpi_allocate(b, ACPI_TPM_LOG_FILE, 1, ZONE_HIGH) &&
+             acpi_fix_to(b, ACPI_TABLES_FILE, t->log + 4, 8, ACPI_TPM_LOG_FILE);
     for (u32 i = 0; i < t->nptr; i++)
         ok = ok && acpi_fix(b, ACPI_TABLES_FILE, t->ptr[i].at, t->ptr[i].size);
     for (u32 i = 0; i < t->nsum; i++)
@@ -333,6 +370,16 @@ static bool acpi_script(const struct acpi_tables *t, struct buf *b)
     return ok && acpi_fix(b, ACPI_RSDP_FILE, 16, 4) && acpi_fix(b, ACPI_RSDP_FILE, 24, 8) &&
            acpi_add_up(b, ACPI_RSDP_FILE, 8, 0, 20) &&
            acpi_add_up(b, ACPI_RSDP_FILE, 32, 0, ACPI_RSDP);
+}
+
+static int acpi_offer_log(struct device *fwcfg, struct err *e)
+{
+    u8 *none = calloc(1, ACPI_TPM_LOG);
+    int r = none ? fwcfg_file(fwcfg, ACPI_TPM_LOG_FILE, none, ACPI_TPM_LOG, e)
+                 : err_set(e, -ENOMEM, "no memory for the log of the TPM");
+
+    free(none);
+    return r;
 }
 
 int acpi_offer(const struct acpi_tables *t, struct device *fwcfg, struct err *e)
@@ -344,6 +391,8 @@ int acpi_offer(const struct acpi_tables *t, struct device *fwcfg, struct err *e)
         r = err_set(e, -ENOMEM, "no memory for the ACPI table loader");
     r = r ? r : fwcfg_file(fwcfg, ACPI_TABLES_FILE, t->b.p, (u32)t->b.len, e);
     r = r ? r : fwcfg_file(fwcfg, ACPI_RSDP_FILE, t->rsdp, ACPI_RSDP, e);
+    if (!r && t->log)
+        r = acpi_offer_log(fwcfg, e);
     r = r ? r : fwcfg_file(fwcfg, "etc/table-loader", script.p, (u32)script.len, e);
     buf_fini(&script);
     return r;
@@ -354,6 +403,8 @@ int acpi_place(struct acpi_tables *t, struct machine *m, u64 at, u64 *rsdp, u64 
     u8 *p = t->b.p;
     int r;
 
+    if (t->log)
+        put_le32(p + t->log, 0); /* no firmware, no log */
     for (u32 i = 0; i < t->nptr; i++)
         put_le32(p + t->ptr[i].at, (u32)(le32(p + t->ptr[i].at) + at));
     for (u32 i = 0; i < t->nsum; i++)

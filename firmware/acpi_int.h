@@ -32,6 +32,7 @@ struct acpi_tables {
     } sum[ACPI_SUMS];
     u32 nptr, nsum;
     u32 rsdt, xsdt;
+    u32 log; /* where the place and size of the TPM's log are told; 0: nowhere */
     u8 rsdp[ACPI_RSDP];
 };
 int acpi_make(struct acpi_tables *t, struct machine *m, const char *persona, struct err *e);
@@ -41,6 +42,13 @@ int acpi_offer(const struct acpi_tables *t, struct device *fwcfg, struct err *e)
 /* Into RAM at `at` (64-byte aligned), done; rsdp goes to its end, *end follows it. */
 int acpi_place(struct acpi_tables *t, struct machine *m, u64 at, u64 *rsdp, u64 *end,
                struct err *e);
+
+/* The TPM: its control area, how a command is started, bytes of registers; NULL: none. */
+#define ACPI_TPM_BASE 0xfed40000u
+struct acpi_tpm {
+    u32 control, start_method, size;
+};
+const struct acpi_tpm *acpi_tpm_of(struct machine *m);
 
 int dsdt_body(struct machine *m, struct buf *to);
 #endif

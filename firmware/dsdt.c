@@ -262,6 +262,21 @@ static void dsdt_generation(struct aml *a)
     aml_close(a);
 }
 
+static void dsdt_tpm(struct aml *a, u32 size)
+{
+    struct aml_crs c = { .n = 0 };
+
+    crs_fixed(&c, ACPI_TPM_BASE, size);
+    aml_device(a, "TPM_");
+    aml_name(a, "_HID");
+    aml_text(a, "MSFT0101");
+    aml_name(a, "_STA");
+    aml_int(a, 15);
+    aml_name(a, "_CRS");
+    aml_crs(a, &c);
+    aml_close(a);
+}
+
 static void dsdt_processors(struct aml *a, u32 n)
 {
     static const char digit[] = "0123456789ABCDEF";
@@ -291,6 +306,8 @@ int dsdt_body(struct machine *m, struct buf *to)
         crs_fixed(&hpet, ACPI_HPET_BASE, 0x400);
         dsdt_device(&a, "HPET", "PNP0103", &hpet);
     }
+    if (acpi_tpm_of(m))
+        dsdt_tpm(&a, acpi_tpm_of(m)->size);
     aml_close(&a);
     if (machine_device(m, "vmgenid"))
         dsdt_generation(&a);

@@ -139,6 +139,15 @@ static void devices_others(struct libvirt *x)
         note(x->n, NOTE_KEPT, "commandline", "options for QEMU itself are kept for writing back");
 }
 
+static void devices_tpm(struct libvirt *x)
+{
+    const struct xml_node *n = xml_child(x->devices, "tpm");
+    const char *model = xml_attr(n, "model");
+
+    x->d->tpm = n != NULL;
+    x->d->tpm_fifo = n && (!model || !strcmp(model, "tpm-tis")); /* libvirt's default */
+}
+
 int libvirt_devices(struct libvirt *x)
 {
     const struct xml_node *n = xml_child(x->devices, "interface");
@@ -150,7 +159,7 @@ int libvirt_devices(struct libvirt *x)
     r = r ? r : devices_ports(x, "parallel", DESC_PARALLEL);
     r = r ? r : devices_screen(x);
     r = r ? r : devices_sound(x);
-    x->d->tpm = xml_child(x->devices, "tpm") != NULL;
+    devices_tpm(x);
     devices_others(x);
     return r;
 }

@@ -384,7 +384,7 @@ static void out_tpm(struct libvirt_out *o)
     if (!o->d->tpm || !o->fresh)
         return;
     n = xml_add(&o->t, o->devices, "tpm");
-    xml_set(&o->t, n, "model", "tpm-crb");
+    xml_set(&o->t, n, "model", o->d->tpm_fifo ? "tpm-tis" : "tpm-crb");
     n = xml_add(&o->t, n, "backend");
     xml_set(&o->t, n, "type", "emulator");
     xml_set(&o->t, n, "version", "2.0");

@@ -8,6 +8,7 @@
 #include "backend/chr.h"
 #include "backend/net.h"
 #include "backend/nvram.h"
+#include "backend/tpm.h"
 #include "backend/vmtools_vsock.h"
 #include "backend/vsock.h"
 #include "bus/pci.h"
@@ -398,6 +399,8 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
     if (!r)
         r = vm_efi_build(vm, e);
     if (!r)
+        r = vm_tpm_build(vm, notes, e);
+    if (!r)
         r = vm_ports_build(vm, notes, e);
     if (!r)
         r = chr_open_null(&vm->debug, e);
@@ -435,6 +438,7 @@ void vm_unbuild(struct vm *vm)
     vm_ports_close(vm);
     chr_close(vm->debug);
     nvram_close(vm->nvram);
+    tpm_close(vm->tpm);
     persona_free(vm->persona);
     vm_agent_close(vm);
 }

@@ -3,6 +3,7 @@
  * A saved VM from its file: what it was built from, checked against the files that are there
  * now; then its state into a VM that has just been built alike.  A copy of it is another VM.
  */
+#include "backend/tpm.h"
 #include "base/bytes.h"
 #include "device/chipset/vmgenid.h"
 #include "vm/vm_int.h"
@@ -377,6 +378,10 @@ int vm_load(struct vm *vm, const struct saved *s, struct err *e)
     r = saved_get(s, "machine", &in, e);
     r = r ? r : machine_load(vm->machine, in, e);
     r = r ? r : load_persona(vm, s, e);
+    if (!r && vm->tpm) {
+        r = saved_get(s, "tpm", &in, e);
+        r = r ? r : tpm_load(vm->tpm, in, e);
+    }
     r = r ? r : load_cpus(vm, s, e);
     if (!r && vm->how.other_generation && (g = machine_device(vm->machine, "vmgenid")) &&
         vmgenid_renew(g))

@@ -4,6 +4,7 @@
  * vCPUs, the persona, every memory.
  */
 #include "backend/blk.h"
+#include "backend/tpm.h"
 #include "base/bytes.h"
 #include "desc/disk.h"
 #include "vm/vm_int.h"
@@ -295,6 +296,11 @@ static int save_state(struct vm *vm, struct saved_writer *w, struct err *e)
     if (!r && p && p->class->state) {
         r = field_save(p->class->state, (const u8 *)p + p->class->state_at, &b);
         r = r ? err_set(e, r, "out of memory") : saved_section(w, "persona", b.p, b.len, e);
+    }
+    b.len = 0;
+    if (!r && vm->tpm) {
+        r = tpm_save(vm->tpm, &b, e);
+        r = r ? r : saved_section(w, "tpm", b.p, b.len, e);
     }
     buf_fini(&b);
     return r ? r : save_cpus(vm, w, e);

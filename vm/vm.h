@@ -34,6 +34,7 @@ struct vm_how {
     const char *state; /* directory for this VM's overlays; made when it is not there */
     bool throwaway;    /* what the guest writes is gone afterwards */
     enum vm_console console;
+    bool must_tpm;                /* no start without the TPM that the description has */
     bool testdev;                 /* exit and test ports for test guests */
     bool no_reboot;               /* a reset ends the run */
     bool check;                   /* run the engines in lock-step */

@@ -65,6 +65,7 @@ struct vm {
         int fd; /* 0: none of its own */
     } ports[VM_PORTS];
     struct chr *debug;
+    struct tpm *tpm;          /* or NULL */
     struct nvram *nvram;      /* EFI variables; or NULL */
     const char *efi;          /* the firmware's code, when the VM starts by EFI; or NULL */
     struct vm_view *view;     /* VNC, when it is wanted */
@@ -188,6 +189,9 @@ u64 vm_saved_tsc_hz(const struct saved *s); /* 0: does not say */
 /* efi.c: the firmware and its variables, for a description that asks for EFI */
 int vm_efi_open(struct vm *vm, struct notes *notes, struct err *e); /* sets vm->efi */
 int vm_efi_build(struct vm *vm, struct err *e);                     /* the flash */
+
+/* tpm.c: when the description has one */
+int vm_tpm_build(struct vm *vm, struct notes *notes, struct err *e);
 
 /* agent.c: the guest's tools */
 int vm_agent_open(struct vm *vm, struct err *e);
