@@ -14,12 +14,16 @@
 
 static const struct efi_place {
     const char *code, *vars;
+    const char
+        *keys; /* variables with Microsoft's keys, for secure boot by the same code; or NULL */
 } efi_places[] = {
-    { "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd" },
-    { "/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd" },
-    { "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd" },
-    { "/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd" },
-    { "/usr/share/qemu/ovmf-x86_64-4m-code.bin", "/usr/share/qemu/ovmf-x86_64-4m-vars.bin" },
+    { "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd",
+      "/usr/share/OVMF/OVMF_VARS_4M.ms.fd" },
+    { "/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd",
+      "/usr/share/OVMF/OVMF_VARS.ms.fd" },
+    { "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd", NULL },
+    { "/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd", NULL },
+    { "/usr/share/qemu/ovmf-x86_64-4m-code.bin", "/usr/share/qemu/ovmf-x86_64-4m-vars.bin", NULL },
 };
 
 static const struct efi_place *efi_find(void)
@@ -34,6 +38,7 @@ int vm_efi_open(struct vm *vm, struct notes *notes, struct err *e)
 {
     const struct desc *d = vm->how.desc;
     const struct efi_place *p;
+    const char *vars;
     char path[4200];
     int r = 0;
 
@@ -45,15 +50,17 @@ int vm_efi_open(struct vm *vm, struct notes *notes, struct err *e)
                        "%s starts by EFI, and its firmware is not installed: %s is missing "
                        "(package ovmf)",
                        d->name, efi_places[0].code);
-    if (d->secure_boot)
-        note(notes, NOTE_LOST, "secure boot", "is not offered: the guest starts without it");
+    vars = d->secure_boot && p->keys && !access(p->keys, R_OK) ? p->keys : p->vars;
+    if (d->secure_boot && vars != p->keys)
+        note(notes, NOTE_LOST, "secure boot",
+             "is not offered: this OVMF comes without variables that hold the keys for it");
     if (vm->how.throwaway) {
-        r = nvram_open(&vm->nvram, NULL, p->vars, e);
+        r = nvram_open(&vm->nvram, NULL, vars, e);
     } else {
         snprintf(path, sizeof(path), "%s/nvram.fd", vm->how.state);
         r = vm_make_state(vm, e);
         if (!r)
-            r = nvram_open(&vm->nvram, path, p->vars, e);
+            r = nvram_open(&vm->nvram, path, vars, e);
     }
     vm->efi = p->code;
     return r;
