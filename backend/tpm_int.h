@@ -2,22 +2,10 @@
 #ifndef BACKEND_TPM_INT_H
 #define BACKEND_TPM_INT_H
 #include "backend/tpm.h"
+#include "backend/tpm_wire.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
-
-/* swtpm's control channel (tpm_ioctl of libtpms' emulators): big endian, a number and a body. */
-enum tpm_control {
-    TPM_INIT = 2,
-    TPM_SHUTDOWN = 3,
-    TPM_SET_LOCALITY = 5,
-    TPM_GET_STATE = 12,
-    TPM_SET_STATE = 13,
-    TPM_STOP = 14,
-    TPM_SET_DATA = 16,
-    TPM_SET_BUFFER = 17,
-};
-enum { TPM_INIT_FORGET = 1 }; /* what is volatile */
 
 struct tpm {
     struct loop *lane;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #ifndef TESTS_TPM_PEER_H
 #define TESTS_TPM_PEER_H
-#include "backend/tpm_int.h"
+#include "backend/tpm.h"
+#include "backend/tpm_wire.h"
 #include "base/bytes.h"
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
