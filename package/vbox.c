@@ -76,6 +76,7 @@ static const char *vbox_copy(struct vbox *x, const char *text)
 static int vbox_firmware(struct vbox *x)
 {
     const struct xml_node *bios = xml_child(x->hardware, "BIOS"), *f, *nvram;
+    const struct source_file *file;
     const char *type, *path;
 
     f = xml_child(x->hardware, "Firmware");
@@ -90,6 +91,11 @@ static int vbox_firmware(struct vbox *x)
     path = xml_attr(nvram, "path");
     if (path && *path)
         x->d->nvram = vbox_copy(x, path);
+    if (path && *path && !source_find(x->s, path, &file, NULL)) {
+        x->d->nvram_path = vbox_copy(x, file->path);
+        x->d->nvram_offset = file->offset;
+        x->d->nvram_length = file->size;
+    }
     x->d->secure_boot = vbox_true(xml_attr(xml_child(nvram, "SecureBoot"), "enabled")) ||
                         vbox_true(xml_attr(xml_child(x->hardware, "SecureBoot"), "enabled"));
     type = xml_attr(xml_child(x->hardware, "TrustedPlatformModule"), "type");
