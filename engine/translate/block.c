@@ -287,7 +287,7 @@ static u32 build_live_before(struct build *t, u32 i)
     if (in->flags & INSN_BRANCH) {
         u64 target = flow_target(t, i);
 
-        if (!in->nopd || in->opd[0].kind != OPD_REL)
+        if (!in->nopd || in->opd[0].kind != OPD_REL || !flow_near_size(t, in))
             return FLAGS_ARITH;
         if (in->op == ZYDIS_MNEMONIC_JMP)
             return flow_live(t, target);

@@ -153,7 +153,9 @@ void operand_load_gpr(struct build *t, u32 to, u32 gpr);
 
 /* flow.c, stack.c, plain.c: true when they translated it */
 u64 flow_target(const struct build *t, u32 i); /* of a relative branch */
-u32 flow_live(struct build *t, u64 pc);        /* flags that are live there: translate.c */
+/* Is IP as long as the mode has it?  Otherwise a jump cuts it, or not. */
+bool flow_near_size(const struct build *t, const struct x86_insn *in);
+u32 flow_live(struct build *t, u64 pc); /* flags that are live there: translate.c */
 void flow_edge(struct build *t, u64 pc);
 void flow_jump_if(struct build *t, u32 jcc, u64 pc);
 void flow_indirect(struct build *t);

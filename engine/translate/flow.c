@@ -221,7 +221,7 @@ void flow_load_target(struct build *t, const struct x86_insn *in)
     }
 }
 
-static bool flow_near_size(const struct build *t, const struct x86_insn *in)
+bool flow_near_size(const struct build *t, const struct x86_insn *in)
 {
     static const u8 size[] = { 2, 4, 8 };
 
@@ -287,13 +287,15 @@ static bool flow_ret(struct build *t, const struct x86_insn *in)
 
 bool flow_insn(struct build *t, const struct x86_insn *in)
 {
+    if (!flow_near_size(t, in))
+        return false;
     switch (in->op) {
     case ZYDIS_MNEMONIC_JMP:
-        return flow_near_size(t, in) && flow_jump(t, in);
+        return flow_jump(t, in);
     case ZYDIS_MNEMONIC_CALL:
-        return flow_near_size(t, in) && flow_call(t, in);
+        return flow_call(t, in);
     case ZYDIS_MNEMONIC_RET:
-        return flow_near_size(t, in) && flow_ret(t, in);
+        return flow_ret(t, in);
     case ZYDIS_MNEMONIC_LOOP:
     case ZYDIS_MNEMONIC_JCXZ:
     case ZYDIS_MNEMONIC_JECXZ:
