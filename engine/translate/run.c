@@ -73,7 +73,7 @@ static u32 mode_legacy(struct vcpu *v)
 {
     const struct x86_state *s = &v->c.s;
     const struct x86_segment *cs = &s->seg[SEG_CS];
-    u32 mode = cs->attr & ATTR_DB && !x86_real(s) && !x86_v86(s) ? X86_MODE32 : X86_MODE16;
+    u32 mode = cs->attr & ATTR_DB ? X86_MODE32 : X86_MODE16; /* in real mode too, for a moment */
 
     mode_segments(v);
     if (!(s->seg[SEG_SS].attr & ATTR_DB))
