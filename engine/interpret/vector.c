@@ -298,6 +298,18 @@ static void vector_simd_exceptions(struct x86_cpu *c, const struct x86_insn *in,
     put_le32(at, guest | met);
 }
 
+/* It ran with all exceptions masked: the control word, unless it was loaded, and what waits. */
+static void vector_unquiet(u8 *area, const struct x86_insn *in, u16 fcw)
+{
+    u16 fsw = le16(area + AREA_FSW);
+
+    if (in->op != ZYDIS_MNEMONIC_FLDCW && in->op != ZYDIS_MNEMONIC_FLDENV &&
+        in->op != ZYDIS_MNEMONIC_FRSTOR)
+        put_le16(area + AREA_FCW, fcw);
+    if (fsw & ~le16(area + AREA_FCW) & FSW_EXCEPTIONS)
+        put_le16(area + AREA_FSW, fsw | FSW_ES | FSW_BUSY);
+}
+
 void vector_run(struct x86_cpu *c, const struct x86_insn *in, void *memory)
 {
     struct x86_vector_unit *u = c->vector;
@@ -327,7 +339,7 @@ void vector_run(struct x86_cpu *c, const struct x86_insn *in, void *memory)
     vector_enter(f);
     if (quiet) {
         put_le16(c->s.xsave + AREA_FCW, fcw);
-        put_le16(u->area + AREA_FCW, fcw);
+        vector_unquiet(u->area, in, fcw);
     }
     if (!all_masked)
         vector_simd_exceptions(c, in, mxcsr);
