@@ -15,9 +15,9 @@ enum lin_kind { LIN_READ, LIN_WRITE, LIN_EXEC, LIN_KINDS };
 enum lin_context { LIN_SYSTEM, LIN_SYSTEM_AC, LIN_USER, LIN_CONTEXTS };
 
 struct lin_entry {
-    u64 tag;        /* linear page | epoch */
-    u64 gpa;        /* of the page */
-    u8 *host;       /* of the page, or NULL: not RAM */
+    u64 tag;       /* linear page | epoch */
+    u64 gpa;       /* of the page */
+    u8 *host;      /* of the page, or NULL: not RAM */
     bool rom, log; /* writes: read-only, for whoever stands behind it; dirty bits are kept */
 };
 struct x86_lin_cache {
@@ -381,6 +381,14 @@ bool x86_atomic_cas(void *p, u32 size, void *old, const void *expect, const void
     return done;
 }
 
+void x86_unsplit(struct x86_cpu *c)
+{
+    if (!c->split)
+        return;
+    c->split = false;
+    pthread_mutex_unlock(&access_split_lock);
+}
+
 /* Across pages or outside RAM.  All that can fault happens before the lock is taken. */
 static bool access_cmpxchg_split(struct x86_cpu *c, u64 lin, u32 size, void *old,
                                  const void *expect, const void *want)
@@ -392,6 +400,7 @@ static bool access_cmpxchg_split(struct x86_cpu *c, u64 lin, u32 size, void *old
     e[0] = *lin_get(c, lin, LIN_WRITE, ACCESS_CPL);
     e[1] = first == size ? e[0] : *lin_get(c, access_wrap(c, lin + first), LIN_WRITE, ACCESS_CPL);
     pthread_mutex_lock(&access_split_lock);
+    c->split = true;
     access_load(c, &e[0], off, old, first);
     access_load(c, &e[1], 0, (u8 *)old + first, size - first);
     same = !memcmp(old, expect, size);
@@ -404,7 +413,7 @@ static bool access_cmpxchg_split(struct x86_cpu *c, u64 lin, u32 size, void *old
         if (!e[1].host || e[1].rom)
             access_store(c, &e[1], 0, (const u8 *)old + first, size - first);
     }
-    pthread_mutex_unlock(&access_split_lock);
+    x86_unsplit(c);
     if (x86_watching(c))
         x86_watch(c, lin, size, true, false);
     return same;

@@ -75,6 +75,7 @@ struct x86_cpu {
     struct x86_lin_cache *lin;      /* the core's own small TLB: mmu.c */
     struct x86_insn_cache *insns;   /* decoded instructions: decode.c */
     struct x86_vector_unit *vector; /* stubs that run vector instructions: vector.c */
+    bool split; /* it holds the lock of atomic accesses that are not one of the host's */
     u64 retired;
 };
 
@@ -203,6 +204,8 @@ const u8 *x86_fetch_host(struct x86_cpu *c, u64 lin);
 void x86_flush(struct x86_cpu *c, enum x86_flush how, u64 lin); /* and the hooks */
 /* Compare and exchange of 1 2 4 8 16 bytes, atomic against other vCPUs when in RAM.
  * *old is what was there; true when replaced. */
+/* A long jump has left x86_cmpxchg, from io. */
+void x86_unsplit(struct x86_cpu *c);
 bool x86_cmpxchg(struct x86_cpu *c, u64 lin, u32 size, void *old, const void *expect,
                  const void *want);
 
