@@ -23,6 +23,7 @@ struct rig {
     u8 *ram;
     u32 ports;
     _Atomic int vector; /* what waits */
+    atomic_bool stop;   /* come out */
 };
 
 static u64 rig_in(void *arg, u16 port, u32 size)
@@ -75,6 +76,8 @@ static int rig_vector(void *arg, u32 open)
     struct rig *r = arg;
     int v = r->vector;
 
+    if (r->stop)
+        return VECTOR_STOP;
     if (v >= 0 && !(open & OPEN_INTR))
         return VECTOR_LATER;
     if (v != VECTOR_NONE)
@@ -117,6 +120,18 @@ static void rig_same_code(const struct engine *g)
     rig_code_size = size;
 }
 
+static u64 rig_sea; /* bytes on both sides of the memory that nobody may write to */
+
+static u8 *rig_memory(void)
+{
+    u8 *p =
+        mmap(NULL, RAM + 2 * rig_sea, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    memset(p, 0xa5, rig_sea);
+    memset(p + rig_sea + RAM, 0xa5, rig_sea);
+    return p + rig_sea;
+}
+
 static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus, bool check)
 {
     struct engine_options o = { .tsc_hz = 1000000000,
@@ -146,7 +161,7 @@ static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus, bool
     memset(r, 0, sizeof(*r));
     r->ops = ops;
     r->vector = VECTOR_NONE;
-    r->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    r->ram = rig_memory();
     slot.host = r->ram;
     CHECK_EQ(ops->open(&r->engine, &o, &e), 0);
     CHECK_EQ(ops->slots(r->engine, &slot, 1, &e), 0);
@@ -160,7 +175,7 @@ static void rig_close(struct rig *r)
         if (r->v[i])
             r->ops->cpu_close(r->v[i]);
     r->ops->close(r->engine);
-    munmap(r->ram, RAM);
+    munmap(r->ram - rig_sea, RAM + 2 * rig_sea);
 }
 
 /* Page tables that map 1 GiB one to one, the first 2 MiB in 4 KiB pages. */
@@ -336,7 +351,7 @@ static void program_compare(const struct program *p)
     free(b.ram);
 }
 
-static void program_case(struct program p)
+__attribute__((unused)) static void program_case(struct program p)
 {
     program_compare(&p);
     if (p.mode == X86_MODE64 && !p.prepare) {
