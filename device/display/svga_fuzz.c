@@ -118,6 +118,8 @@ int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
     card->class->reset(card, RESET_SYSTEM);
     domain_unlock(card->domain);
     style = get_u8(&c);
+    svga_guest_set(&guest, SVGA_REG_WIDTH, 64); /* small pictures are quick */
+    svga_guest_set(&guest, SVGA_REG_HEIGHT, 32);
     for (u32 i = 0; i < 64; i++) { /* lists of pages that lead somewhere */
         u8 b[8];
 
@@ -135,7 +137,7 @@ int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
             svga_guest_word_set(&guest, SVGA_FIFO_NEXT, guest.min);
         fuzz_step(&c);
     }
-    for (u32 i = 0; i < 50 && svga_guest_get(&guest, SVGA_REG_BUSY); i++)
+    for (u32 i = 0; i < 3 && svga_guest_get(&guest, SVGA_REG_BUSY); i++)
         continue;
     fuzz_look();
     loop_call(machine_lane(rig.m), fuzz_nothing, NULL);

@@ -30,7 +30,7 @@ modules="vmw_pvscsi mptspi mptsas BusLogic nvme ahci vmxnet3 e1000 e1000e pcnet3
 virtio_console virtio_rng vmw_vsock_vmci_transport vmw_vsock_virtio_transport ext4
 crc32c_generic af_packet xhci_pci ehci_pci uhci_hcd usb_storage usbhid hid_generic evdev"
 # Loaded by who wants them: insmod /modules/floppy.ko
-more="floppy parport parport_pc lp"
+more="floppy parport parport_pc lp vmwgfx"
 
 kernel_package=$(apt-cache depends $meta | awk '/Depends: linux-image/ { print $2; exit }')
 versions=$(apt-cache policy "$kernel_package" busybox-static | awk '/Candidate:/ { print $2 }')
