@@ -118,7 +118,8 @@ int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
     card->class->reset(card, RESET_SYSTEM);
     domain_unlock(card->domain);
     style = get_u8(&c);
-    svga_guest_set(&guest, SVGA_REG_WIDTH, 64); /* small pictures are quick */
+    svga_guest_set(&guest, SVGA_REG_ENABLE, 1); /* small pictures are quick: not the VGA's */
+    svga_guest_set(&guest, SVGA_REG_WIDTH, 64);
     svga_guest_set(&guest, SVGA_REG_HEIGHT, 32);
     for (u32 i = 0; i < 64; i++) { /* lists of pages that lead somewhere */
         u8 b[8];
