@@ -95,6 +95,15 @@ static bool build_is_vga(const struct desc *d)
     return !d->display;
 }
 
+/* As the package says; VMware takes no less than this when it is to find out by itself. */
+static u64 build_vram(const struct desc *d)
+{
+    const char *detect = desc_extra(d, "vmx", "svga.autodetect");
+    bool finds = detect && !strcasecmp(detect, "true");
+
+    return d->video_memory && finds ? max_u64(d->video_memory, 32 << 20) : d->video_memory;
+}
+
 static int build_screen(struct vm *vm, struct notes *notes, struct err *e)
 {
     const struct desc *d = vm->how.desc;
@@ -102,7 +111,7 @@ static int build_screen(struct vm *vm, struct notes *notes, struct err *e)
     char vram[16];
     int r;
 
-    snprintf(vram, sizeof(vram), "%u", (u32)min_u64(d->video_memory, 1u << 30));
+    snprintf(vram, sizeof(vram), "%u", (u32)min_u64(build_vram(d), 1u << 30));
     if (!svga && !build_is_vga(d))
         note(notes, NOTE_CHANGED, "display", "%s becomes a standard VGA", d->display);
     r = pci_place(vm->machine, "vga", svga ? SVGA_SLOT : VGA_SLOT, 0, e);
