@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #ifndef BUS_PCI_H
 #define BUS_PCI_H
+#include "machine/chips.h"
 #include "machine/device.h"
 
 /*
@@ -17,7 +18,7 @@ struct pci_bar {
     u64 (*load)(struct device *d, u32 off, u32 size);
     void (*store)(struct device *d, u32 off, u32 size, u64 val);
     bool prefetch, unaligned; /* unaligned: see struct region */
-    u8 *ram; /* instead of handlers: memory of `size` bytes, mapped as a slot */
+    u8 *ram;                  /* instead of handlers: memory of `size` bytes, mapped as a slot */
 };
 
 struct pci_ident {
@@ -70,6 +71,12 @@ u32 pci_numbered(struct machine *m, struct pci_numbered *list, u32 room);
  */
 int pci_number(struct machine *m, const char *device_name, u32 number, struct err *e);
 bool pci_vacant(struct machine *m, u8 slot); /* nobody is or will be there by pci_place */
+
+/*
+ * After pci_plug: stores to that place of a BAR do nothing but ring b; p->at counts from where
+ * the BAR begins.  A device with more such places than the bus remembers keeps the rest.
+ */
+void pci_bell(struct device *d, u8 bar, const struct bell_place *p, struct bell *b);
 
 /* Any thread, domain held or not. */
 void pci_raise(struct device *d, u16 vector); /* MSI-X/MSI if on; else nothing: see pci_level */

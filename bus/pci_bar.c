@@ -178,6 +178,31 @@ static u64 pci_window_place(const struct pci_function *f, const struct pci_bar *
     return pci_forwards(f, b->space, at, b->size) ? at : PCI_HIDDEN;
 }
 
+static void pci_doors_move(struct pci_function *f, u32 bar)
+{
+    u64 at = f->window[bar].at;
+
+    for (u32 i = 0; i < f->ndoors; i++)
+        if (f->doors[i].bar == bar)
+            bell_door_move(f->doors[i].door, at == PCI_HIDDEN ? at : at + f->doors[i].off);
+}
+
+void pci_bell(struct device *d, u8 bar, const struct bell_place *p, struct bell *b)
+{
+    struct pci_function *f = pci_of(d);
+    struct bell_place hidden = *p;
+    struct pci_door *door = &f->doors[f->ndoors];
+
+    hidden.at = PCI_HIDDEN;
+    hidden.port = f->window[bar].bar.space == PCI_PORTS;
+    if (f->ndoors == PCI_DOORS || bell_door_new(b, &hidden, &door->door))
+        return;
+    door->off = p->at;
+    door->bar = bar;
+    f->ndoors++;
+    pci_doors_move(f, bar);
+}
+
 void pci_bars_update(struct pci_function *f)
 {
     struct machine *m = f->dev->machine;
@@ -197,6 +222,7 @@ void pci_bars_update(struct pci_function *f)
             machine_slot_move(m, w->id, at);
         else
             space_move(w->bar.space == PCI_PORTS ? machine_ports(m) : machine_memory(m), w->id, at);
+        pci_doors_move(f, i);
     }
     if (f->rom) {
         u64 at = rom & ~(u64)(f->rom_size - 1);

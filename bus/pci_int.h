@@ -64,6 +64,7 @@ struct pci_window {
  * One function.  config and the message tables change under the device's domain and the irq
  * lock together, so either is enough to read them.
  */
+enum { PCI_DOORS = 40 };
 struct pci_function {
     struct device *dev;
     struct pci_bus *bus;
@@ -87,6 +88,12 @@ struct pci_function {
     bool level; /* the device's interrupt line, before command and MSI */
     struct irq wire;
     void (*on_config)(struct device *d, u32 off, u32 size);
+    struct pci_door {
+        struct bell_door *door;
+        u64 off;
+        u8 bar;
+    } doors[PCI_DOORS];
+    u32 ndoors;
 };
 
 struct pci_place {

@@ -13,6 +13,7 @@
 enum {
     VIRTIO_VENDOR = 0x1af4,
     LEGACY_LEN = 128,
+    LEGACY_NOTIFY = 16,
     COMMON_AT = 0,
     COMMON_LEN = 64,
     ISR_AT = 0x1000,
@@ -392,7 +393,7 @@ static void virtio_legacy_store(struct device *d, u32 off, u32 size, u64 val)
     case 14:
         v->s->queue_select = (u16)val;
         break;
-    case 16:
+    case LEGACY_NOTIFY:
         virtq_again(v, (u16)val);
         break;
     case 18:
@@ -481,6 +482,14 @@ int virtio_plug(struct virtio *v, const struct virtio_class *ops, struct virtio_
         if (bell_new(&v->dev, virtio_bell, i, &v->bell[i]))
             return err_set(e, -ENOMEM, "no memory for a virtio queue");
     r = pci_plug(&v->dev, &v->ident, e);
+    for (u32 i = 0; i < ops->queues && !r; i++) {
+        pci_bell(&v->dev, 4, &(struct bell_place){ .at = NOTIFY_AT + 4 * i }, v->bell[i]);
+        if (!modern)
+            pci_bell(
+                &v->dev, 0,
+                &(struct bell_place){ .at = LEGACY_NOTIFY, .size = 2, .match = true, .val = i },
+                v->bell[i]);
+    }
     return r ? r : virtio_capabilities(v, e);
 }
 

@@ -116,8 +116,9 @@ struct engine_options {
     bool amd;        /* software engines: the guest is shown a processor of AMD's */
     struct engine_eyes eyes;
     enum engine_chips chips;
-    bool keep;    /* translated code is kept for the next run of the same VM */
-    int keep_dir; /* ... in this directory; lent until open returns */
+    u32 dirty_ring; /* entries by vCPU of a ring for dirty pages; 0: bitmaps by slot */
+    bool keep;      /* translated code is kept for the next run of the same VM */
+    int keep_dir;   /* ... in this directory; lent until open returns */
 };
 
 /*
@@ -160,6 +161,9 @@ struct engine_ops {
     /* one call a counter, those of a group one after the other; any thread, vCPUs may be
      * running; may be NULL */
     void (*stats)(void *engine, void (*one)(void *arg, const struct engine_stat *s), void *arg);
+    /* stores there write to the eventfd fd and cause no call, from now on or no longer; any
+     * thread; may be NULL */
+    int (*bell)(void *engine, const struct bell_place *p, int fd, bool on);
     const struct chip_ops *chips; /* NULL: it never keeps any */
 };
 

@@ -17,6 +17,16 @@ struct bell {
     atomic_bool rung;
     struct bell *behind; /* in the list of rung bells */
     struct bell *next;   /* of the same device */
+    struct bell_door *doors;
+    int fd; /* eventfd that whoever runs the vCPUs writes to; -1: none */
+    struct loop_watch *watch;
+};
+
+struct bell_door {
+    struct bell *bell;
+    struct bell_place place;
+    bool told; /* whoever runs the vCPUs knows it */
+    struct bell_door *next;
 };
 
 int bell_new(struct device *d, void (*fn)(struct device *d, u32 index), u32 index,
@@ -27,10 +37,99 @@ int bell_new(struct device *d, void (*fn)(struct device *d, u32 index), u32 inde
 
     if (!b)
         return -ENOMEM;
-    *b = (struct bell){ .dev = d, .fn = fn, .index = index, .next = node->bells };
+    *b = (struct bell){ .dev = d, .fn = fn, .index = index, .next = node->bells, .fd = -1 };
     node->bells = b;
     *out = b;
     return 0;
+}
+
+/* ---- doors: stores that ring a bell without asking the device ---- */
+
+int bell_door_new(struct bell *b, const struct bell_place *p, struct bell_door **out)
+{
+    struct bell_door *door = calloc(1, sizeof(*door));
+
+    if (!door)
+        return -ENOMEM;
+    *door = (struct bell_door){ .bell = b, .place = *p, .next = b->doors };
+    door->place.at = ~(u64)0;
+    b->doors = door;
+    *out = door;
+    bell_door_move(door, p->at);
+    return 0;
+}
+
+void bell_door_move(struct bell_door *door, u64 at)
+{
+    const struct machine_cpus *cpus = &door->bell->dev->machine->cpus;
+
+    if (door->told && cpus->bell)
+        cpus->bell(cpus->arg, &door->place, door->bell->fd, false);
+    door->place.at = at;
+    door->told = at != ~(u64)0 && cpus->bell && door->bell->fd >= 0 &&
+                 !cpus->bell(cpus->arg, &door->place, door->bell->fd, true);
+}
+
+static void bell_rung_outside(void *arg, u32 events)
+{
+    struct bell *b = arg;
+    u64 n;
+
+    (void)events;
+    if (read(b->fd, &n, sizeof(n)) == sizeof(n))
+        bell_ring(b);
+}
+
+/* On the lane. */
+static void bell_watch(void *arg)
+{
+    struct bell *b = arg;
+
+    if (loop_watch_add(b->dev->machine->lane.loop, b->fd, LOOP_READ, bell_rung_outside, b,
+                       &b->watch)) {
+        close(b->fd);
+        b->fd = -1;
+    }
+}
+
+static void bell_open(struct bell *b)
+{
+    if (!b->doors || b->fd >= 0)
+        return;
+    b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (b->fd >= 0)
+        loop_call(b->dev->machine->lane.loop, bell_watch, b);
+    for (struct bell_door *d = b->doors; d; d = d->next)
+        bell_door_move(d, d->place.at);
+}
+
+void bells_open(struct machine *m)
+{
+    for (u32 i = 0; i < m->nnodes; i++)
+        for (struct bell *b = m->nodes[i]->bells; b; b = b->next)
+            bell_open(b);
+}
+
+void bells_collect(struct machine *m)
+{
+    for (u32 i = 0; i < m->nnodes; i++)
+        for (struct bell *b = m->nodes[i]->bells; b; b = b->next)
+            if (b->fd >= 0)
+                bell_rung_outside(b, 0);
+}
+
+static void bell_close(struct bell *b)
+{
+    struct bell_door *d, *next;
+
+    for (d = b->doors; d; d = next) {
+        next = d->next;
+        bell_door_move(d, ~(u64)0);
+        free(d);
+    }
+    loop_watch_drop(b->watch);
+    if (b->fd >= 0)
+        close(b->fd);
 }
 
 /* The lane stands or is gone: nobody else looks at the list. */
@@ -46,6 +145,7 @@ void bell_free(struct bell *b)
         }
     }
     atomic_store(&l->rung, list);
+    bell_close(b);
     free(b);
 }
 

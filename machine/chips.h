@@ -54,4 +54,13 @@ struct chip_pin {
     u64 addr;
     u32 data;
 };
+
+/* Where stores do nothing but ring a bell; whoever runs the vCPUs may ring it without asking. */
+struct bell_place {
+    u64 at;    /* ~0: out of sight */
+    bool port; /* a port, not memory */
+    u8 size;   /* of the store; 0: any */
+    bool match;
+    u32 val; /* match: only stores of this */
+};
 #endif

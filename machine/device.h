@@ -122,6 +122,15 @@ int bell_new(struct device *d, void (*fn)(struct device *d, u32 index), u32 inde
 void bell_ring(struct bell *b);
 
 /*
+ * From create: a place where stores do nothing but ring b, whatever else the device is doing.
+ * It is forgotten with the device.  move: any thread, no irq lock held.
+ */
+struct bell_door;
+struct bell_place;
+int bell_door_new(struct bell *b, const struct bell_place *p, struct bell_door **door);
+void bell_door_move(struct bell_door *door, u64 at); /* ~0: out of sight */
+
+/*
  * From create: memory of the device's own that the guest can notice, such as a framebuffer.
  * It is saved and restored beside the state.
  */

@@ -97,6 +97,8 @@ void machine_free(struct machine *m)
 void machine_cpus_set(struct machine *m, const struct machine_cpus *cpus)
 {
     m->cpus = *cpus;
+    if (cpus->bell)
+        bells_open(m);
 }
 
 const struct machine_cpus *machine_cpus(const struct machine *m)
@@ -229,6 +231,7 @@ void machine_pause(struct machine *m)
         if (m->nodes[i]->dev->class->pause)
             m->nodes[i]->dev->class->pause(m->nodes[i]->dev);
     lane_stop(m);
+    bells_collect(m);
 }
 
 void machine_resume(struct machine *m)

@@ -19,6 +19,9 @@ struct machine_cpus {
     void (*startup)(void *arg, u32 cpu, u8 page); /* SIPI */
     void (*forget)(void *arg, u64 gpa, u64 len);  /* RAM there was written by a device */
     int (*slots)(void *arg);                      /* the map of memory slots has changed */
+    /* stores there may write to the eventfd fd instead, from now on or no longer; NULL, or an
+     * error: they come as others do.  Must not wait for vCPUs */
+    int (*bell)(void *arg, const struct bell_place *p, int fd, bool on);
 };
 
 /* What the local APICs' timers count before their divider; told in CPUID too. */

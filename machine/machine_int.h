@@ -93,6 +93,8 @@ void lane_go(struct machine *m);
 void bell_free(struct bell *b);
 struct bell *bell_next(const struct bell *b);
 bool bell_is_rung(const struct bell *b);
+void bells_open(struct machine *m);    /* machine_cpus.bell is there; VM thread */
+void bells_collect(struct machine *m); /* nothing runs: what was rung past us is rung */
 
 /* ---- machine.c ---- */
 void machine_ask_again(struct machine *m, u32 asked); /* as m->asked holds it; 0: nothing */

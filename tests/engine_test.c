@@ -228,6 +228,11 @@ static int rig_vector(void *arg, u32 open)
     return VECTOR_NONE;
 }
 
+static void rig_nmi_back(void *arg)
+{
+    ((struct rig_cpu *)arg)->r->nmi = true;
+}
+
 static u8 rig_tpr(void *arg)
 {
     return ((struct rig_cpu *)arg)->r->tpr;
@@ -385,9 +390,11 @@ static void rig_map(struct rig *r, struct mem_slot slots[2])
     slots[1] = (struct mem_slot){ .gpa = G_ROM, .len = 4096, .host = r->rom, .readonly = true };
 }
 
+static u32 rig_ring; /* entries of the rings for dirty pages, where an engine has them */
+
 static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus)
 {
-    struct engine_options o = { .tsc_hz = 1000000000, .apic_ids = cpus };
+    struct engine_options o = { .tsc_hz = 1000000000, .apic_ids = cpus, .dirty_ring = rig_ring };
     struct mem_slot slots[2];
     struct err e = { 0 };
 
@@ -407,9 +414,10 @@ static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus)
         printf("# %s: %s\n", ops->name, e.text);
     CHECK_EQ(ops->slots(r->engine, slots, 2, &e), 0);
     for (u32 i = 0; i < cpus; i++) {
-        struct cpu_io io = { &rig_cpus[i], rig_in,    rig_out,     rig_port,  rig_load,
-                             rig_store,    rig_rdmsr, rig_wrmsr,   rig_cpuid, rig_hypercall,
-                             rig_vector,   rig_tpr,   rig_tpr_set, rig_bulk,  rig_has_port };
+        struct cpu_io io = { &rig_cpus[i], rig_in,      rig_out,     rig_port,  rig_load,
+                             rig_store,    rig_rdmsr,   rig_wrmsr,   rig_cpuid, rig_hypercall,
+                             rig_vector,   rig_tpr,     rig_tpr_set, rig_bulk,  rig_has_port,
+                             NULL,         rig_nmi_back };
 
         rig_cpus[i] = (struct rig_cpu){ r, i };
         CHECK_EQ(ops->cpu_open(r->engine, i, &io, &r->v[i], &e), 0);
@@ -784,6 +792,17 @@ static void dirty_pages(void)
     rig_close(&r);
 }
 
+static void dirty_pages_by_ring(void)
+{
+    if (strcmp(now->name, "kvm") != 0) {
+        check_skip("bitmaps only");
+        return;
+    }
+    rig_ring = 1024;
+    dirty_pages();
+    rig_ring = 0;
+}
+
 /* What was set is what is got, but for what a processor cannot keep. */
 static void set_and_get(void)
 {
@@ -837,6 +856,7 @@ static const struct {
               { "slots_change_under_a_vcpu", slots_change_under_a_vcpu },
               { "two_vcpus_lock", two_vcpus_lock },
               { "dirty_pages", dirty_pages },
+              { "dirty_pages_by_ring", dirty_pages_by_ring },
               { "set_and_get", set_and_get } };
 
 int main(int argc, char **argv)

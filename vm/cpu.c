@@ -313,6 +313,13 @@ static void cpus_forget(void *arg, u64 gpa, u64 len)
     vm->ops->forget(vm->engine, gpa, len);
 }
 
+static int cpus_bell(void *arg, const struct bell_place *p, int fd, bool on)
+{
+    struct vm *vm = arg;
+
+    return vm->ops->bell(vm->engine, p, fd, on);
+}
+
 static int cpus_slots(void *arg)
 {
     struct machine_slot from[64];
@@ -518,7 +525,8 @@ int vm_cpus_new(struct vm *vm, struct err *e)
                                  .init = cpus_init,
                                  .startup = cpus_startup,
                                  .forget = cpus_forget,
-                                 .slots = cpus_slots };
+                                 .slots = cpus_slots,
+                                 .bell = vm->ops->bell ? cpus_bell : NULL };
 
     vm->cpus = calloc(vm->ncpus, sizeof(*vm->cpus));
     if (!vm->cpus)

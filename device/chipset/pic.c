@@ -422,6 +422,14 @@ static int pic_check(const struct device *d, struct err *e)
     return 0;
 }
 
+/* The wire is where it was: a PIC that thinks otherwise would never lower it. */
+static void pic_restored(struct device *d)
+{
+    struct pic *p = (struct pic *)d;
+
+    p->level = pic_best(&p->state.chip[0], true) >= 0;
+}
+
 #define CHIP struct pic_chip
 static const struct field chip_fields[] = {
     FIELD(1, CHIP, irr, 0, "requests"),
@@ -457,4 +465,5 @@ const struct device_class device_pic = {
     .create = pic_create,
     .reset = pic_reset,
     .check = pic_check,
+    .restored = pic_restored,
 };

@@ -488,6 +488,8 @@ static int vmxnet3_create(struct device *d, struct err *e)
     r = pci_plug(d, &id, e);
     if (r)
         return r;
+    for (u32 i = 0; i < VX_TX_MOST; i++)
+        pci_bell(d, 0, &(struct bell_place){ .at = VX_TX_PROD + 8 * i }, c->tx_bell[i]);
     c->net = device_end(d, "net");
     net_attach(c->net, &calls, c);
     return 0;

@@ -536,7 +536,12 @@ static int pvscsi_create(struct device *d, struct err *e)
     rc = bell_new(d, pvscsi_kicked, 0, &p->kick);
     if (rc)
         return err_set(e, rc, "no bell");
-    return pci_plug(d, &ident, e);
+    rc = pci_plug(d, &ident, e);
+    if (rc)
+        return rc;
+    pci_bell(d, 0, &(struct bell_place){ .at = PVSCSI_KICK_OTHER }, p->kick);
+    pci_bell(d, 0, &(struct bell_place){ .at = PVSCSI_KICK_RW }, p->kick);
+    return 0;
 }
 
 static void pvscsi_destroy(struct device *d)

@@ -265,6 +265,7 @@ static bool exit_internal(struct vcpu *v, struct err *e)
 bool kvm_exit(struct vcpu *v, struct err *e)
 {
     struct kvm_run *run = v->run;
+    int r;
 
     switch (run->exit_reason) {
     case KVM_EXIT_IO:
@@ -300,6 +301,11 @@ bool kvm_exit(struct vcpu *v, struct err *e)
     case KVM_EXIT_SHUTDOWN:
         v->shutdown = true;
         return true;
+    case KVM_EXIT_DIRTY_RING_FULL:
+        r = kvm_slots_ring_full(v->kvm);
+        if (r)
+            err_set(e, r, "KVM's ring of dirty pages: %s", strerror(-r));
+        return !r;
     case KVM_EXIT_INTERNAL_ERROR:
         v->stat[STAT_STEP]++;
         return exit_internal(v, e);

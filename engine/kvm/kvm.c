@@ -116,6 +116,7 @@ static int kvm_open(void **engine, const struct engine_options *o, struct err *e
     pthread_cond_init(&k->calm, NULL);
     r = kvm_vm_new(k, e);
     r = r ? r : kvm_slots_open(k, e);
+    r = r ? r : kvm_ring_open(k, o->dirty_ring, e);
     r = r ? r : kvm_supported(k, e);
     r = r ? r : kvm_model_filter(k, e);
     r = r ? r : kvm_signal_open(e);
@@ -137,6 +138,7 @@ static void kvm_forget(void *engine, u64 gpa, u64 len)
 static void kvm_cpu_free(struct vcpu *v)
 {
     x86_cpu_fini(&v->c);
+    kvm_ring_unmap(v);
     if (v->run)
         munmap(v->run, v->kvm->run_size);
     if (v->fd >= 0)
@@ -157,6 +159,9 @@ static int kvm_cpu_make(struct vcpu *v, u32 index, struct err *e)
     if (run == MAP_FAILED)
         return err_set(e, -errno, "KVM's run page: %s", strerror(errno));
     v->run = run;
+    r = kvm_ring_map(v, e);
+    if (r)
+        return r;
     v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
     v->c.apic_ids = k->apic_ids;
     r = kvm_model_set(v, e);
@@ -238,6 +243,24 @@ static int kvm_set(struct vcpu *v, const struct x86_state *s)
     return r < 0 ? r : 0;
 }
 
+static int kvm_bell(void *engine, const struct bell_place *p, int fd, bool on)
+{
+    struct kvm *k = engine;
+    struct kvm_ioeventfd i = { .addr = p->at,
+                               .len = p->size,
+                               .datamatch = p->val,
+                               .fd = fd,
+                               .flags = (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN) |
+                                        (p->port ? KVM_IOEVENTFD_FLAG_PIO : 0) |
+                                        (p->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) };
+    int r;
+
+    if (!p->size && ioctl(k->vm, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) <= 0)
+        return -EOPNOTSUPP;
+    r = kvm_ask(k->vm, KVM_IOEVENTFD, &i);
+    return r < 0 ? r : 0;
+}
+
 static void kvm_stats(void *engine, void (*one)(void *arg, const struct engine_stat *s), void *arg)
 {
     static const char *const names[STATS] = { "entries",
@@ -278,5 +301,6 @@ const struct engine_ops engine_kvm = {
     .get = kvm_get,
     .set = kvm_set,
     .stats = kvm_stats,
+    .bell = kvm_bell,
     .chips = &kvm_chips,
 };

@@ -38,6 +38,7 @@ struct kvm {
     u64 arch_capabilities;
     bool sregs2;
     enum engine_chips chips; /* those that are in the kernel */
+    u32 ring;                /* entries of each ring of dirty pages; 0: bitmaps */
     struct kvm_cpuid2 *supported;
     struct x86_memory mem; /* the same slots; dirty bits gather in it */
 
@@ -62,7 +63,9 @@ struct vcpu {
     atomic_bool inside; /* in KVM_RUN, or about to be */
     bool unfinished;    /* the instruction of the last exit is done by the next KVM_RUN */
     bool shutdown;      /* a triple fault */
-    bool stale;         /* run's view of interrupts is from before a set */
+    struct kvm_dirty_gfn *ring;
+    u32 ring_at; /* the entry that comes next */
+    bool stale;  /* run's view of interrupts is from before a set */
     u64 stat[STATS];
 };
 
@@ -80,11 +83,18 @@ bool kvm_model_owns(const struct kvm *k, u32 msr); /* KVM keeps this one */
 extern const struct chip_ops kvm_chips;
 int kvm_chips_open(struct kvm *k, struct err *e);
 
+/* ring.c; k->map held */
+int kvm_ring_open(struct kvm *k, u32 entries, struct err *e);
+int kvm_ring_map(struct vcpu *v, struct err *e);
+void kvm_ring_unmap(struct vcpu *v);
+int kvm_ring_fetch(struct kvm *k); /* what is in all of them */
+
 /* slots.c */
 int kvm_slots_open(struct kvm *k, struct err *e);
 void kvm_slots_close(struct kvm *k);
 int kvm_slots_set(void *engine, const struct mem_slot *all, u32 n, struct err *e);
 int kvm_slots_dirty(void *engine, const struct mem_slot *s, u64 *bitmap);
+int kvm_slots_ring_full(struct kvm *k);
 
 /* state.c: between KVM and v->c.s; 0 or a negative errno */
 int kvm_load(struct vcpu *v);  /* events that wait in KVM are delivered first */

@@ -66,10 +66,12 @@ static int slot_tell(struct kvm *k, u32 id, const struct mem_slot *s, u64 len)
 static int slot_fetch_dirty(struct kvm *k, u32 id)
 {
     const struct mem_slot *s = &k->slot[id].s;
-    u64 pages = s->len / PAGE, *bits = calloc((pages + 63) / 64, sizeof(u64));
+    u64 pages = s->len / PAGE, *bits = k->ring ? NULL : calloc((pages + 63) / 64, sizeof(u64));
     struct kvm_dirty_log log = { .slot = id, .dirty_bitmap = bits };
     int r;
 
+    if (k->ring)
+        return kvm_ring_fetch(k);
     if (!bits)
         return -ENOMEM;
     r = kvm_ask(k->vm, KVM_GET_DIRTY_LOG, &log);
@@ -163,10 +165,24 @@ int kvm_slots_dirty(void *engine, const struct mem_slot *s, u64 *bitmap)
     int r = -ENOENT;
 
     pthread_mutex_lock(&k->map);
+    if (k->ring)
+        slots_stop(k); /* what the processor still has goes to the ring as a vCPU leaves */
     for (u32 id = 0; id < k->slots; id++)
         if (k->slot[id].used && k->slot[id].s.log_dirty && k->slot[id].s.gpa == s->gpa)
             r = slot_fetch_dirty(k, id);
+    if (k->ring)
+        slots_go(k);
     r = r ? r : x86_memory_dirty(&k->mem, s, bitmap);
+    pthread_mutex_unlock(&k->map);
+    return r;
+}
+
+int kvm_slots_ring_full(struct kvm *k)
+{
+    int r;
+
+    pthread_mutex_lock(&k->map);
+    r = kvm_ring_fetch(k);
     pthread_mutex_unlock(&k->map);
     return r;
 }
