@@ -587,6 +587,213 @@ chips_start_ap:
         stosl
         end_case
 
+/* ---- PCI: EBX names a function ---- */
+
+        .macro  pciget off
+        lea     \off(%ebx), %eax
+        call    chips_pciget
+        .endm
+        .macro  pciput off, val
+        mov     $\val, %ecx
+        lea     \off(%ebx), %eax
+        call    chips_pciput
+        .endm
+chips_pciget:
+        mov     $0xcf8, %dx
+        out     %eax, %dx
+        mov     $0xcfc, %dx
+        in      %dx, %eax
+        ret
+chips_pciput:
+        mov     $0xcf8, %dx
+        out     %eax, %dx
+        mov     %ecx, %eax
+        mov     $0xcfc, %dx
+        out     %eax, %dx
+        ret
+chips_pcifind:                          /* ESI: device and vendor */
+        mov     $0x80000000, %ebx
+1:      pciget  0
+        cmp     %esi, %eax
+        je      2f
+        add     $0x800, %ebx
+        cmp     $0x80010000, %ebx
+        jb      1b
+2:      ret
+chips_pcicap:                           /* CH: which; ESI: where it is named */
+        pciget  0x34
+        movzx   %al, %esi
+1:      lea     (%ebx, %esi), %eax
+        call    chips_pciget
+        cmp     %ch, %al
+        je      2f
+        movzx   %ah, %esi
+        test    %esi, %esi
+        jnz     1b
+2:      add     %ebx, %esi
+        ret
+
+/* A disk behind pvscsi: INQUIRY and a READ, each answered by an MSI. */
+
+        .set    PVSCSI, 0xe0000000
+        .set    RINGS, 0x150000         /* state, requests, completions, data */
+
+        case    pvscsi
+        apic    0xf0, 0x1ff
+        mov     $0x07c015ad, %esi
+        call    chips_pcifind
+        pciput  0x10, PVSCSI
+        pciput  0x04, 6
+        mov     $5 << 8, %ecx
+        call    chips_pcicap
+        mov     $0xfee00000, %ecx
+        lea     4(%esi), %eax
+        call    chips_pciput
+        xor     %ecx, %ecx
+        lea     8(%esi), %eax
+        call    chips_pciput
+        mov     $0x58, %ecx
+        lea     12(%esi), %eax
+        call    chips_pciput
+        mov     %esi, %eax
+        call    chips_pciget
+        lea     0x10000(%eax), %ecx
+        mov     %esi, %eax
+        call    chips_pciput
+        sti
+        movl    $1, PVSCSI              /* reset; then where the rings are */
+        movl    $3, PVSCSI
+        movl    $1, PVSCSI + 4
+        movl    $1, PVSCSI + 4
+        movl    $(RINGS >> 12), PVSCSI + 4
+        movl    $0, PVSCSI + 4
+        movl    $((RINGS >> 12) + 1), PVSCSI + 4
+        mov     $63, %ecx
+2:      movl    $0, PVSCSI + 4
+        dec     %ecx
+        jnz     2b
+        movl    $((RINGS >> 12) + 2), PVSCSI + 4
+        mov     $63, %ecx
+3:      movl    $0, PVSCSI + 4
+        dec     %ecx
+        jnz     3b
+        mov     RINGS + 8, %eax
+        stosl
+        movl    $1, PVSCSI + 0x2010
+        movl    $0x1234, RINGS + 0x1000
+        movl    $(RINGS + 0x3000), RINGS + 0x1008
+        movl    $36, RINGS + 0x1010
+        movl    $8, RINGS + 0x1024
+        movb    $0x12, RINGS + 0x1028
+        movb    $36, RINGS + 0x102c
+        movb    $6, RINGS + 0x1038
+        movb    $0x20, RINGS + 0x1041
+        movl    $1, RINGS
+        movl    $0, PVSCSI + 0x3014
+        waitfor 0x58, 1
+        movl    $1, PVSCSI + 0x100c
+        movl    $1, RINGS + 16
+        movl    $0x5678, RINGS + 0x1080
+        movl    $(RINGS + 0x4000), RINGS + 0x1088
+        movl    $512, RINGS + 0x1090
+        movl    $8, RINGS + 0x10a4
+        movb    $0x28, RINGS + 0x10a8
+        movb    $1, RINGS + 0x10ad      /* block 1 */
+        movb    $1, RINGS + 0x10b0
+        movb    $10, RINGS + 0x10b8
+        movb    $0x20, RINGS + 0x10c1
+        movl    $2, RINGS
+        movl    $0, PVSCSI + 0x4018
+        waitfor 0x58, 2
+        mov     $(RINGS + 0x2000), %esi
+        mov     $16, %ecx
+        rep movsl
+        mov     $(RINGS + 0x3000), %esi
+        mov     $9, %ecx
+        rep movsl
+        mov     RINGS + 0x4000, %eax
+        stosl
+        mov     RINGS + 0x41fc, %eax
+        stosl
+        counted 0x58
+        end_case
+
+/* A virtio disk through the old interface: a read, notified by a port, answered by MSI-X. */
+
+        .set    VIRTIO, 0xc000
+        .set    TABLE, 0xe0100000
+        .set    QUEUE, 0x160000
+        .set    BLOCK, 0x170000
+        .macro  vout off, val, reg
+        mov     $(VIRTIO + \off), %dx
+        mov     $\val, %eax
+        out     \reg, %dx
+        .endm
+
+        case    virtio
+        apic    0xf0, 0x1ff
+        mov     $0x10011af4, %esi
+        call    chips_pcifind
+        pciput  0x10, VIRTIO
+        pciput  0x14, TABLE
+        pciput  0x04, 7
+        movl    $0xfee00000, TABLE + 16
+        movl    $0, TABLE + 20
+        movl    $0x59, TABLE + 24
+        movl    $0, TABLE + 28
+        mov     $0x11 << 8, %ecx
+        call    chips_pcicap
+        mov     %esi, %eax
+        call    chips_pciget
+        mov     %eax, %ecx
+        or      $0x80000000, %ecx
+        mov     %esi, %eax
+        call    chips_pciput
+        sti
+        vout    18, 0, %al
+        vout    18, 3, %al
+        vout    4, 0, %eax
+        vout    14, 0, %ax
+        mov     $(VIRTIO + 12), %dx
+        xor     %eax, %eax
+        in      %dx, %ax
+        stosl
+        mov     %eax, %ebp              /* how many descriptors */
+        vout    8, QUEUE >> 12, %eax
+        vout    22, 1, %ax
+        vout    18, 7, %al
+        movl    $BLOCK, QUEUE
+        movl    $16, QUEUE + 8
+        movl    $0x00010001, QUEUE + 12
+        movl    $(BLOCK + 0x1000), QUEUE + 16
+        movl    $512, QUEUE + 24
+        movl    $0x00020003, QUEUE + 28
+        movl    $(BLOCK + 16), QUEUE + 32
+        movl    $1, QUEUE + 40
+        movl    $2, QUEUE + 44
+        movl    $1, BLOCK + 8           /* sector 1 */
+        movb    $0xff, BLOCK + 16
+        mov     %ebp, %esi
+        shl     $4, %esi
+        movl    $0x10000, QUEUE(%esi)   /* available: one, the first */
+        movw    $0, QUEUE + 4(%esi)
+        vout    16, 0, %ax
+        waitfor 0x59, 1
+        lea     QUEUE + 4101(%esi, %ebp, 2), %esi
+        and     $0xfffff000, %esi
+        mov     (%esi), %eax
+        stosl
+        mov     8(%esi), %eax
+        stosl
+        movzbl  BLOCK + 16, %eax
+        stosl
+        mov     BLOCK + 0x1000, %eax
+        stosl
+        mov     BLOCK + 0x11fc, %eax
+        stosl
+        counted 0x59
+        end_case
+
         .globl  chips_image_end
 chips_image_end:
         .section .note.GNU-stack, "", @progbits

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whole VMs with small guests (tests/chips_guests.S): interrupt controllers, timers and two
- * processors do the same under each engine and wherever the controllers are, and a VM that is
+ * Whole VMs with small guests (tests/chips_guests.S): interrupt controllers, timers, two
+ * processors, and disks whose rings they fill do the same under each engine and wherever the controllers are, and a VM that is
  * saved under one goes on under another.
  */
 #include "backend/blk.h"
@@ -13,7 +13,7 @@
 #include <signal.h>
 
 enum { RESULT = 0x140000, RESULTS = 64, ROUNDS = 0x142010, COUNTS = 0x130000, RAM = 8 << 20 };
-enum { ENTRY_AT = 28, BASE = 0x100000, PATIENCE_S = 20 };
+enum { ENTRY_AT = 28, BASE = 0x100000, PATIENCE_S = 20, DISK = 1 << 20 };
 
 extern const u8 chips_image[], chips_image_end[];
 #define GUEST(name) extern const u8 chips_##name[]
@@ -24,19 +24,26 @@ GUEST(pit);
 GUEST(ioapic);
 GUEST(level);
 GUEST(smp);
+GUEST(pvscsi);
+GUEST(virtio);
 GUEST(moves);
 
 static const struct guest {
     const char *name;
     const u8 *entry;
     u32 cpus;
+    const char *disk;     /* the controller of a disk that it reads */
     const char *hardware; /* what the kernel's controllers do not do on an emulating KVM */
-} guests[] = {
-    { "apic", chips_apic, 1 },     { "timer", chips_timer, 1 },
-    { "pic", chips_pic, 1 },       { "pit", chips_pit, 1 },
-    { "ioapic", chips_ioapic, 1 }, { "level", chips_level, 1, "level-triggered interrupts once" },
-    { "smp", chips_smp, 2 },       { "moves", chips_moves, 2 }
-};
+} guests[] = { { "apic", chips_apic, 1 },
+               { "timer", chips_timer, 1 },
+               { "pic", chips_pic, 1 },
+               { "pit", chips_pit, 1 },
+               { "ioapic", chips_ioapic, 1 },
+               { "level", chips_level, 1, NULL, "level-triggered interrupts once" },
+               { "smp", chips_smp, 2 },
+               { "pvscsi", chips_pvscsi, 1, "pvscsi" },
+               { "virtio", chips_virtio, 1, "virtio_blk" },
+               { "moves", chips_moves, 2 } };
 
 /* Where the engines' vCPUs find their interrupt controllers. */
 static const struct place {
@@ -137,6 +144,25 @@ static void write_image(const char *path)
     free(image);
 }
 
+static void add_disk(struct desc *d, const char *controller)
+{
+    const char *path = desc_text(d, "%s", in_dir("disk"));
+    struct desc_device *c = desc_add_device(d, "disks", controller);
+    struct desc_disk *k = desc_add_disk(d, "disk0", DESC_DISK);
+    FILE *f = fopen(path, "w");
+
+    CHECK(f && c && k);
+    for (u32 i = 0; f && i < DISK; i += 4)
+        fwrite(&i, 4, 1, f);
+    if (f)
+        fclose(f);
+    c->known = true;
+    k->controller = c->name;
+    k->path = k->source = path;
+    k->format = "raw";
+    k->capacity = DISK;
+}
+
 static struct vm_result play(const struct place *at, u32 results[RESULTS])
 {
     struct vm_how how = { .engine = at->engine,
@@ -155,6 +181,8 @@ static struct vm_result play(const struct place *at, u32 results[RESULTS])
     d.name = guest->name;
     d.cpus = guest->cpus;
     d.memory = RAM;
+    if (guest->disk)
+        add_disk(&d, guest->disk);
     how.desc = &d;
     write_image(how.kernel);
     result = run_vm(&how, results);

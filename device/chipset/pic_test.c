@@ -137,6 +137,27 @@ static void modes(void)
     rig_stop(&r);
 }
 
+/* What interrupts as it is saved can be ended where it goes on. */
+static void moves_with_the_wire(void)
+{
+    static struct rig other;
+
+    start();
+    irq_set(&line[4], true);
+    CHECK(out->level);
+    rig_pause(&r);
+    rig_start(&other, 1, 1);
+    rig_device(&other, "pic", NULL, NULL);
+    rig_move(&r, &other);
+    rig_stop(&r);
+    r = other;
+    out = rig_wire(&r, "pic.int");
+    CHECK(out->level);
+    rig_out(&r, 0x21, 1, 0xff);
+    CHECK(!out->level);
+    rig_stop(&r);
+}
+
 int main(void)
 {
     CASE(edges_and_priorities);
@@ -144,5 +165,6 @@ int main(void)
     CASE(masks_and_spurious);
     CASE(level_triggered);
     CASE(modes);
+    CASE(moves_with_the_wire);
     return check_end();
 }
