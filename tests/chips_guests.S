@@ -304,7 +304,7 @@ chips_pic_init:
         outb    0x2009, 1
         outb    0x20, 0x0a
         in      $0x20, %al
-        movzx   %al, %eax
+        and     $0x14, %eax             /* the timer's may wait as well */
         stosl
         outb    0xa0, 0x0a
         in      $0xa0, %al
@@ -633,7 +633,7 @@ chips_pcicap:                           /* CH: which; ESI: where it is named */
 2:      add     %ebx, %esi
         ret
 
-/* A disk behind pvscsi: INQUIRY and a READ, each answered by an MSI. */
+/* A disk behind pvscsi: INQUIRY, TEST UNIT READY, READ, each answered by an MSI. */
 
         .set    PVSCSI, 0xe0000000
         .set    RINGS, 0x150000         /* state, requests, completions, data */
@@ -693,20 +693,29 @@ chips_pcicap:                           /* CH: which; ESI: where it is named */
         waitfor 0x58, 1
         movl    $1, PVSCSI + 0x100c
         movl    $1, RINGS + 16
-        movl    $0x5678, RINGS + 0x1080
-        movl    $(RINGS + 0x4000), RINGS + 0x1088
-        movl    $512, RINGS + 0x1090
-        movl    $8, RINGS + 0x10a4
-        movb    $0x28, RINGS + 0x10a8
-        movb    $1, RINGS + 0x10ad      /* block 1 */
-        movb    $1, RINGS + 0x10b0
-        movb    $10, RINGS + 0x10b8
+        movl    $0x1235, RINGS + 0x1080 /* TEST UNIT READY: the attention that waits */
+        movl    $4, RINGS + 0x10a4
+        movb    $6, RINGS + 0x10b8
         movb    $0x20, RINGS + 0x10c1
         movl    $2, RINGS
-        movl    $0, PVSCSI + 0x4018
+        movl    $0, PVSCSI + 0x3014
         waitfor 0x58, 2
+        movl    $1, PVSCSI + 0x100c
+        movl    $2, RINGS + 16
+        movl    $0x1236, RINGS + 0x1100
+        movl    $(RINGS + 0x4000), RINGS + 0x1108
+        movl    $512, RINGS + 0x1110
+        movl    $8, RINGS + 0x1124
+        movb    $0x28, RINGS + 0x1128
+        movb    $1, RINGS + 0x112d      /* block 1 */
+        movb    $1, RINGS + 0x1130
+        movb    $10, RINGS + 0x1138
+        movb    $0x20, RINGS + 0x1141
+        movl    $3, RINGS
+        movl    $0, PVSCSI + 0x4018
+        waitfor 0x58, 3
         mov     $(RINGS + 0x2000), %esi
-        mov     $16, %ecx
+        mov     $24, %ecx
         rep movsl
         mov     $(RINGS + 0x3000), %esi
         mov     $9, %ecx

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 enum {
     STATE = 0x10000,
@@ -396,6 +397,62 @@ static void interrupts(void)
     CHECK(!level());
     CHECK_EQ(rig_msi_seen(&rig, 0xfee00000, 0), 2);
     end();
+}
+
+/* ---- kicks that do not come to the device: who runs the vCPUs writes to a descriptor ---- */
+
+static struct {
+    u64 at[4];
+    u32 n;
+    int fd;
+} doors;
+
+static int doors_told(void *arg, const struct bell_place *p, int fd, bool on)
+{
+    u32 i;
+
+    for (i = 0; i < doors.n && doors.at[i] != p->at; i++)
+        continue;
+    CHECK(on ? i == doors.n && i < LEN(doors.at) : i < doors.n);
+    if (on && i < LEN(doors.at))
+        doors.at[doors.n++] = p->at;
+    else if (!on && i < doors.n)
+        doors.at[i] = doors.at[--doors.n];
+    doors.fd = fd;
+    return 0;
+}
+
+static void kicks_past_the_device(void)
+{
+    struct pvscsi_request_wire w = { .flags = PVSCSI_FLAG_NO_DATA };
+    struct machine_cpus cpus;
+    u64 one = 1;
+    u32 command_was;
+
+    begin(1, 1);
+    memset(&doors, 0, sizeof(doors));
+    cpus = *machine_cpus(rig.m);
+    cpus.bell = doors_told;
+    machine_cpus_set(rig.m, &cpus);
+    CHECK_EQ(doors.n, 2);
+    CHECK_EQ(doors.at[0] + doors.at[1], 2 * regs + PVSCSI_KICK_OTHER + PVSCSI_KICK_RW);
+    request(&w);
+    CHECK_EQ(write(doors.fd, &one, sizeof(one)), sizeof(one));
+    rig_lane_until(&rig, all_told, &made);
+    told = made;
+    command_was = rig_pci_get(dev, 4, 2);
+    rig_pci_set(dev, 4, 2, 0); /* out of sight: nobody kicks there */
+    CHECK_EQ(doors.n, 0);
+    rig_pci_set(dev, 4, 2, command_was);
+    CHECK_EQ(doors.n, 2);
+    request(&w); /* one that nobody has looked at when the machine is saved */
+    CHECK_EQ(write(doors.fd, &one, sizeof(one)), sizeof(one));
+    rig_pause(&rig);
+    rig_resume(&rig);
+    rig_lane_until(&rig, all_told, &made);
+    told = made;
+    end();
+    CHECK_EQ(doors.n, 0);
 }
 
 static void refusals(void)
@@ -805,6 +862,7 @@ static void threshold(void)
 int main(void)
 {
     CASE(reads_and_writes);
+    CASE(kicks_past_the_device);
     CASE(lists_of_pieces);
     CASE(hostile_lists);
     CASE(odd_lengths);
