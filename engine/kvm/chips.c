@@ -16,13 +16,15 @@ enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0, X2APIC_BROADCAST_EOI = 1 
 
 /* ---- making them ---- */
 
+struct chips_routes {
+    u32 nr, flags; /* as struct kvm_irq_routing, with room */
+    struct kvm_irq_routing_entry e[16 + CHIP_PINS];
+};
+
 /* Pins of the IOAPIC as a PC wires them: ISA interrupt 0 is at pin 2. */
 static int chips_route(struct kvm *k)
 {
-    struct {
-        struct kvm_irq_routing head;
-        struct kvm_irq_routing_entry e[16 + CHIP_PINS];
-    } r = { .head.nr = 0 };
+    struct chips_routes r = { .nr = 0 };
 
     for (u32 gsi = 0; gsi < CHIP_PINS; gsi++) {
         struct kvm_irq_routing_entry e = { .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP };
@@ -31,11 +33,11 @@ static int chips_route(struct kvm *k)
             continue;
         e.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
         e.u.irqchip.pin = gsi ? gsi : 2;
-        r.e[r.head.nr++] = e;
+        r.e[r.nr++] = e;
         e.u.irqchip.irqchip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
         e.u.irqchip.pin = gsi % 8;
         if (gsi < 16)
-            r.e[r.head.nr++] = e;
+            r.e[r.nr++] = e;
     }
     return kvm_ask(k->vm, KVM_SET_GSI_ROUTING, &r);
 }
@@ -142,10 +144,7 @@ static int chips_msi(void *engine, u64 addr, u32 data)
 static int chips_pins(void *engine, const struct chip_pin *p, u32 n)
 {
     struct kvm *k = engine;
-    struct {
-        struct kvm_irq_routing head;
-        struct kvm_irq_routing_entry e[CHIP_PINS];
-    } r = { .head.nr = n };
+    struct chips_routes r = { .nr = n };
     int result;
 
     if (n > CHIP_PINS)
