@@ -48,7 +48,7 @@ static int build_device(struct vm *vm, const char *class, const char *name,
 }
 
 /* Where the south bridge is: OVMF wants it in slot 1, VMware has it in slot 7. */
-static u8 build_south(const struct vm *vm)
+u8 vm_build_south(const struct vm *vm)
 {
     return vm_board_is_vmware(vm) && !vm->efi ? 7 : 1;
 }
@@ -60,7 +60,7 @@ static int build_base(struct vm *vm, struct err *e)
         int r = 0;
 
         if (p->slot >= 0)
-            r = pci_place(vm->machine, p->name, p->slot == 1 ? build_south(vm) : (u8)p->slot,
+            r = pci_place(vm->machine, p->name, p->slot == 1 ? vm_build_south(vm) : (u8)p->slot,
                           (u8)p->function, e);
         if (!r)
             r = build_device(vm, p->class, p->name, p->settings, NULL, e);
@@ -142,7 +142,6 @@ static int build_slot(struct vm *vm, const char *name, const char *at, struct er
 
 static int build_slots(struct vm *vm, struct err *e)
 {
-    char at[32];
     int r = 0;
 
     for (const struct desc_device *v = vm->how.desc->devices; v && !r; v = v->next)
@@ -151,8 +150,7 @@ static int build_slots(struct vm *vm, struct err *e)
     for (const struct desc_nic *n = vm->how.desc->nics; n && !r; n = n->next)
         if (n->known)
             r = build_slot(vm, n->name, n->at, e);
-    vm_vsock_at(vm, at, sizeof(at));
-    return r ? r : build_slot(vm, "vmci0", at, e);
+    return r;
 }
 
 /* ---- disks ---- */
@@ -287,7 +285,7 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
                      "but by BIOS or with --kernel",
                      b->class);
         } else if (!strcmp(v->class, "ide") && !ide) {
-            r = pci_place(vm->machine, v->name, build_south(vm), 1, e);
+            r = pci_place(vm->machine, v->name, vm_build_south(vm), 1, e);
             if (!r)
                 r = build_controller(vm, v->name, "ide", "ide", 4, e);
             ide = true;
@@ -400,7 +398,7 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
     int r = build_base(vm, e);
 
     if (!r)
-        r = vm_bridges_build(vm, build_south(vm) == 7, e);
+        r = vm_bridges_build(vm, vm_build_south(vm) == 7, e);
     if (!r)
         r = build_screen(vm, notes, e);
     if (!r)

@@ -109,6 +109,7 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e);
 /* vm/bootorder.c: for the firmware; empty: it has its own */
 void vm_boot_order(const struct vm *vm, char *text, size_t room);
 void vm_unbuild(struct vm *vm);
+u8 vm_build_south(const struct vm *vm); /* the PCI slot of the south bridge */
 /* How a controller's class calls its places: "scsi", for the ends "scsi.<unit>"; or "". */
 const char *vm_disk_prefix(const char *class);
 /* The host end of a disk of the description, listed in vm->disks. */
@@ -197,9 +198,7 @@ int vm_tpm_build(struct vm *vm, struct notes *notes, struct err *e);
 int vm_agent_open(struct vm *vm, struct err *e);
 int vm_agent_build(struct vm *vm, struct err *e); /* devices that agents need */
 void vm_agent_close(struct vm *vm);
-/* vsock.c: the device that carries sockets, and its PCI slot as a description says it */
-int vm_vsock_build(struct vm *vm, struct err *e);
-void vm_vsock_at(const struct vm *vm, char *at, size_t room);
+int vm_vsock_build(struct vm *vm, struct err *e); /* the device that carries sockets */
 bool vm_agent_poweroff(struct vm *vm); /* false: nobody there can */
 
 /* cpu.c: from any thread: the run ends with this sentence */

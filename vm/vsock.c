@@ -4,9 +4,10 @@
  * the control socket.  VMware's VMs of hardware 7 and later have VMCI, unless their description
  * says that they do not; others get a virtio device when sockets are asked for.
  */
-#include "backend/vmtools_vsock.h"
 #include "backend/vsock.h"
+#include "backend/vmtools_vsock.h"
 #include "base/loop.h"
+#include "bus/pci.h"
 #include "vm/control.h"
 #include "vm/vm_int.h"
 #include <errno.h>
@@ -16,7 +17,11 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { VSOCK_VMCI_HARDWARE = 7, VSOCK_DMA_HARDWARE = 20 };
+enum {
+    VSOCK_VMCI_HARDWARE = 7,
+    VSOCK_DMA_HARDWARE = 20,
+    VSOCK_FUNCTION = 7, /* of the south bridge, whatever slot a VMX names */
+};
 
 /* What a VMX or an OVF's ExtraConfig says of the device, or "". */
 static const char *vsock_said(const struct vm *vm, const char *key)
@@ -39,11 +44,6 @@ static bool vsock_vmci(const struct vm *vm)
            strcasecmp(vsock_said(vm, "vmci0.present"), "FALSE") != 0;
 }
 
-void vm_vsock_at(const struct vm *vm, char *at, size_t room)
-{
-    snprintf(at, room, "slot.%s", vsock_said(vm, "vmci0.pciSlotNumber"));
-}
-
 int vm_vsock_build(struct vm *vm, struct err *e)
 {
     bool vmci = vsock_vmci(vm);
@@ -59,6 +59,8 @@ int vm_vsock_build(struct vm *vm, struct err *e)
         r = vmtools_vsock_new(&vm->tools_vsock, vm->tools, vm->vsock, machine_lane(vm->machine), e);
     if (!r && vm->how.vsock && *vm->how.vsock)
         r = vsock_listen(vm->vsock, vm->how.vsock, e);
+    if (!r && vmci && vm_board_is_vmware(vm))
+        r = pci_place(vm->machine, "vmci0", vm_build_south(vm), VSOCK_FUNCTION, e);
     if (r)
         return r;
     snprintf(cid, sizeof(cid), "%u", (u32)strtol(id, NULL, 10)); /* it may be negative */

@@ -419,7 +419,7 @@ static int vmci_create(struct device *d, struct err *e)
                                    .subdevice = VMCI_DEVICE,
                                    .class = 0x088000,
                                    .revision = 0x10,
-                                   .pin = 1,
+                                   .pin = 2, /* in its place on the board INTA is the SCI */
                                    .msi = true,
                                    .vectors = v->config.dma ? 3 : 2,
                                    .msix_bar = 1,
