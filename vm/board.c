@@ -8,10 +8,12 @@
  */
 #include "bus/pci.h"
 #include "vm/vm_int.h"
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
-enum { BOARD_FIRST = 4, BOARD_EXPRESS = 7, BOARD_AGP_BUS = 255 };
+enum { BOARD_FIRST = 4, BOARD_EXPRESS = 7, BOARD_LAST = 21, BOARD_AGP_BUS = 255 };
 
 static const struct board_bridge {
     u8 n, slot, functions;
@@ -22,6 +24,43 @@ static const struct board_bridge {
     { 5, 22, 8, BOARD_EXPRESS, "root" }, { 6, 23, 8, BOARD_EXPRESS, "root" },
     { 7, 24, 8, BOARD_EXPRESS, "root" },
 };
+
+/* Since which hardware version VMware had a device. */
+static const struct board_device {
+    const char *class;
+    u32 since;
+} board_devices[] = {
+    { "vmxnet3", 7 }, { "pvscsi", 7 }, { "lsisas1068", 7 }, { "ehci", 7 },
+    { "xhci", 8 },    { "e1000e", 8 }, { "ahci", 10 },      { "nvme", 13 },
+};
+
+static void board_too_new(const struct desc *d, const char *name, const char *class,
+                          struct notes *notes)
+{
+    for (u32 i = 0; i < LEN(board_devices); i++)
+        if (!strcmp(board_devices[i].class, class) && d->hardware_version < board_devices[i].since)
+            note(notes, NOTE_CHANGED, name,
+                 "VMware's hardware version %u had no %s, which came with %u: it is there all the "
+                 "same",
+                 d->hardware_version, class, board_devices[i].since);
+}
+
+int vm_board_check(const struct vm *vm, struct notes *notes, struct err *e)
+{
+    const struct desc *d = vm->how.desc;
+
+    if (d->hardware_version > BOARD_LAST)
+        return err_set(
+            e, -EOPNOTSUPP,
+            "%s: VMware's hardware version %u is newer than those that can be run, %d to "
+            "%d",
+            d->name, d->hardware_version, BOARD_FIRST, BOARD_LAST);
+    for (const struct desc_device *v = d->devices; d->hardware_version && v; v = v->next)
+        board_too_new(d, v->name, v->class, notes);
+    for (const struct desc_nic *n = d->nics; d->hardware_version && n; n = n->next)
+        board_too_new(d, n->name, n->class, notes);
+    return 0;
+}
 
 bool vm_board_is_vmware(const struct vm *vm)
 {
@@ -36,9 +75,18 @@ static bool board_has(const struct desc *d, const struct board_bridge *b)
 
     snprintf(key, sizeof(key), "pciBridge%u.present", b->n);
     said = desc_extra(d, "vmx", key);
-    if (!said && desc_extra(d, "vmx", "pciBridge0.present"))
-        return false;
     return said ? !strcasecmp(said, "TRUE") : d->hardware_version >= b->since;
+}
+
+static u8 board_functions(const struct desc *d, const struct board_bridge *b)
+{
+    char key[32];
+    const char *said;
+
+    snprintf(key, sizeof(key), "pciBridge%u.functions", b->n);
+    said = b->functions > 1 ? desc_extra(d, "vmx", key) : NULL;
+    return said && said[0] >= '1' && said[0] <= '8' && !said[1] ? (u8)(said[0] - '0')
+                                                                : b->functions;
 }
 
 static int board_bridge(struct vm *vm, const char *kind, u8 slot, u8 function, u8 bus,
@@ -69,7 +117,7 @@ int vm_bridges_build(struct vm *vm, bool agp, struct err *e)
     for (u32 i = 0; i < LEN(board_bridges) && !r; i++) {
         const struct board_bridge *b = &board_bridges[i];
 
-        for (u8 f = 0; f < b->functions && !r && board_has(d, b); f++)
+        for (u8 f = 0; f < board_functions(d, b) && !r && board_has(d, b); f++)
             r = board_bridge(vm, b->kind, b->slot, f, (u8)(f << 5 | (b->n + 1)), e);
     }
     return r;

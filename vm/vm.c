@@ -337,6 +337,8 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
 
     r = vm_check_memory(d->memory, e);
     if (!r)
+        r = vm_board_check(vm, notes, e);
+    if (!r)
         r = vm_efi_open(vm, notes, e);
     if (!r)
         r = vm_choose_engine(vm, notes, e);

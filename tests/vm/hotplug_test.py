@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Disks that come and go, floppy disks: by a stock kernel's own drivers, and a boot from a floppy."""
+"""Disks that come and go, floppy disks, a printer port: by a stock kernel's own drivers, and a boot from a floppy."""
 import hashlib, os, subprocess, time
 from vmtest import CACHE, MIMIC, SOURCE, Session, check, main, run, scratch
 
@@ -67,8 +67,10 @@ def pvscsi():
 def floppies():
     with scratch() as d:
         one, two = os.urandom(1440 << 10), os.urandom(720 << 10)
-        g = Guest(d, "--floppy", image(d, "one.flp", len(one), one))
-        g.shell("insmod /modules/floppy.ko")
+        g = Guest(d, "--floppy", image(d, "one.flp", len(one), one), "--port", "parallel0=" + os.path.join(d, "paper"))
+        g.shell("for m in parport parport_pc lp floppy; do insmod /modules/$m.ko; done")
+        g.shell("seq 1 2000 >/tmp/x; cat /tmp/x >/dev/lp0")
+        paper = "".join("%d\n" % n for n in range(1, 2001)).encode()
         g.until("[ -b /dev/fd0 ]")
         check(hashlib.md5(one).hexdigest() in g.shell("md5sum /dev/fd0", 120), "it reads otherwise")
         g.shell("head -c 100k /dev/urandom >/tmp/r; dd if=/tmp/r of=/dev/fd0 conv=fsync;"
@@ -79,6 +81,7 @@ def floppies():
         g.mimic("disk", "eject", "two")
         g.shell("! head -c 512 /dev/fd0 >/dev/null")
         g.off()
+        check(open(os.path.join(d, "paper"), "rb").read() == paper, "something else was printed")
 
 def boots():
     with scratch() as d:
@@ -88,5 +91,5 @@ def boots():
                          "--console", "serial", "--testdev", "--throwaway", "--net", "none"], 60)
         check("THE FLOPPY SPEAKS" in out and code == 33, "exit code %d:\n%s" % (code, out[-800:]))
 
-main([("a disk comes to pvscsi and goes", pvscsi), ("floppy disks in Linux", floppies),
+main([("a disk comes to pvscsi and goes", pvscsi), ("floppy disks and a printer in Linux", floppies),
       ("SeaBIOS boots from a floppy disk", boots)])

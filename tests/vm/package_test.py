@@ -42,6 +42,8 @@ def finds_its_devices():
     check("vmw_pvscsi" in s.shell("basename $(readlink -f /sys/block/sda/device/../../../driver)"), "disk driver")
     check("vmxnet3" in s.shell("basename $(readlink -f /sys/class/net/e*/device/driver)"), "network driver")
     s.shell("test -d /sys/class/net/ens192")  # named by the slot number of the package
+    s.shell("test -d /sys/bus/pci/devices/0000:0b:00.0/net")  # behind the root port of that number
+    s.shell("test -d /sys/bus/pci/devices/0000:03:00.0/host0")
     load.address(s)
 
 def disk_under_load():

@@ -111,9 +111,15 @@ def wrong_options():
     refused(["run"], "file", code=64)
     refused(["fly"], "fly", code=64)
 
+def too_new():
+    path = os.path.join(DIR.name, "new.vmx")
+    with open(path, "w") as f:
+        f.write('config.version = "8"\nvirtualHW.version = "22"\ndisplayName = "new"\nmemsize = "64"\n')
+    refused(["run", path], "new", "22", "4 to 21", code=65)
+
 main([("a truncated OVA", truncated), ("a wrong manifest digest", wrong_digest),
       ("a missing disk", missing_disk), ("a corrupt grain table", corrupt_grain_table),
       ("a DOCTYPE in the descriptor", not_xml), ("a file that is not there", not_there),
       ("a file of no known format", unknown_file), ("no memory for the guest", no_memory),
       ("a guest that jumps into nothing", jumps_into_nothing), ("a kernel that is none", bad_kernel),
-      ("wrong options", wrong_options)])
+      ("a hardware version of the future", too_new), ("wrong options", wrong_options)])
