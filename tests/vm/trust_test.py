@@ -10,7 +10,7 @@ GRUB = """serial --unit=0 --speed=115200
 terminal_output serial
 set timeout=0
 menuentry debian {
-    linux /vmlinuz console=ttyS0 panic=-1 loglevel=6 '%s'
+    linux /vmlinuz console=ttyS0 panic=-1 loglevel=7 '%s'
     initrd /initrd
 }
 """
