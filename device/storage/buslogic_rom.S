@@ -322,7 +322,9 @@ int13:
     mov [0x74], ah
     and byte ptr [bp + R_FLAGS], 0xfe
     cmp byte ptr [bp + R_AX + 1], 0x15
-    je 6f                       /* it has answered in ah */
+    je 6f                       /* these two answer in ah, below */
+    cmp byte ptr [bp + R_AX + 1], 0x41
+    je 6f
     mov [bp + R_AX + 1], ah
 6:  test ah, ah
     jz 7f
@@ -334,7 +336,10 @@ int13:
     cmp ah, 0x15
     jne 8f
     mov ah, 3                   /* a disk */
-8:  iret
+8:  cmp ah, 0x41
+    jne 9f
+    mov ah, 0x21                /* EDD-1.1 */
+9:  iret
 
 functions:
     .macro function number, at
