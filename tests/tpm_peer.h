@@ -82,6 +82,7 @@ static inline bool peer_control(struct tpm_peer *p)
         n = 18;
     } else if (what == TPM_GET_STATE) {
         n = 16;
+        put_be32(out, be32(in + 4) == 3 ? 0x800 : 0); /* has none */
     }
     if (what == TPM_SET_STATE) {
         u8 blob[4] = { 0 };
@@ -90,7 +91,7 @@ static inline bool peer_control(struct tpm_peer *p)
             return false;
         p->count = be32(blob);
     }
-    if (be32(out))
+    if (be32(out) == 1)
         n = 4;
     return peer_say(p->control, out, n) && what != TPM_SHUTDOWN;
 }
