@@ -416,7 +416,7 @@ static bool uhci_done(struct usb_driver *u)
 
 void usb_driver_start(struct usb_driver *u, struct rig *r, struct device *d)
 {
-    *u = (struct usb_driver){ .rig = r, .dev = d };
+    *u = (struct usb_driver){ .rig = r, .dev = d, .packet = 64 };
     rig_pci_enable(r, d);
     u->base = rig_bar(d, is(u, "uhci") ? 4 : 0);
     if (is(u, "xhci"))
@@ -458,7 +458,7 @@ bool usb_driver_attach(struct usb_driver *u, u32 port)
     n = usb_driver_control(u, 0x80, 6, DESC_CONFIG << 8, 0, sizeof(config), AT);
     rig_get(u->rig, AT, config, sizeof(config));
     for (i32 i = 0; i + PACKET_AT + 1 < n && config[i]; i += config[i])
-        if (config[i + 1] == 5)
+        if (config[i + 1] == 5 && le16(config + i + PACKET_AT))
             u->packet = le16(config + i + PACKET_AT);
     return n > 0 && (!is(u, "xhci") || xhci_configure(u)) &&
            !usb_driver_control(u, 0, SET_CONFIGURATION, 1, 0, 0, 0);

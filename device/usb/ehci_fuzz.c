@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A guest that writes anything to the EHCI controller and its queues. */
-#include "device/usb/usb_fuzz.h"
+#include "tests/usb_fuzz.h"
 
 enum { COMMAND = 0x20, RESET = 2 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A guest that writes anything to the xHCI controller and its rings. */
-#include "device/usb/usb_fuzz.h"
 #include "device/usb/xhci_wire.h"
+#include "tests/usb_fuzz.h"
 
 static void reset(void)
 {

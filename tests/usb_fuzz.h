@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef DEVICE_USB_USB_FUZZ_H
-#define DEVICE_USB_USB_FUZZ_H
+#ifndef TESTS_USB_FUZZ_H
+#define TESTS_USB_FUZZ_H
 #include "base/bytes.h"
 #include "device/usb/input.h"
 #include "tests/rig.h"
@@ -64,7 +64,7 @@ static void fuzz_command(struct cursor *c)
     rig_put(&rig, FUZZ_CBW, w, sizeof(w));
     fuzz_transfer(2, FUZZ_CBW, how & 16 ? get_u8(c) : sizeof(w));
     if (len)
-        fuzz_transfer(how & 4 ? 0x81 : 2, FUZZ_DATA, len & 0x3ffff);
+        fuzz_transfer(how & 4 ? 0x81 : 2, FUZZ_DATA, len & 0xffff);
     fuzz_transfer(0x81, FUZZ_CBW + 64, 13);
 }
 
