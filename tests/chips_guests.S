@@ -245,8 +245,13 @@ chips_handler:
         apic    0x320, 0x63             /* out of a halt */
         cli
         apic    0x380, 3000000
+3:      cli                             /* a last tick of before may wake it, too */
+        cmpl    $1, COUNTS + 4 * 0x63
+        jae     4f
         sti
         hlt
+        jmp     3b
+4:      sti
         counted 0x63
         apic    0x320, 0x10064          /* masked: the count ends quietly */
         apic    0x380, 100000
