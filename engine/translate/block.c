@@ -448,8 +448,10 @@ static int build_exits(struct build *t)
     for (u32 i = 0; i < t->nexit; i++) {
         b->exits[i] = t->exits[i];
         b->exits[i].from = b;
-        b->exits[i].rel += t->e.delta;
-        b->exits[i].stub += t->e.delta;
+        if (t->exits[i].rel) /* not of a poll */
+            b->exits[i].rel += t->e.delta;
+        if (t->exits[i].stub)
+            b->exits[i].stub += t->e.delta;
     }
     b->nexit = (u8)t->nexit;
     return 0;

@@ -290,11 +290,13 @@ static const u8 *vcpu_code(struct vcpu *v, u64 lin, u64 gpa[2], u8 two[32], u32 
     u64 off = lin & (PAGE - 1), next;
     const u8 *host = tlb_code(v, lin, &gpa[0]), *more = NULL;
 
+    if (!host)
+        return NULL;
     *at = host + off;
     n[0] = PAGE - (u32)off;
     n[1] = 0;
-    if (!host || off <= PAGE - 15)
-        return host ? host + off : NULL;
+    if (off <= PAGE - 15)
+        return *at;
     next = lin + n[0];
     if (!x86_code64(&v->c.s))
         next = (u32)next;
