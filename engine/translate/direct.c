@@ -236,7 +236,6 @@ static bool direct_promote(struct vcpu *v, struct space *s, u64 now)
     struct direct *d = v->direct;
     int rc = 0;
 
-    vcpu_spill(v);
     if (!s->sandbox)
         rc = direct_sandbox(v, s, now);
     if (!rc)
@@ -270,10 +269,9 @@ void direct_sample(struct vcpu *v)
     if (d->broken || (s && (s->on || now < s->not_before)) || !direct_computes(v, now) ||
         !direct_fits(v))
         return;
-    if (!s) {
-        vcpu_spill(v);
+    vcpu_spill(v); /* what follows is not all free of vector registers */
+    if (!s)
         s = direct_new_space(v, cr3, now);
-    }
     s->used = now;
     if (v->real_io.want && direct_pages_apart(v)) /* they come while everything stands */
         s->not_before = now + (2 * d->ms << min_u64(s->waits++, 10));
@@ -622,12 +620,12 @@ enum direct_did direct_run(struct vcpu *v)
     s->skip = 0;
     s->filled = false;
     v->direct_cr3 = s->cr3;
+    vcpu_spill(v);
     if (!direct_is_hole(v, sandbox_at(s->sandbox))) {
         direct_demote(v, s, s->used);
         direct_empty(v, s);
         return DIRECT_NOT;
     }
-    vcpu_spill(v);
     flags_pack(v);
     did = direct_round(v, s, &ran);
     now = __builtin_ia32_rdtsc();
