@@ -212,7 +212,9 @@ static int ovf_slot(struct ovf *o, const struct ovf_item *it, const char **at)
 
 static int ovf_controller(struct ovf *o, struct ovf_item *it, enum name_kind kind)
 {
-    it->device = place_controller(o->d, o->n, kind, it->subtype);
+    const char *usual = kind == NAME_USB ? "vmware.usb.ehci" : "";
+
+    it->device = place_controller(o->d, o->n, kind, *it->subtype ? it->subtype : usual);
     if (!it->device || ovf_slot(o, it, &it->device->at))
         return -ENOMEM;
     it->what = it->device->name;
@@ -363,7 +365,6 @@ static int ovf_first(struct hardware *h, struct ovf_item *it)
     case ITEM_STORAGE:
         return ovf_controller(o, it, ovf_storage_kind(it));
     case ITEM_USB:
-        it->subtype = *it->subtype ? it->subtype : "vmware.usb.ehci";
         return ovf_controller(o, it, NAME_USB);
     case ITEM_NIC:
         return ovf_nic(o, it);
