@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "device/usb/xhci_wire.h"
 #include <errno.h>
+#include <sched.h>
 
 enum { AT_SETUP = 0x10000, AT_CONTEXTS = 0x11000, AT_COMMANDS = 0x12000, AT_EVENTS = 0x13000 };
 enum { AT_SEGMENTS = 0x14000, AT_INPUT = 0x15000, AT_OUTPUT = 0x16000, AT_RINGS = 0x18000 };
@@ -475,10 +476,8 @@ static void submit(struct usb_driver *u, bool control)
         uhci_submit(u, control);
 }
 
-bool usb_driver_done(void *arg)
+bool usb_driver_done(struct usb_driver *u)
 {
-    struct usb_driver *u = arg;
-
     if (u->busy)
         u->busy = is(u, "xhci") ? !xhci_done(u) : is(u, "ehci") ? !ehci_done(u) : !uhci_done(u);
     return !u->busy;
@@ -492,17 +491,19 @@ void usb_driver_submit(struct usb_driver *u, u8 endpoint, u64 data, u32 len)
     submit(u, false);
 }
 
-static i32 wait(struct usb_driver *u)
+i32 usb_driver_wait(struct usb_driver *u)
 {
-    usb_driver_turn(u);
-    rig_lane_until(u->rig, usb_driver_done, u);
+    do {
+        usb_driver_turn(u);
+        sched_yield(); /* a disk's request may be with a worker */
+    } while (!usb_driver_done(u));
     return u->result;
 }
 
 i32 usb_driver_bulk(struct usb_driver *u, u8 endpoint, u64 data, u32 len)
 {
     usb_driver_submit(u, endpoint, data, len);
-    return wait(u);
+    return usb_driver_wait(u);
 }
 
 i32 usb_driver_control(struct usb_driver *u, u8 type, u8 request, u16 value, u16 index, u16 len,

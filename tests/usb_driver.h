@@ -42,7 +42,8 @@ i32 usb_driver_control(struct usb_driver *u, u8 type, u8 request, u16 value, u16
 i32 usb_driver_bulk(struct usb_driver *u, u8 endpoint, u64 data, u32 len);
 /* The same in two steps, for what may take longer. */
 void usb_driver_submit(struct usb_driver *u, u8 endpoint, u64 data, u32 len);
-bool usb_driver_done(void *u);
+bool usb_driver_done(struct usb_driver *u);
+i32 usb_driver_wait(struct usb_driver *u);  /* until it is done; time passes meanwhile */
 void usb_driver_turn(struct usb_driver *u); /* time passes, and the lane does what it can */
 /* After a stall: pipe and device may go on. */
 void usb_driver_clear(struct usb_driver *u, u8 endpoint);

@@ -314,7 +314,7 @@ static void reset_in_the_middle(void)
     usb_driver_turn(&a.u);
     CHECK(!usb_driver_done(&a.u)); /* it waits for the old one */
     blk_mem_hold(a.disk, false);
-    rig_lane_until(&a.r, usb_driver_done, &a.u);
+    usb_driver_wait(&a.u);
     CHECK_EQ(usb_driver_bulk(&a.u, IN, DATA, 64 * BLOCK), 64 * BLOCK);
     CHECK(same(DATA, BLOCK, 64 * BLOCK));
     end_of(&a);
@@ -421,7 +421,7 @@ static void moves_in_the_middle(void)
     u.dev = b.host;
     b.u = u;
     rig_clock(&b.r, 5000000);
-    rig_lane_until(&b.r, usb_driver_done, &b.u);
+    usb_driver_wait(&b.u);
     CHECK_EQ(b.u.result, (ALL - FIRST) * BLOCK);
     rig_get(&b.r, DATA, p, ALL * BLOCK);
     CHECK(!memcmp(p, blk_mem(b.disk) + 9 * BLOCK, ALL * BLOCK));
