@@ -30,8 +30,8 @@ static inline struct device *fuzz_second(const char *class, const char *cd, cons
 }
 
 /* cd: the places that are CD-ROM drives, as the setting says it; NULL: it has none. */
-static struct device *fuzz_adapter(const char *class, const char *cd, const char *first,
-                                   const char *second)
+static inline struct device *fuzz_adapter(const char *class, const char *cd, const char *first,
+                                          const char *second)
 {
     struct machine_make how = { .ram = RAM, .cpus = 1, .tsc_hz = 1000000000 };
 
