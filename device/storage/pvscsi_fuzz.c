@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const u8 *p, size_t n)
             fuzz_settle();
             break;
         case 6:
-            at = STATE + ((get_u8(&c) & 0x9f);
+            at = STATE + (get_u8(&c) & 0x9f);
             bytes = cursor_take(&c, 4);
             if (bytes)
                 rig_put(&rig, at, bytes, 4);
