@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest at the end of mimic's serial console: start it, wait for text, type, read answers."""
-import os, pty, re, select, signal, subprocess, sys, time
+import os, pty, re, select, signal, subprocess, sys, termios, time
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cDEM]|\x1b\][^\x07]*\x07")
 
@@ -13,6 +13,9 @@ class Session:
         self.text, self.at, self.show, self.argv = "", 0, show, argv
         pid, fd = pty.fork()
         if pid == 0:
+            mode = termios.tcgetattr(0)
+            mode[3] &= ~termios.ECHO  # what is typed before mimic takes the terminal is no answer
+            termios.tcsetattr(0, termios.TCSANOW, mode)
             os.execvpe(argv[0], argv, dict(os.environ, TERM="dumb", **(env or {})))
         self.pid, self.fd, self.status = pid, fd, None
 
