@@ -168,18 +168,39 @@ static void engine_translate_forget(void *engine, u64 gpa, u64 len)
     cache_wrote(engine, gpa, len);
 }
 
+/*
+ * A vCPU's tables in large pages: translated code looks in them all the time, all over.  NULL:
+ * no memory.
+ */
+enum { LARGE = 2 << 20 };
+static const size_t vcpu_size = (sizeof(struct vcpu) + LARGE - 1) & -(size_t)LARGE;
+
+static struct vcpu *vcpu_alloc(void)
+{
+    u8 *p = mmap(NULL, vcpu_size + LARGE, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t before = -(uintptr_t)p & (LARGE - 1);
+
+    if (p == MAP_FAILED)
+        return NULL;
+    if (before)
+        munmap(p, before);
+    munmap(p + before + vcpu_size, LARGE - before);
+    madvise(p + before, vcpu_size, MADV_HUGEPAGE);
+    return (struct vcpu *)(void *)(p + before);
+}
+
 static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_io *io,
                                      struct vcpu **out, struct err *e)
 {
     struct engine *g = engine;
-    size_t size = (sizeof(struct vcpu) + PAGE - 1) & -(size_t)PAGE;
     struct vcpu *v;
     int rc;
 
     if (index >= MAX_VCPUS || g->vcpu[index])
         return err_set(e, -EINVAL, "vCPU %u cannot be opened", index);
-    v = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (v == MAP_FAILED)
+    v = vcpu_alloc();
+    if (!v)
         return err_set(e, -errno, "no memory for vCPU %u", index);
     v->engine = g;
     v->self = v;
@@ -191,7 +212,7 @@ static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_i
     if (!rc)
         rc = direct_open(v);
     if (rc) {
-        munmap(v, size);
+        munmap(v, vcpu_size);
         return rc;
     }
     v->c.hooks = &g->hooks;
@@ -218,7 +239,7 @@ static void engine_translate_cpu_close(struct vcpu *v)
     direct_close(v);
     check_free(v);
     x86_cpu_fini(&v->c);
-    munmap(v, (sizeof(*v) + PAGE - 1) & -(size_t)PAGE);
+    munmap(v, vcpu_size);
 }
 
 static void engine_gs(u64 base)
