@@ -127,6 +127,17 @@ void check_wrote(struct vcpu *v, u64 gpa, u32 len)
     memcpy(s->was, p, len);
 }
 
+enum { ACCESSED = 1 << 5, DIRTY = 1 << 6 };
+
+/* Did the store only mark a table's entry as used?  `want` is known. */
+static bool check_is_mark(const struct check_store *s)
+{
+    u8 diff = s->want[0] ^ s->was[0];
+
+    return s->len >= 4 && diff && !(diff & ~(ACCESSED | DIRTY)) &&
+           !memcmp(s->want + 1, s->was + 1, 3);
+}
+
 /* Puts memory back; page-table bits that the interpreter's own cache relies on flush it. */
 static void check_undo(struct vcpu *v)
 {
@@ -140,9 +151,8 @@ static void check_undo(struct vcpu *v)
     }
     for (u32 i = k->nstore; i--;) {
         struct check_store *s = &k->store[i];
-        u8 diff = s->want[0] ^ s->was[0];
 
-        table |= s->len >= 4 && diff && !(diff & ~0x60) && !memcmp(s->want + 1, s->was + 1, 3);
+        table |= check_is_mark(s);
         memcpy(x86_ram(&v->engine->mem, s->gpa, s->len, true), s->was, s->len);
     }
     if (table)
@@ -229,11 +239,10 @@ static void check_report(struct vcpu *v, const char *what)
  * set a page's accessed bit. */
 static bool check_store_same(struct vcpu *v, const struct check_store *s)
 {
-    enum { ACCESSED = 1 << 5 };
     const u8 *now = x86_ram(&v->engine->mem, s->gpa, s->len, false);
-    bool entry = s->len >= 4 && !((now[0] ^ s->want[0]) & ~ACCESSED);
+    u8 mine = check_is_mark(s) ? ACCESSED : 0;
 
-    return !memcmp(now + entry, s->want + entry, s->len - entry);
+    return !((now[0] ^ s->want[0]) & ~mine) && !memcmp(now + 1, s->want + 1, s->len - 1);
 }
 
 /* What is wrong, or NULL. */
