@@ -370,6 +370,16 @@ static void keys_and_pointer_arrive(void)
     vnc_close(v);
 }
 
+static void write_password(char file[64], const char *password)
+{
+    FILE *f;
+
+    snprintf(file, 64, "/tmp/mimic-vnc-test-%d.password", (int)getpid());
+    f = fopen(file, "w");
+    fprintf(f, "%s\n", password);
+    fclose(f);
+}
+
 static void a_password_is_asked(void)
 {
     char file[64];
@@ -377,13 +387,9 @@ static void a_password_is_asked(void)
     struct err e = { 0 };
     struct vnc *v = NULL;
     u8 challenge[16], result[4];
-    FILE *f;
     int fd;
 
-    snprintf(file, sizeof(file), "/tmp/mimic-vnc-test-%d.password", (int)getpid());
-    f = fopen(file, "w");
-    fputs("secret\n", f);
-    fclose(f);
+    write_password(file, "secret");
     how.password = file;
     CHECK_EQ(vnc_open(&v, &how, &e), 0);
     fd = viewer_connect();
@@ -394,9 +400,7 @@ static void a_password_is_asked(void)
     CHECK_EQ(result[3], 1);
     close(fd);
     vnc_close(v);
-    f = fopen(file, "w");
-    fputs("much too long\n", f);
-    fclose(f);
+    write_password(file, "much too long");
     CHECK_EQ(vnc_open(&v, &how, &e), -EINVAL);
     unlink(file);
     CHECK_EQ(vnc_open(&v, &how, &e), -ENOENT);
@@ -466,13 +470,9 @@ static void only_encrypted_viewers_come_in(void)
     struct err e = { 0 };
     struct vnc *v = NULL;
     u8 b[16], result[4];
-    FILE *f;
     int fd;
 
-    snprintf(file, sizeof(file), "/tmp/mimic-vnc-test-%d.password", (int)getpid());
-    f = fopen(file, "w");
-    fputs("secret\n", f);
-    fclose(f);
+    write_password(file, "secret");
     how.password = file;
     how.tls = "anonymous";
     CHECK_EQ(vnc_open(&v, &how, &e), 0);
