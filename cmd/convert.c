@@ -132,6 +132,7 @@ static int convert_do(const struct convert_options *o, const char *from, const c
     struct open_how how = { .path = from,
                             .verify = !o->no_verify,
                             .format = o->image_format,
+                            .format_by = "image-format",
                             .pull = !o->no_disks,
                             .strict = o->strict,
                             .option = o->option,
@@ -220,8 +221,8 @@ const struct command command_convert = {
     .opts = convert_opts,
     .nopts = LEN(convert_opts),
     .run = convert_run,
-    .examples = "  mimic convert appliance.ova vm/web.vmx\n"
-                "  mimic convert web.vmx web.ova --digest sha1\n"
-                "  mimic convert disk.qcow2 web.ova --name web\n"
-                "  mimic convert appliance.ova - --format libvirt --no-disks\n",
+    .examples = "mimic convert appliance.ova vm/web.vmx\n"
+                "mimic convert web.vmx web.ova --digest sha1\n"
+                "mimic convert disk.qcow2 web.ova --name web\n"
+                "mimic convert appliance.ova - --format libvirt --no-disks\n",
 };

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct inspect_options {
-    const char *to, *option, *language, *trust;
+    const char *to, *option, *language, *trust, *format;
     bool json, no_verify, lost;
 };
 
@@ -28,6 +28,8 @@ static const struct opt inspect_opts[] = {
       "of the package's texts, such as de-AT" },
     { "authority", OPT_TEXT, offsetof(struct inspect_options, trust), "FILE", NULL,
       "PEM certificates that signatures are trusted by, instead of the system's" },
+    { "format", OPT_TEXT, offsetof(struct inspect_options, format), "NAME", NULL,
+      "format of a bare image whose name does not say it, such as raw" },
 };
 
 static void inspect_text(const char *key, const char *text)
@@ -201,6 +203,7 @@ static int inspect_run(int argc, char **argv)
     how.option = o.option;
     how.language = o.language;
     how.trust = o.trust;
+    how.format = o.format;
     desc_init(&d);
     r = open_vm(&how, &d, &notes, &e);
     if (!r && (o.lost || o.to)) {
@@ -233,6 +236,6 @@ const struct command command_inspect = {
     .opts = inspect_opts,
     .nopts = LEN(inspect_opts),
     .run = inspect_run,
-    .examples = "  mimic inspect appliance.ova\n  mimic inspect --json appliance.ova\n"
-                "  mimic inspect --lost --to vmx appliance.ova\n",
+    .examples = "mimic inspect appliance.ova\nmimic inspect --json appliance.ova\n"
+                "mimic inspect --lost --to vmx appliance.ova\n",
 };

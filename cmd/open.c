@@ -85,6 +85,11 @@ int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media me
     u32 n = 0;
     int r = image_open(&im, &io, e);
 
+    if (r == -EMEDIUMTYPE && !how->format)
+        return err_set(e, r,
+                       "%s: is no package or disk image of a known format; if it is a raw disk, "
+                       "say so (--%s raw)",
+                       how->path, how->format_by ? how->format_by : "format");
     if (r)
         return r;
     for (const struct desc_disk *o = d->disks; o; o = o->next)

@@ -13,6 +13,7 @@ struct open_how {
     bool verify;
     bool pull;             /* package/format.h */
     const char *format;    /* of a bare image, "raw" above all; or NULL: probe */
+    const char *format_by; /* the option that says it, for a hint; NULL: "format" */
     const char *disk_bus;  /* "ide", "pvscsi", "virtio_blk": for bare images; NULL: ide */
     bool describe, strict; /* these and the next as in package_options */
     bool start, ignore_locks, discard_suspend;
