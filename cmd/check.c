@@ -174,7 +174,7 @@ const struct command command_disk_check = {
     .opts = check_disk_opts,
     .nopts = LEN(check_disk_opts),
     .run = check_disk_run,
-    .examples = "  mimic disk check disk.qcow2\n  mimic disk check --repair disk.qcow2\n",
+    .examples = "mimic disk check disk.qcow2\nmimic disk check --repair disk.qcow2\n",
 };
 
 const struct command command_check = {
@@ -188,5 +188,5 @@ const struct command command_check = {
     .opts = check_opts,
     .nopts = LEN(check_opts),
     .run = check_run,
-    .examples = "  mimic check appliance.ova\n  mimic check disk.vmdk\n",
+    .examples = "mimic check appliance.ova\nmimic check disk.vmdk\n",
 };

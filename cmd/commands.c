@@ -6,36 +6,21 @@
 #include "machine/device.h"
 #include "package/format.h"
 #include "persona/persona.h"
+#include <errno.h>
 #include <jansson.h>
 #include <stddef.h>
 #include <string.h>
 
 extern const struct command command_list, command_manual, command_completion;
 
-const struct command *const commands[] = { &command_run,
-                                           &command_inspect,
-                                           &command_check,
-                                           &command_convert,
-                                           &command_disk,
-                                           &command_list,
-                                           &command_ps,
-                                           &command_shutdown,
-                                           &command_pause,
-                                           &command_resume,
-                                           &command_call,
-                                           &command_save,
-                                           &command_restore,
-                                           &command_info,
-                                           &command_guest,
-                                           &command_exec,
-                                           &command_cp,
-                                           &command_vsock,
-                                           &command_guestinfo,
-                                           &command_balloon,
-                                           &command_screen,
-                                           &command_manual,
-                                           &command_completion,
-                                           NULL };
+const struct command *const commands[] = { &command_run,       &command_inspect,    &command_check,
+                                           &command_convert,   &command_disk,       &command_list,
+                                           &command_ps,        &command_shutdown,   &command_pause,
+                                           &command_resume,    &command_call,       &command_save,
+                                           &command_restore,   &command_info,       &command_guest,
+                                           &command_exec,      &command_cp,         &command_vsock,
+                                           &command_guestinfo, &command_balloon,    &command_screen,
+                                           &command_manual,    &command_completion, NULL };
 
 struct list_options {
     bool json;
@@ -142,7 +127,7 @@ static int list_parts(int argc, char **argv)
     int r = opt_parse(&command_list, argc, argv, &o, &what, &e);
 
     if (r)
-        return r < 0 ? fprintf(stderr, "mimic: %s\n", e.text), EXIT_USE : EXIT_DONE;
+        return r < 0 ? fprintf(stderr, "mimic list: %s\n", e.text), EXIT_USE : EXIT_DONE;
     for (u32 k = 0; k < LEN(list_kinds); k++)
         known += what.n && !strcmp(what.v[0], list_kinds[k].word);
     if (what.n && (what.n > 1 || !known)) {
@@ -174,7 +159,7 @@ const struct command command_list = {
     .name = "list",
     .args = "[engines | personas | devices | images | packages]",
     .about = "List the engines, personas, devices and formats of this program",
-    .text = "Engines are tried: the list tells which can run here, and what was found. --engine "
+    .text = "Engines are tried: the list tells which can run here, and what was found.  --engine "
             "auto takes kvm where it runs on hardware, else translate.",
     .opts = list_opts,
     .nopts = LEN(list_opts),
@@ -202,7 +187,10 @@ static int manual_show(int argc, char **argv)
         return EXIT_DONE;
     c = r ? NULL : manual_find(&what);
     if (!c) {
-        fprintf(stderr, "mimic manual: %s\n", r ? e.text : "expected the name of a command");
+        fprintf(stderr, "mimic manual: %s\n",
+                r        ? e.text
+                : what.n ? "there is no such command; mimic --help lists them"
+                         : "expected the name of a command; mimic --help lists them");
         return EXIT_USE;
     }
     opt_manual(c, stdout);
@@ -223,8 +211,10 @@ static int completion_show(int argc, char **argv)
     struct err e = { 0 };
     int r = opt_parse(&command_completion, argc, argv, NULL, &what, &e);
 
+    if (!r && what.n)
+        r = err_set(&e, -EINVAL, "no operands are expected");
     if (r)
-        return r < 0 ? fprintf(stderr, "mimic: %s\n", e.text), EXIT_USE : EXIT_DONE;
+        return r < 0 ? fprintf(stderr, "mimic completion: %s\n", e.text), EXIT_USE : EXIT_DONE;
     opt_completion_bash(stdout);
     return EXIT_DONE;
 }

@@ -226,22 +226,10 @@ static int disk_run(int argc, char **argv)
 }
 
 static const struct command *const disk_subs[] = {
-    &command_disk_info,
-    &command_disk_convert,
-    &command_disk_create,
-    &command_disk_resize,
-    &command_disk_check,
-    &command_disk_map,
-    &command_disk_compare,
-    &command_disk_commit,
-    &command_disk_rebase,
-    &command_disk_formats,
-    &command_disk_attach,
-    &command_disk_detach,
-    &command_disk_insert,
-    &command_disk_eject,
-    &command_disk_list,
-    NULL,
+    &command_disk_info,   &command_disk_convert, &command_disk_create,  &command_disk_resize,
+    &command_disk_check,  &command_disk_map,     &command_disk_compare, &command_disk_commit,
+    &command_disk_rebase, &command_disk_formats, &command_disk_attach,  &command_disk_detach,
+    &command_disk_insert, &command_disk_eject,   &command_disk_list,    NULL,
 };
 const struct command command_disk = {
     .name = "disk",
@@ -252,6 +240,6 @@ const struct command command_disk = {
             "Sizes are in bytes, or with K, M, G, T behind them.",
     .run = disk_run,
     .subs = disk_subs,
-    .examples = "  mimic disk info disk.vmdk\n"
-                "  mimic disk convert disk.vmdk disk.qcow2\n",
+    .examples = "mimic disk info disk.vmdk\n"
+                "mimic disk convert disk.vmdk disk.qcow2\n",
 };

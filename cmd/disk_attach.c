@@ -83,8 +83,8 @@ const struct command command_disk_attach = {
     .opts = attach_opts,
     .nopts = LEN(attach_opts),
     .run = attach_run,
-    .examples = "  mimic disk attach web data.vmdk\n"
-                "  mimic disk detach web data\n",
+    .examples = "mimic disk attach web data.vmdk\n"
+                "mimic disk detach web data\n",
 };
 
 /* ---- insert, eject ---- */
@@ -126,7 +126,7 @@ const struct command command_disk_insert = {
     .opts = insert_opts,
     .nopts = LEN(insert_opts),
     .run = insert_run,
-    .examples = "  mimic disk insert old fdc0:0 driver.flp\n",
+    .examples = "mimic disk insert old fdc0:0 driver.flp\n",
 };
 
 static int eject_run(int argc, char **argv)
@@ -182,7 +182,7 @@ const struct command command_disk_detach = {
     .opts = detach_opts,
     .nopts = LEN(detach_opts),
     .run = detach_run,
-    .examples = "  mimic disk detach web data\n",
+    .examples = "mimic disk detach web data\n",
 };
 
 /* ---- list ---- */

@@ -156,7 +156,7 @@ const struct command command_disk_commit = {
     .opts = commit_opts,
     .nopts = LEN(commit_opts),
     .run = commit_run,
-    .examples = "  mimic disk commit --remove overlay.qcow2\n",
+    .examples = "mimic disk commit --remove overlay.qcow2\n",
 };
 const struct command command_disk_rebase = {
     .name = "disk rebase",
@@ -168,6 +168,6 @@ const struct command command_disk_rebase = {
     .opts = rebase_opts,
     .nopts = LEN(rebase_opts),
     .run = rebase_run,
-    .examples = "  mimic disk rebase overlay.qcow2 other-base.qcow2\n"
-                "  mimic disk rebase --flatten overlay.qcow2\n",
+    .examples = "mimic disk rebase overlay.qcow2 other-base.qcow2\n"
+                "mimic disk rebase --flatten overlay.qcow2\n",
 };

@@ -116,5 +116,5 @@ const struct command command_disk_compare = {
     .opts = compare_opts,
     .nopts = LEN(compare_opts),
     .run = compare_run,
-    .examples = "  mimic disk compare disk.vmdk disk.qcow2\n",
+    .examples = "mimic disk compare disk.vmdk disk.qcow2\n",
 };

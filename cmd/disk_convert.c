@@ -331,9 +331,8 @@ const struct command command_disk_convert = {
     .opts = convert_opts,
     .nopts = LEN(convert_opts),
     .run = convert_run,
-    .examples =
-        "  mimic disk convert disk.vmdk disk.qcow2\n"
-        "  mimic disk convert --format vmdk:streamOptimized disk.qcow2 disk.vmdk\n"
-        "  curl -s http://host/disk.vmdk | mimic disk convert - disk.qcow2\n"
-        "  mimic disk convert --format vmdk:streamOptimized disk.raw - | ssh host 'cat >d'\n",
+    .examples = "mimic disk convert disk.vmdk disk.qcow2\n"
+                "mimic disk convert --format vmdk:streamOptimized disk.qcow2 disk.vmdk\n"
+                "curl -s http://host/disk.vmdk | mimic disk convert - disk.qcow2\n"
+                "mimic disk convert --format vmdk:streamOptimized disk.raw - | ssh host 'cat >d'\n",
 };

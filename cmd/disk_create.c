@@ -78,8 +78,6 @@ static int create_do(const char *path, const struct create_options *o, struct er
 
     if (r)
         return r;
-    if (!o->size && !o->from.parent)
-        return err_set(e, -EINVAL, "%s: say how big: --size, or --parent", path);
     if (o->cluster > 1u << 30)
         return err_set(e, -EINVAL, "%s: --cluster: too big", path);
     make.format = t.format;
@@ -99,6 +97,10 @@ static int create_run(int argc, char **argv)
 
     if (r)
         return r - 1;
+    if (!o.size && !o.from.parent) {
+        fprintf(stderr, "mimic disk create: say how big: --size, or --parent\n");
+        return EXIT_USE;
+    }
     r = create_do(files.v[0], &o, &e);
     return r ? disk_fail(&command_disk_create, r, &e) : EXIT_DONE;
 }
@@ -113,7 +115,7 @@ const struct command command_disk_create = {
     .opts = create_opts,
     .nopts = LEN(create_opts),
     .run = create_run,
-    .examples = "  mimic disk create --size 20G disk.qcow2\n"
-                "  mimic disk create --parent base.vmdk overlay.qcow2\n"
-                "  mimic disk create --size 100G --format vhd:fixed disk.vhd\n",
+    .examples = "mimic disk create --size 20G disk.qcow2\n"
+                "mimic disk create --parent base.vmdk overlay.qcow2\n"
+                "mimic disk create --size 100G --format vhd:fixed disk.vhd\n",
 };

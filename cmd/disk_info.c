@@ -157,5 +157,5 @@ const struct command command_disk_info = {
     .opts = info_opts,
     .nopts = LEN(info_opts),
     .run = info_run,
-    .examples = "  mimic disk info disk.vmdk\n  mimic disk info --chain --json overlay.qcow2\n",
+    .examples = "mimic disk info disk.vmdk\nmimic disk info --chain --json overlay.qcow2\n",
 };

@@ -101,5 +101,5 @@ const struct command command_disk_map = {
     .opts = map_opts,
     .nopts = LEN(map_opts),
     .run = map_run,
-    .examples = "  mimic disk map disk.qcow2\n  mimic disk map --json overlay.vmdk\n",
+    .examples = "mimic disk map disk.qcow2\nmimic disk map --json overlay.vmdk\n",
 };

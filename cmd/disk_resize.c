@@ -152,6 +152,5 @@ const struct command command_disk_resize = {
     .opts = resize_opts,
     .nopts = LEN(resize_opts),
     .run = resize_run,
-    .examples =
-        "  mimic disk resize disk.qcow2 40G\n  mimic disk resize --format raw disk.img +10G\n",
+    .examples = "mimic disk resize disk.qcow2 40G\nmimic disk resize --format raw disk.img +10G\n",
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The mimic command: finds the subcommand and runs it. */
+/* The mimic command: finds the subcommand and runs it.  The build defines MIMIC_VERSION. */
+#include "cmd/near.h"
 #include "cmd/opt.h"
 #include <string.h>
 
@@ -9,7 +10,21 @@ static void main_usage(FILE *f)
                "Runs virtual machines made for other hypervisors, as they are.\n\ncommands:\n");
     for (u32 i = 0; commands[i]; i++)
         fprintf(f, "  %-12s %s\n", commands[i]->name, commands[i]->about);
-    fprintf(f, "\nmimic COMMAND --help tells more about each.\n");
+    fprintf(f,
+            "\nmimic COMMAND --help tells more about each, mimic --version which one this is.\n");
+}
+
+static int main_unknown(const char *word)
+{
+    struct near near;
+    char hint[64];
+
+    near_start(&near, word, strlen(word));
+    for (u32 i = 0; commands[i]; i++)
+        near_offer(&near, commands[i]->name);
+    fprintf(stderr, "mimic: there is no command \"%s\"%s; mimic --help lists them\n", word,
+            near_hint(&near, "", hint, sizeof(hint)));
+    return EXIT_USE;
 }
 
 int main(int argc, char **argv)
@@ -22,9 +37,12 @@ int main(int argc, char **argv)
         main_usage(stdout);
         return EXIT_DONE;
     }
+    if (!strcmp(argv[1], "--version")) {
+        puts("mimic " MIMIC_VERSION);
+        return EXIT_DONE;
+    }
     for (u32 i = 0; commands[i]; i++)
         if (!strcmp(argv[1], commands[i]->name))
             return commands[i]->run(argc - 1, argv + 1);
-    fprintf(stderr, "mimic: there is no command \"%s\"; mimic --help lists them\n", argv[1]);
-    return EXIT_USE;
+    return main_unknown(argv[1]);
 }

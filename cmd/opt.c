@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Option tables: parsing, and the commands of a group. */
 #include "cmd/opt.h"
+#include "cmd/near.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,19 @@ static const struct opt *opt_letter(const struct command *c, const char *a)
     return NULL;
 }
 
+static int opt_unknown(const struct command *c, const char *a, struct err *e)
+{
+    const char *name = a + strspn(a, "-");
+    struct near near;
+    char hint[64];
+
+    near_start(&near, name, strcspn(name, "="));
+    for (u32 i = 0; i < c->nopts; i++)
+        near_offer(&near, c->opts[i].name);
+    return err_set(e, -EINVAL, "there is no option %.*s%s; see mimic %s --help",
+                   (int)strcspn(a, "="), a, near_hint(&near, "--", hint, sizeof(hint)), c->name);
+}
+
 int opt_parse(const struct command *c, int argc, char **argv, void *to, struct opt_list *operands,
               struct err *e)
 {
@@ -146,8 +160,7 @@ int opt_parse(const struct command *c, int argc, char **argv, void *to, struct o
         o = a[1] == '-' ? opt_find(c, a + 2, eq ? (size_t)(eq - a - 2) : strlen(a + 2))
                         : opt_letter(c, a);
         if (!o)
-            return err_set(e, -EINVAL, "mimic %s has no option %s; see mimic %s --help", c->name, a,
-                           c->name);
+            return opt_unknown(c, a, e);
         if (o->kind != OPT_FLAG) {
             val = eq ? eq + 1 : i + 1 < argc ? argv[++i] : NULL;
             if (!val)
@@ -172,6 +185,8 @@ const struct command *opt_sub(const struct command *c, const char *word)
 int opt_run_sub(const struct command *c, int argc, char **argv)
 {
     const struct command *sub = argc > 1 ? opt_sub(c, argv[1]) : NULL;
+    struct near near;
+    char hint[64];
 
     if (sub)
         return sub->run(argc - 1, argv + 1);
@@ -179,11 +194,15 @@ int opt_run_sub(const struct command *c, int argc, char **argv)
         opt_help(c, stdout);
         return EXIT_DONE;
     }
-    if (argc > 1)
-        fprintf(stderr, "mimic %s: there is no \"%s\"; mimic %s --help lists what there is\n",
-                c->name, argv[1], c->name);
-    else
+    if (argc < 2) {
         opt_help(c, stderr);
+        return EXIT_USE;
+    }
+    near_start(&near, argv[1], strlen(argv[1]));
+    for (u32 i = 0; c->subs[i]; i++)
+        near_offer(&near, strchr(c->subs[i]->name, ' ') + 1);
+    fprintf(stderr, "mimic %s: there is no command \"%s\"%s; mimic %s --help lists them\n", c->name,
+            argv[1], near_hint(&near, "", hint, sizeof(hint)), c->name);
     return EXIT_USE;
 }
 

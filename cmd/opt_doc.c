@@ -1,16 +1,83 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is made from the option tables: help, manual pages, completion for bash. */
+/* What is made from the option tables to be read: help and manual pages. */
 #include "cmd/opt.h"
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum {
+    HELP_NAMES = 27, /* columns for the names of options */
+    HELP_LEAST = 60,
+    HELP_WIDTH = 80, /* where nobody tells how wide it is */
+    HELP_MOST = 100,
+};
+
+static u32 opt_width(FILE *f)
+{
+    struct winsize w;
+
+    if (ioctl(fileno(f), TIOCGWINSZ, &w) || !w.ws_col)
+        return HELP_WIDTH;
+    return w.ws_col < HELP_LEAST ? HELP_LEAST : w.ws_col > HELP_MOST ? HELP_MOST : w.ws_col;
+}
+
+/* Text in lines of its own making, from column `at` on; an empty line in it stays one. */
+static void opt_fill(FILE *f, const char *text, u32 at, u32 indent)
+{
+    u32 width = opt_width(f), space = 0;
+
+    for (const char *p = text; *p; p += strspn(p, " \n")) {
+        u32 n = (u32)strcspn(p, " \n");
+
+        if (space && at + space + n > width) {
+            fprintf(f, "\n%*s", (int)indent, "");
+            at = indent;
+            space = 0;
+        }
+        fprintf(f, "%*s%.*s", (int)space, "", (int)n, p);
+        at += space + n;
+        p += n;
+        space = p[-1] == '.' ? 2 : 1;
+        if (!strncmp(p, "\n\n", 2)) {
+            fprintf(f, "\n\n%*s", (int)indent, "");
+            at = indent;
+            space = 0;
+        }
+    }
+    fputc('\n', f);
+}
+
+static void opt_help_option(FILE *f, const char *left, const struct opt *o)
+{
+    char text[400];
+
+    snprintf(text, sizeof(text), "%s%s%s%s", o->help, o->choices ? " (" : "",
+             o->choices ? o->choices : "", o->choices ? ")" : "");
+    fprintf(f, "  %-*s ", HELP_NAMES - 3, left);
+    opt_fill(f, text, strlen(left) > HELP_NAMES - 3 ? (u32)strlen(left) + 3 : HELP_NAMES,
+             HELP_NAMES);
+}
+
+static void opt_help_examples(const struct command *c, FILE *f)
+{
+    if (!c->examples)
+        return;
+    fputs("\nexamples:\n", f);
+    for (const char *p = c->examples, *end; (end = strchr(p, '\n')); p = end + 1)
+        fprintf(f, "  %.*s\n", (int)(end - p), p);
+}
 
 static void opt_help_subs(const struct command *c, FILE *f)
 {
     fprintf(f, "usage: mimic %s COMMAND [options] ...\n\n%s.\n", c->name, c->about);
-    if (c->text)
-        fprintf(f, "\n%s\n", c->text);
+    if (c->text) {
+        fputc('\n', f);
+        opt_fill(f, c->text, 0, 0);
+    }
     fputs("\ncommands:\n", f);
     for (u32 i = 0; c->subs[i]; i++)
         fprintf(f, "  %-12s %s\n", strchr(c->subs[i]->name, ' ') + 1, c->subs[i]->about);
+    opt_help_examples(c, f);
     fprintf(f, "\nmimic %s COMMAND --help tells more about each.\n", c->name);
 }
 
@@ -20,11 +87,13 @@ void opt_help(const struct command *c, FILE *f)
         opt_help_subs(c, f);
         return;
     }
-    fprintf(f, "usage: mimic %s [options] %s\n\n%s.\n", c->name, c->args, c->about);
-    if (c->text)
-        fprintf(f, "\n%s\n", c->text);
-    if (c->nopts)
-        fprintf(f, "\noptions:\n");
+    fprintf(f, "usage: mimic %s [options]%s%s\n\n%s.\n", c->name, *c->args ? " " : "", c->args,
+            c->about);
+    if (c->text) {
+        fputc('\n', f);
+        opt_fill(f, c->text, 0, 0);
+    }
+    fputs("\noptions:\n", f);
     for (u32 i = 0; i < c->nopts; i++) {
         const struct opt *o = &c->opts[i];
         char left[64];
@@ -32,14 +101,10 @@ void opt_help(const struct command *c, FILE *f)
         snprintf(left, sizeof(left), "%s--%s%s%s",
                  o->letter ? (char[]){ '-', o->letter, ',', ' ', 0 } : "", o->name,
                  o->arg ? " " : "", o->arg ? o->arg : "");
-        fprintf(f, "  %-24s %s", left, o->help);
-        if (o->choices)
-            fprintf(f, " (%s)", o->choices);
-        fputc('\n', f);
+        opt_help_option(f, left, o);
     }
-    fprintf(f, "  %-24s %s\n", "--help", "this text");
-    if (c->examples)
-        fprintf(f, "\nexamples:\n%s", c->examples);
+    opt_help_option(f, "-h, --help", &(struct opt){ .help = "this text" });
+    opt_help_examples(c, f);
 }
 
 /* Text for troff: no line may start with a dot, no backslash may act. */
@@ -76,14 +141,14 @@ static void opt_manual_options(const struct command *c, FILE *f)
             fprintf(f, " (%s)", o->choices);
         fputc('\n', f);
     }
-    fputs(".TP\n.B \\-\\-help\nShow this text.\n", f);
+    fputs(".TP\n.B \\-h, \\-\\-help\nShow the options.\n", f);
 }
 
 static void opt_manual_subs(const struct command *c, FILE *f)
 {
     fputs(".SH COMMANDS\n", f);
     for (u32 i = 0; c->subs[i]; i++) {
-        fprintf(f, ".TP\n.B mimic %s\n[options] %s\n.br\n", c->subs[i]->name, c->subs[i]->args);
+        fprintf(f, ".TP\n.B mimic %s \\fR[options] %s\n", c->subs[i]->name, c->subs[i]->args);
         opt_troff(f, c->subs[i]->about);
         fprintf(f, ".\nSee the page of mimic manual %s.\n", c->subs[i]->name);
     }
@@ -124,65 +189,4 @@ void opt_manual(const struct command *c, FILE *f)
         opt_troff(f, c->examples);
         fputs(".fi\n", f);
     }
-}
-
-/* One command's lines: `words` names it in the shell's case, "run" or "disk convert". */
-static void opt_completion_choices(const struct command *c, FILE *f)
-{
-    for (u32 k = 0; k < c->nopts; k++)
-        if (c->opts[k].choices)
-            fprintf(f, "    \"%s --%s\") COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n",
-                    c->name, c->opts[k].name, c->opts[k].choices);
-}
-
-static void opt_completion_options(const struct command *c, FILE *f)
-{
-    fprintf(f, "        \"%s\") COMPREPLY=($(compgen -W \"--help", c->name);
-    for (u32 k = 0; k < c->nopts; k++)
-        fprintf(f, " --%s", c->opts[k].name);
-    fputs("\" -- \"$cur\")) ;;\n", f);
-}
-
-/* fn for each command, and for each subcommand */
-static void opt_each(void (*fn)(const struct command *c, FILE *f), FILE *f)
-{
-    for (u32 i = 0; commands[i]; i++) {
-        fn(commands[i], f);
-        for (u32 k = 0; commands[i]->subs && commands[i]->subs[k]; k++)
-            fn(commands[i]->subs[k], f);
-    }
-}
-
-static void opt_completion_subs(const struct command *c, FILE *f)
-{
-    if (!c->subs)
-        return;
-    fprintf(f,
-            "    %s)\n        if [ \"$COMP_CWORD\" = 2 ]; then\n            COMPREPLY=($(compgen "
-            "-W \"--help",
-            c->name);
-    for (u32 k = 0; c->subs[k]; k++)
-        fprintf(f, " %s", strchr(c->subs[k]->name, ' ') + 1);
-    fputs("\" -- \"$cur\"))\n            return\n        fi\n        words=\"$words "
-          "${COMP_WORDS[2]}\" ;;\n",
-          f);
-}
-
-void opt_completion_bash(FILE *f)
-{
-    fputs("_mimic() {\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-          "    local words=${COMP_WORDS[1]}\n"
-          "    if [ \"$COMP_CWORD\" = 1 ]; then\n        COMPREPLY=($(compgen -W \"",
-          f);
-    for (u32 i = 0; commands[i]; i++)
-        fprintf(f, "%s ", commands[i]->name);
-    fputs("\" -- \"$cur\"))\n        return\n    fi\n    case \"$words\" in\n", f);
-    opt_each(opt_completion_subs, f);
-    fputs("    esac\n    case \"$words $prev\" in\n", f);
-    opt_each(opt_completion_choices, f);
-    fputs("    esac\n    case \"$cur\" in\n    -*) case \"$words\" in\n", f);
-    opt_each(opt_completion_options, f);
-    fputs("        esac ;;\n    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    esac\n}\n"
-          "complete -o filenames -F _mimic mimic\n",
-          f);
 }

@@ -231,5 +231,5 @@ const struct command command_call = {
     .about = "Make a call on a running VM's control socket, for programs",
     .text = "ARGUMENTS is a JSON object.  The answer is printed as JSON, events on standard error.",
     .run = call_run,
-    .examples = "  mimic call web status\n  mimic call web stats\n",
+    .examples = "mimic call web status\nmimic call web stats\n",
 };

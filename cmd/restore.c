@@ -148,5 +148,5 @@ const struct command command_restore = {
     .opts = restore_opts,
     .nopts = LEN(restore_opts),
     .run = restore_run,
-    .examples = "  mimic restore web.saved\n  mimic restore --as-copy web.saved\n",
+    .examples = "mimic restore web.saved\nmimic restore --as-copy web.saved\n",
 };

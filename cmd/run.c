@@ -442,9 +442,10 @@ const struct command command_run = {
     .args = "FILE",
     .about = "Run a VM as it is, from its package, its disk image, or a kernel",
     .text =
-        "FILE is a package (OVA, OVF) or a disk or CD image.  Engine, persona, firmware and\n"
-        "devices are chosen from it; a short table says what was chosen and what could not be\n"
-        "honoured.  The file itself is never written to: what the guest writes is kept beside\n"
+        "FILE is a package (OVA, VMX, VirtualBox, libvirt ...: mimic list packages) or a disk\n"
+        "or CD image.  Engine, persona, firmware and devices are chosen from it; a short table\n"
+        "says what was chosen and what could not be honoured.  The file itself is never written "
+        "to: what the guest writes is kept beside\n"
         "the VM's state and is there at the next run of the same file.\n\n"
         "Ctrl-] (Ctrl-C when the input is no terminal), SIGTERM and closing the terminal press\n"
         "the guest's power button; a second time stops it at once.\n\n"
@@ -459,7 +460,7 @@ const struct command command_run = {
     .nopts = LEN(run_opts),
     .run = run_run,
     .examples =
-        "  mimic run appliance.ova\n"
-        "  mimic run --throwaway --publish 2222:22 appliance.ova\n"
-        "  mimic run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0' --memory 1024\n",
+        "mimic run appliance.ova\n"
+        "mimic run --throwaway --publish 2222:22 appliance.ova\n"
+        "mimic run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0' --memory 1024\n",
 };

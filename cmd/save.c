@@ -79,11 +79,12 @@ const struct command command_save = {
     .text =
         "FILE holds memory, processors and devices; it is there whole or not at all.  What the\n"
         "VM wrote to its disks stays in its state directory, frozen: FILE needs it, and the\n"
-        "package, to be where they are.  What a VM that runs with --throwaway wrote is copied beside\n"
+        "package, to be where they are.  What a VM that runs with --throwaway wrote is copied "
+        "beside\n"
         "it, as FILE.DISK.qcow2.  The VM ends when it is saved; with --keep-running it\n"
         "goes on, and the file can be restored with --as-copy at any time.",
     .opts = save_opts,
     .nopts = LEN(save_opts),
     .run = save_run,
-    .examples = "  mimic save web web.saved\n  mimic restore web.saved\n",
+    .examples = "mimic save web web.saved\nmimic restore web.saved\n",
 };

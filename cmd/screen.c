@@ -85,5 +85,5 @@ const struct command command_screen = {
     .opts = screen_opts,
     .nopts = LEN(screen_opts),
     .run = screen_run,
-    .examples = "  mimic screen web now.png\n",
+    .examples = "mimic screen web now.png\n",
 };
