@@ -106,7 +106,7 @@ static void msrs(void)
     CHECK_EQ(rig_try(&r, wrmsr, 0xfe, 0, 0), VEC_GP);
     CHECK_EQ(rig_try(&r, rdmsr, 0x12345, 0, 0), VEC_GP);
     CHECK_EQ(rig_try(&r, rdmsr, 0x10a, 0, 0), -1);
-    CHECK(r.c->s.gpr[RAX] & 1); /* RDCL_NO */
+    CHECK(r.c->s.gpr[RAX] & 1);                             /* RDCL_NO */
     CHECK_EQ(rig_try(&r, wrmsr, 0x48, 1 << 10 | 1, 0), -1); /* BHI_DIS_S, IBRS */
     CHECK_EQ(r.c->s.spec_ctrl, 1 << 10 | 1);
     CHECK_EQ(rig_try(&r, wrmsr, 0x48, 1 << 3, 0), VEC_GP);
@@ -130,6 +130,7 @@ static void cpuid(void)
     x86_cpuid_model(1, 0, m);
     CHECK(!(m[2] & (1u << 5 | 1u << 3 | 1u << 27))); /* VMX MONITOR OSXSAVE */
     CHECK(m[2] & 1u << 31);
+    CHECK(m[0] >> 4 != 0x5065 && m[0] >> 4 != 0x806f); /* always have AVX-512, guests never */
     x86_cpuid(r.c, 1, 0, g);
     CHECK_EQ(g[1] >> 24, 5);
     CHECK_EQ(g[1] >> 16 & 0xff, 6);

@@ -15,6 +15,7 @@ enum { LEAVES = 0xe, SUBS = 10, EXT_LEAVES = 9 };
 #define EXT 0x80000000u
 #define BIT(n) (1u << (n))
 
+enum { AUTHENTIC_AMD = 0x68747541, HYGON_GENUINE = 0x6f677948 }; /* EBX of leaf 0 */
 enum {
     L1C_X2APIC = 21,
     L1C_DEADLINE = 24,
@@ -23,6 +24,7 @@ enum {
     L1C_HYPERVISOR = 31,
     L1D_APIC = 9,
     L1D_HTT = 28,
+    L7B_AVX512F = 16,
     L7C_OSPKE = 4,
     L7D_SPEC_CTRL = 26,
     L7D_ARCH_CAP = 29,
@@ -56,11 +58,28 @@ static void cpuid_host(u32 leaf, u32 sub, u32 r[4])
         memset(r, 0, 4 * sizeof(*r));
 }
 
+/*
+ * Programs choose code by the processor's name too (GCC's arch= clones), and on one that always
+ * has AVX-512 they use it unasked: such a host is shown as the last of its kind that never has.
+ */
+enum { SKYLAKE_CLIENT = 0x506e3, ZEN2 = 0x830f10 }; /* family, model, stepping */
+
+static u32 cpuid_name(u32 host)
+{
+    u32 r[4];
+
+    cpuid_host(7, 0, r);
+    if (!(r[EBX] & BIT(L7B_AVX512F)))
+        return host;
+    return model.basic[0][0][EBX] == AUTHENTIC_AMD ? ZEN2 : SKYLAKE_CLIENT;
+}
+
 static void cpuid_make_features(void)
 {
     u32 *r = model.basic[1][0];
 
     cpuid_host(1, 0, r);
+    r[EAX] = cpuid_name(r[EAX]);
     r[EBX] &= 0xff00; /* CLFLUSH's line; the rest is each vCPU's */
     r[ECX] = (r[ECX] & cpuid_l1c) | BIT(L1C_X2APIC) | BIT(L1C_DEADLINE) | BIT(L1C_HYPERVISOR);
     r[EDX] = (r[EDX] & cpuid_l1d) | BIT(L1D_APIC);
@@ -127,6 +146,7 @@ static void cpuid_make_extended(void)
     memcpy(&r[0][EBX], &host[EBX], 12);
     for (u32 i = 1; i < EXT_LEAVES; i++)
         cpuid_host(EXT + i, 0, r[i]);
+    r[1][EAX] = r[1][EAX] ? model.basic[1][0][EAX] : 0; /* AMD's repeat it */
     r[1][ECX] &= cpuid_e1c;
     r[1][EDX] &= cpuid_e1d;
     memset(r[5], 0, sizeof(r[5]));
@@ -273,7 +293,7 @@ static void cpuid_amd(const struct x86_cpu *c, u32 leaf, u32 r[4])
         memcpy(&r[EDX], "enti", 4);
         memcpy(&r[ECX], "cAMD", 4);
     } else if (leaf == 1 || leaf == EXT + 1) {
-        r[EAX] = 0x830f10; /* family 17h, model 31h, stepping 0 */
+        r[EAX] = ZEN2;
     } else if (leaf == 2 || leaf == 4) {
         memset(r, 0, 4 * sizeof(*r));
     } else if (leaf == 7) {
@@ -307,7 +327,6 @@ static void cpuid_leaf(struct x86_cpu *c, u32 leaf, u32 sub, u32 regs[4])
  */
 static u32 cpuid_last(struct x86_cpu *c, u32 leaf)
 {
-    enum { AUTHENTIC_AMD = 0x68747541, HYGON_GENUINE = 0x6f677948 };
     u32 range = leaf & 0xf0000000, r[4], basic;
 
     if (range == 0x40000000)
