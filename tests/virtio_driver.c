@@ -154,9 +154,14 @@ u16 vdriver_add(struct vdriver *v, u32 qi, const struct vbuf *b, u32 n, bool ind
     return head;
 }
 
-void vdriver_kick(struct vdriver *v, u32 q)
+void vdriver_ring(struct vdriver *v, u32 q)
 {
     vdriver_store(v, v->legacy ? 16 : NOTIFY_AT + 4 * q, 2, q);
+}
+
+void vdriver_kick(struct vdriver *v, u32 q)
+{
+    vdriver_ring(v, q);
     rig_lane(v->r);
 }
 

@@ -36,6 +36,7 @@ u64 vdriver_config(struct vdriver *v, u32 off, u32 size);
 u16 vdriver_add(struct vdriver *v, u32 q, const struct vbuf *b, u32 n, bool indirect);
 void vdriver_offer(struct vdriver *v, u32 q, u16 head); /* a chain that stands already */
 void vdriver_desc(struct vdriver *v, u32 q, u16 i, u64 addr, u32 len, u16 flags, u16 next);
+void vdriver_ring(struct vdriver *v, u32 q); /* the queue's bell alone */
 void vdriver_kick(struct vdriver *v, u32 q); /* and the lane runs */
 bool vdriver_used(struct vdriver *v, u32 q, u32 *head, u32 *len);
 /* Added, kicked and used: the length that the device tells, or -1. */

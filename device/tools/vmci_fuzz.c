@@ -4,42 +4,14 @@
  * and the numbers in queue pairs, with a host's end that comes and goes.  The input is a program
  * of short operations.
  */
-#include "backend/vsock.h"
-#include "base/bytes.h"
 #include "base/loop.h"
 #include "device/tools/vmci_wire.h"
-#include "tests/rig.h"
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "tests/vsock_fuzz.h"
 
-enum { RAM = 4 << 20, PAIRS = 0x100000, SIZE = 8192, PAGES = 6, DMA = 0x10000, HOSTS = 4 };
+enum { RAM = 4 << 20, PAIRS = 0x100000, SIZE = 8192, PAGES = 6, DMA = 0x10000 };
 
-int LLVMFuzzerTestOneInput(const u8 *p, size_t n);
-
-static struct rig rig;
-static struct vsock *vsock;
 static u64 ports, memory;
-static int host[HOSTS] = { -1, -1, -1, -1 };
-static u32 next_host;
 
-static void fuzz_keep(int fd)
-{
-    int *at = &host[next_host++ % HOSTS];
-
-    if (*at >= 0)
-        close(*at);
-    *at = fd;
-}
-
-static void fuzz_accepted(void *arg, int take_fd, u32 guest_port)
-{
-    fuzz_keep(take_fd);
-}
-
-static void fuzz_done(void *arg, int r)
-{
-}
 static void fuzz_nothing(void *arg)
 {
 }
@@ -47,18 +19,13 @@ static void fuzz_nothing(void *arg)
 static void fuzz_start(void)
 {
     struct machine_make how = { .ram = RAM, .cpus = 1, .tsc_hz = 1000000000 };
-    struct device_end ends[2] = { { 0 } };
     struct device *d;
 
-    if (machine_new(&rig.m, &how, NULL) || vsock_open(&vsock, machine_lane(rig.m), NULL) ||
-        vsock_serve(vsock, VMCI_HYPERVISOR, 1, fuzz_accepted, NULL, NULL) ||
-        vsock_serve(vsock, VMCI_HOST, 2, fuzz_accepted, NULL, NULL))
+    if (machine_new(&rig.m, &how, NULL))
         abort();
     rig.next_bar = 0xe0000000;
     rig.next_port = 0xc000;
-    ends[0] = (struct device_end){ "vsock", vsock };
-    d = rig_device(&rig, "vmci", NULL, ends);
-    rig_pci_enable(&rig, d);
+    d = fuzz_sockets("vmci");
     ports = rig_bar(d, 0);
     memory = rig_bar(d, 1) + VMCI_MEMORY_REGISTERS;
 }
@@ -120,41 +87,6 @@ static void fuzz_alloc(struct cursor *c)
             put_le32(p + 40 + 4 * i, (PAIRS >> 12) + (which & 15) * PAGES + i);
     rig_out(&rig, (u16)(ports + VMCI_CAPS), 4, wide ? VMCI_CAP_PPN64 : 0);
     send_to(VMCI_HYPERVISOR, VMCI_PAIR_ALLOC, p, 40 + (wide ? 8 : 4) * PAGES);
-}
-
-static void fuzz_host(struct cursor *c)
-{
-    u8 b[4096] = { 1 }, what = get_u8(c);
-    int fd = host[what & 3], pair[2];
-
-    switch (what >> 2 & 7) {
-    case 0:
-    case 1:
-        if (fd >= 0)
-            (void)!send(fd, b, what * 16u, MSG_DONTWAIT | MSG_NOSIGNAL);
-        break;
-    case 2:
-    case 3:
-        if (fd >= 0)
-            (void)!recv(fd, b, sizeof(b), MSG_DONTWAIT);
-        break;
-    case 4:
-        if (fd >= 0)
-            shutdown(fd, what >> 5 & 1 ? SHUT_WR : SHUT_RD);
-        break;
-    case 5:
-        fuzz_keep(-1);
-        break;
-    default:
-        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
-            return;
-        fuzz_keep(pair[0]);
-        vsock_call(vsock, &(struct vsock_call){ .port = what >> 5 & 3,
-                                                .fd = pair[1],
-                                                .wait_for_guest = what >> 7,
-                                                .done = fuzz_done });
-    }
-    fuzz_settle();
 }
 
 static void fuzz_dma(struct cursor *c)
