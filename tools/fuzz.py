@@ -5,8 +5,16 @@
 usage: fuzz.py --build DIR [--seconds N] [NAME...]
 
 Corpora are kept in DIR/corpus.  A finding leaves its input there and ends with exit 1.
+An empty corpus begins with random inputs, long ones too: most targets read an input as a program
+of short operations, and libFuzzer alone would try the first few of them only for minutes.
 """
-import argparse, glob, os, subprocess, sys
+import argparse, glob, os, random, re, subprocess, sys
+
+def seed(corpus, name):
+    r = random.Random(name)
+    for i in range(48):
+        with open(os.path.join(corpus, "seed%d" % i), "wb") as f:
+            f.write(r.randbytes(16 << i % 8))
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -22,12 +30,15 @@ def main():
         name = os.path.basename(p)
         corpus = os.path.abspath(os.path.join(a.build, "corpus", name))
         os.makedirs(corpus, exist_ok=True)
+        if not os.listdir(corpus):
+            seed(corpus, name)
         r = subprocess.run([os.path.abspath(p), "-max_total_time=%d" % a.seconds, "-timeout=10", "-rss_limit_mb=2048",
-                            "-max_len=65536", "-artifact_prefix=%s/" % corpus, corpus],
+                            "-max_len=65536", "-len_control=0", "-artifact_prefix=%s/" % corpus, corpus],
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=a.build)
         text = r.stdout.decode("utf-8", "replace")
-        runs = [l for l in text.splitlines() if l.startswith(("Done", "#"))]
-        print("%-28s %s" % (name, "ok, " + runs[-1] if r.returncode == 0 and runs else "FINDING"), flush=True)
+        done = re.search(r"^#(\d+)\s+DONE\s+cov: (\d+)", text, re.M)
+        print("%-28s %s" % (name, "ok, %s runs, %s edges" % done.groups() if r.returncode == 0 and done else "FINDING"),
+              flush=True)
         if r.returncode:
             found += 1
             print(text[-4000:])
