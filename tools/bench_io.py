@@ -67,9 +67,10 @@ def initrd(source, cache, work, script):
         f.write(b"\0" * (-f.tell() % 4) + over)
     return kernel, path
 
-def measure(argv, seconds=600):
-    """{name: best MiB/s} of one guest."""
-    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def measure(argv, work, seconds=600):
+    """{name: best MiB/s} of one guest.  What is thrown away is in `work`, as everything else."""
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         env=dict(os.environ, TMPDIR=work))
     timer = threading.Timer(seconds, p.kill)
     timer.start()
     best, began, text, done = {}, {}, "", False
@@ -103,15 +104,15 @@ def disk_row(mimic, kernel, rd, bus, image, work):
     devices, _ = DISKS[bus]
     over = os.path.join(work, "over.qcow2")
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "raw", over], check=True)
-    theirs = measure(qemu(kernel, rd) + ["-drive", "if=none,id=d0,format=qcow2,file=" + over] + devices)
+    theirs = measure(qemu(kernel, rd) + ["-drive", "if=none,id=d0,format=qcow2,file=" + over] + devices, work)
     us = measure(ours(mimic, kernel, rd) + ["--net", "none", "--disk", image, "--format", "raw", "--disk-bus", bus,
-                                            "--state", os.path.join(work, "state"), "--throwaway"])
+                                            "--state", os.path.join(work, "state"), "--throwaway"], work)
     os.unlink(over)
     return us, theirs
 
-def net_row(mimic, kernel, rd, nic):
-    theirs = measure(qemu(kernel, rd) + ["-netdev", "user,id=n0", "-device", NICS[nic] + ",netdev=n0"])
-    us = measure(ours(mimic, kernel, rd) + ["--nic", nic])
+def net_row(mimic, kernel, rd, nic, work):
+    theirs = measure(qemu(kernel, rd) + ["-netdev", "user,id=n0", "-device", NICS[nic] + ",netdev=n0"], work)
+    us = measure(ours(mimic, kernel, rd) + ["--nic", nic], work)
     return us, theirs
 
 # ---- the peer of the guest
@@ -175,7 +176,7 @@ def main(what, mimic, source, cache, runs, mib, names, as_json):
             script = DISK.replace("DISK", DISKS[name][1]) if what == "disk" else peers
             kernel, rd = initrd(source, cache, inner, script.replace("RUNS", str(runs)).replace("MIB", str(mib)))
             us, theirs = disk_row(mimic, kernel, rd, name, image, inner) if what == "disk" else \
-                net_row(mimic, kernel, rd, name)
+                net_row(mimic, kernel, rd, name, inner)
             rows.append((name, us, theirs))
             show(rows[-1:])
     ratios = [us[k] / theirs[k] for _, us, theirs in rows for k in us if k in theirs]
