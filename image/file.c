@@ -412,8 +412,11 @@ int image_file_writev(struct image *im, u32 file, u64 at, const struct iovec *v,
         struct iovec part[64];
         u64 some;
         int k = iov_part(v, n, done, len - done, part, LEN(part), &some);
-        ssize_t got = pwritev(f->fd, part, k, (off_t)(at + done));
+        ssize_t got;
 
+        pthread_mutex_lock(&im->pen);
+        got = pwritev(f->fd, part, k, (off_t)(at + done));
+        pthread_mutex_unlock(&im->pen);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

@@ -238,6 +238,7 @@ void image_free(struct image *im)
     free(im->draining.v);
     pthread_mutex_destroy(&im->lock);
     pthread_mutex_destroy(&im->commit);
+    pthread_mutex_destroy(&im->pen);
     pthread_cond_destroy(&im->idle);
     free(im);
 }
@@ -250,6 +251,7 @@ struct image *image_new(void)
         return NULL;
     pthread_mutex_init(&im->lock, NULL);
     pthread_mutex_init(&im->commit, NULL);
+    pthread_mutex_init(&im->pen, NULL);
     pthread_cond_init(&im->idle, NULL);
     return im;
 }

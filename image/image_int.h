@@ -114,6 +114,7 @@ struct image {
 
     pthread_mutex_t lock;   /* allocation; never held over data I/O */
     pthread_mutex_t commit; /* one commit at a time; taken before lock */
+    pthread_mutex_t pen;    /* innermost, around a write to a host file: its own lock spins */
     pthread_cond_t idle;
     struct image_busy *busy;
     _Atomic bool touched, unsynced;
