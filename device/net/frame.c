@@ -112,6 +112,11 @@ static u64 frame_pseudo(const u8 *f, const struct frame_parts *p, u32 l4_len)
     return sum + ((u64)p->protocol << 8) + __builtin_bswap16((u16)l4_len);
 }
 
+void frame_unsummed(u8 *f, const struct frame_parts *p, u32 l4_len)
+{
+    put_le16(f + p->l4 + 16, frame_fold(frame_pseudo(f, p, l4_len)));
+}
+
 bool frame_checksum(u8 *f, u32 len, u32 start, u32 field)
 {
     u16 sum;

@@ -36,6 +36,20 @@ struct frame_verdict frame_verify(const u8 *f, const struct frame_parts *p);
 int frame_cut(u8 *f, u32 len, u32 mss, bool whole,
               void (*send)(void *arg, const struct iovec *v, int n), void *arg);
 
+/* Puts the sum of the pseudo header where the TCP checksum is: frame_checksum finishes it. */
+void frame_unsummed(u8 *f, const struct frame_parts *p, u32 l4_len);
+
+/*
+ * Joins the first frames of n into one at `to` (NET_FRAME_MAX bytes) if they are TCP segments
+ * that follow each other: how many.  1: j->f is the first frame as it was, mss is 0.  More: its
+ * TCP checksum is still unsummed.  A driver gets one only when it says that it takes them.
+ */
+struct frame_joined {
+    struct net_frame f;
+    u32 mss, l4, payload; /* bytes of the first one; offsets */
+};
+u32 frame_join(const struct net_frame *f, u32 n, u8 *to, struct frame_joined *j);
+
 /* Which frames a card takes. */
 struct frame_filter {
     bool unicast, multicast, broadcast, all_multicast, all;

@@ -2,8 +2,9 @@
 /*
  * Network card: a receive queue, a transmit queue, a control queue.
  * Virtual I/O Device (VIRTIO) 1.2, section 5.1.  Checksums and large IPv4 TCP segments of
- * the guest are done here; received frames are marked as verified.
- * Left out: several queue pairs, VLAN filters, large frames to the guest.
+ * the guest are done here; received frames are marked as verified, and joined when the driver
+ * takes large ones.
+ * Left out: several queue pairs, VLAN filters.
  */
 #include "backend/net.h"
 #include "base/bytes.h"
@@ -15,6 +16,7 @@ enum { NET_RX, NET_TX, NET_CTRL, NET_ROUND = 64, NET_HDR = 12, NET_HDR_LEGACY = 
 #define NET_F_CSUM (1ull << 0)
 #define NET_F_GUEST_CSUM (1ull << 1)
 #define NET_F_MAC (1ull << 5)
+#define NET_F_GUEST_TSO4 (1ull << 7)
 #define NET_F_HOST_TSO4 (1ull << 11)
 #define NET_F_MRG_RXBUF (1ull << 15)
 #define NET_F_STATUS (1ull << 16)
@@ -41,6 +43,7 @@ struct virtio_net {
     u8 mac[FRAME_MAC];                 /* as described: after each reset */
     struct virtq_req req, more;        /* one request; the further ones of a merged frame */
     u8 frame[NET_FRAME_MAX + NET_HDR]; /* one that checksums go into */
+    u8 joined[NET_FRAME_MAX];          /* several to the guest */
 };
 
 static u32 virtio_net_header(const struct virtio_net *c)
@@ -124,18 +127,34 @@ static bool virtio_net_wants(const struct virtio_net *c, const struct net_frame 
     return frame_wanted(&w, f->p, f->len);
 }
 
-/* 5.1.6.4: header and frame into one request, or into several when the driver merges them. */
-static bool virtio_net_receive(struct virtio_net *c, const struct net_frame *f)
+/* 5.1.6.4.1: what the driver need not look at again, or how a joined frame could be cut. */
+static void virtio_net_describe(const struct virtio_net *c, const struct frame_joined *j, u8 *h)
 {
+    if (j->mss) {
+        h[0] = HDR_NEEDS_CSUM;
+        h[1] = GSO_TCP4;
+        put_le16(h + 2, (u16)j->payload);
+        put_le16(h + 4, (u16)j->mss);
+        put_le16(h + 6, (u16)j->l4);
+        put_le16(h + 8, 16);
+    } else if (virtio_has(&c->v, NET_F_GUEST_CSUM)) {
+        struct frame_parts p = frame_parse(j->f.p, j->f.len);
+        struct frame_verdict ok = frame_verify(j->f.p, &p);
+
+        h[0] = ok.l4_ok && (ok.ip_ok || p.v6) ? HDR_DATA_VALID : 0;
+    }
+}
+
+/* 5.1.6.4: header and frame into one request, or into several when the driver merges them. */
+static bool virtio_net_receive(struct virtio_net *c, const struct frame_joined *j)
+{
+    const struct net_frame *f = &j->f;
     u32 hdr = virtio_net_header(c), done, used = 1;
-    struct frame_parts p = frame_parse(f->p, f->len);
-    struct frame_verdict ok = frame_verify(f->p, &p);
     u8 h[NET_HDR] = { 0 };
 
     if (!virtq_pop(&c->v, NET_RX, &c->req))
         return false;
-    if (virtio_has(&c->v, NET_F_GUEST_CSUM) && ok.l4_ok && (ok.ip_ok || p.v6))
-        h[0] = HDR_DATA_VALID;
+    virtio_net_describe(c, j, h);
     done = virtq_put(&c->req, hdr, f->p, f->len);
     while (done < f->len) {
         u32 n;
@@ -160,22 +179,39 @@ static bool virtio_net_receive(struct virtio_net *c, const struct net_frame *f)
     return true;
 }
 
+/* How many of the first frames are there now; 0: there is no room. */
+static u32 virtio_net_take(struct virtio_net *c, const struct net_frame *f, u32 n)
+{
+    struct frame_joined j;
+    u32 k = frame_join(f, virtio_has(&c->v, NET_F_GUEST_TSO4) ? n : 1, c->joined, &j);
+
+    if (virtio_net_receive(c, &j))
+        return k;
+    if (k == 1 || !virtq_enabled(&c->v, NET_RX))
+        return 0;
+    frame_join(f, 1, c->joined, &j); /* all of the ring may be too little for many */
+    return virtio_net_receive(c, &j);
+}
+
 static u32 virtio_net_deliver(void *arg, const struct net_frame *f, u32 n)
 {
     struct virtio_net *c = arg;
     bool some = false;
-    u32 took = 0;
+    u32 took = 0, k;
 
     domain_lock(c->v.dev.domain);
     if (c->v.paused) {
         domain_unlock(c->v.dev.domain);
         return 0;
     }
-    for (; took < n; took++) {
+    for (; took < n; took += k) {
+        k = 1;
         if (!virtq_enabled(&c->v, NET_RX) || !virtio_net_wants(c, &f[took]))
             continue; /* nobody listens: gone, as on a wire */
-        if (!virtio_net_receive(c, &f[took]) && virtq_enabled(&c->v, NET_RX))
+        k = virtio_net_take(c, f + took, n - took);
+        if (!k && virtq_enabled(&c->v, NET_RX))
             break;
+        k = k ? k : 1;
         some = true;
     }
     if (some && virtq_enabled(&c->v, NET_RX))
@@ -316,9 +352,9 @@ static int virtio_net_create(struct device *d, struct err *e)
 
     if (!r)
         r = virtio_plug(&c->v, &virtio_net_class, c->state.virtio,
-                        NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MAC | NET_F_HOST_TSO4 |
-                            NET_F_MRG_RXBUF | NET_F_STATUS | NET_F_CTRL_VQ | NET_F_CTRL_RX |
-                            NET_F_CTRL_MAC,
+                        NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MAC | NET_F_GUEST_TSO4 |
+                            NET_F_HOST_TSO4 | NET_F_MRG_RXBUF | NET_F_STATUS | NET_F_CTRL_VQ |
+                            NET_F_CTRL_RX | NET_F_CTRL_MAC,
                         c->config.modern, e);
     if (r)
         return r;

@@ -2,8 +2,8 @@
 /*
  * VMware's vmxnet3 network card: registers, commands, interrupts, filters.  Revision 1, as
  * every driver takes it.  The rings are in vmxnet3_ring.c, all numbers in vmxnet3_wire.h.
- * Left out: wake-up patterns, interrupt moderation, receive offload to large frames, the
- * Toeplitz hash (connections are spread by a simpler one).
+ * Left out: wake-up patterns, interrupt moderation, the Toeplitz hash (connections are spread
+ * by a simpler one).
  */
 #include "device/net/vmxnet3_int.h"
 #include <errno.h>
@@ -408,30 +408,50 @@ static bool vmxnet3_wants(const struct vmxnet3 *c, const struct net_frame *f)
     return true;
 }
 
-/* No buffers: the driver is asked to tell of new ones, and may have just added some. */
-static bool vmxnet3_receive_or_ask(struct vmxnet3 *c, const struct net_frame *f, u32 *queue)
+/* How many of the first frames are there now, as one; 0: there are no buffers. */
+static u32 vmxnet3_take(struct vmxnet3 *c, const struct net_frame *f, u32 n, u32 *queue)
 {
-    if (vmxnet3_receive(c, f, queue))
-        return true;
+    struct frame_joined j;
+    u32 k = frame_join(f, c->state.features & VX_F_LRO ? n : 1, c->joined, &j);
+
+    if (j.mss)
+        frame_checksum(c->joined, j.f.len, j.l4, j.l4 + 16);
+    if (vmxnet3_receive(c, &j, queue))
+        return k;
+    if (k == 1)
+        return 0;
+    frame_join(f, 1, c->joined, &j); /* all buffers may be too few for many */
+    return vmxnet3_receive(c, &j, queue);
+}
+
+/* No buffers: the driver is asked to tell of new ones, and may have just added some. */
+static u32 vmxnet3_take_or_ask(struct vmxnet3 *c, const struct net_frame *f, u32 n, u32 *queue)
+{
+    u32 k = vmxnet3_take(c, f, n, queue);
+
+    if (k)
+        return k;
     vmxnet3_ask_for_buffers(c, *queue, true);
-    if (!vmxnet3_receive(c, f, queue))
-        return false;
-    vmxnet3_ask_for_buffers(c, *queue, false);
-    return true;
+    k = vmxnet3_take(c, f, n, queue);
+    if (k)
+        vmxnet3_ask_for_buffers(c, *queue, false);
+    return k;
 }
 
 static u32 vmxnet3_deliver(void *arg, const struct net_frame *f, u32 n)
 {
     struct vmxnet3 *c = arg;
-    u32 took = 0, queues = 0, queue;
+    u32 took = 0, queues = 0, queue, k;
 
     domain_lock(c->dev.domain);
     if (c->paused)
         n = 0;
-    for (; took < n; took++) {
+    for (; took < n; took += k) {
+        k = 1;
         if (!vmxnet3_runs(c) || !vmxnet3_wants(c, &f[took]))
             continue; /* nobody listens: gone, as on a wire */
-        if (!vmxnet3_receive_or_ask(c, &f[took], &queue))
+        k = vmxnet3_take_or_ask(c, f + took, n - took, &queue);
+        if (!k)
             break;
         queues |= 1u << queue;
     }

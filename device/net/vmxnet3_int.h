@@ -50,6 +50,7 @@ struct vmxnet3 {
     bool paused;
     struct bell *tx_bell[VX_TX_MOST], *rx_bell;
     u8 frame[FRAME_VLAN + NET_FRAME_MAX]; /* one that is being sent */
+    u8 joined[NET_FRAME_MAX];             /* several to the guest */
 };
 
 /* vmxnet3.c */
@@ -59,7 +60,7 @@ void vmxnet3_event(struct vmxnet3 *c, u32 event);
 /* vmxnet3_ring.c */
 int vmxnet3_rings_open(struct vmxnet3 *c); /* reads the queue descriptors: 0 or -EINVAL */
 void vmxnet3_send(struct vmxnet3 *c, u32 queue);
-bool vmxnet3_receive(struct vmxnet3 *c, const struct net_frame *f, u32 *queue);
+bool vmxnet3_receive(struct vmxnet3 *c, const struct frame_joined *j, u32 *queue);
 u32 vmxnet3_rx_queue(const struct vmxnet3 *c, const struct net_frame *f);
 void vmxnet3_ask_for_buffers(struct vmxnet3 *c, u32 queue, bool on);
 u64 vmxnet3_queue_at(const struct vmxnet3 *c, bool rx, u32 queue);
