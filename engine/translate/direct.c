@@ -18,7 +18,7 @@
 
 enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, STOPS = 32, AGAIN = 2 };
 /* us: of a system call's code at least; that two switches of processes take; fills count so */
-enum { BETWEEN = 60, SWITCHES = 7, FILL_SHARE = 8, CHANGED_MIN = 16 };
+enum { BETWEEN = 60, SWITCHES = 7, SWITCHES_MAX = 25, FILL_SHARE = 8, CHANGED_MIN = 16 };
 enum { STOP_NS = 10000 };
 enum { CS_USER = 0x33, SS_USER = 0x2b, PML4_FIRST = 64, PML4_LAST = 250 };
 enum { SI_TRACE = 2 }; /* siginfo's TRAP_TRACE */
@@ -39,6 +39,7 @@ struct space {
     u64 refill;             /* where the guest took a page fault; 0: nowhere */
     u32 stops;              /* and the host TSC ticks meanwhile: in the sandbox, in all */
     u64 ran, busy;
+    u64 least;     /* the shortest of `plain` ones: what the switches take here and now */
     u32 plain;     /* stops that were not for pages */
     u64 processor; /* ns that the sandbox had had when the first of them came */
     bool filled;   /* the last stop was for pages that it did not have yet */
@@ -228,6 +229,7 @@ static void direct_count_anew(struct space *s)
 {
     s->stops = s->plain = 0;
     s->ran = s->busy = 0;
+    s->least = ~0ull;
     s->processor = sandbox_ran_ns(s->sandbox);
 }
 
@@ -456,6 +458,14 @@ static bool direct_rewind(struct vcpu *v, u32 len, u8 first, u8 second)
     return true;
 }
 
+/* Of what they were in the sandbox, what plain stops took beyond SWITCHES to come and go. */
+static u64 direct_lost(const struct vcpu *v, const struct space *s)
+{
+    u64 us = v->direct->ms / 1000, least = min_u64(s->least, SWITCHES_MAX * us);
+
+    return least > SWITCHES * us ? min_u64(s->ran, s->plain * (least - SWITCHES * us)) : 0;
+}
+
 /* Time on a processor between stops that is too little: on a busy host each stop takes long and
  * looks like work by the clock. */
 static bool direct_idles(const struct space *s)
@@ -474,9 +484,11 @@ static void direct_account(struct vcpu *v, struct space *s, u64 ran, u64 busy, u
     s->ran += (ran - min_u64(ran, SWITCHES * v->direct->ms / 1000)) / share;
     s->busy += busy / share;
     s->plain += !s->filled;
+    if (!s->filled)
+        s->least = min_u64(s->least, ran);
     if (++s->stops < STOPS)
         return;
-    if (s->ran < s->busy / 2 || direct_idles(s))
+    if (s->ran - direct_lost(v, s) < s->busy / 2 || direct_idles(s))
         direct_demote(v, s, now);
     else
         s->wait /= 2;

@@ -50,6 +50,34 @@ static bool fast_sysret(struct vcpu *v)
     return true;
 }
 
+void cpuid_forget(struct vcpu *v)
+{
+    if (!v->cpuid_used)
+        return;
+    for (u32 i = 0; i < CPUID_SLOTS; i++)
+        v->cpuid[i] = (struct cpuid_answer){ .leaf = cpuid_slot(1, 0) == i ? 0 : 1 };
+    v->cpuid_used = false;
+}
+
+/* Answered, and remembered. */
+static bool fast_cpuid(struct vcpu *v, u64 next)
+{
+    u64 *gpr = v->c.s.gpr;
+    u32 leaf = (u32)gpr[RAX], sub = (u32)gpr[RCX];
+    struct cpuid_answer *a = &v->cpuid[cpuid_slot(leaf, sub)];
+    u32 r[4];
+
+    x86_cpuid(&v->c, leaf, sub, r);
+    *a = (struct cpuid_answer){ leaf, sub, { r[0], r[1], r[2], r[3] }, { 0 } };
+    v->cpuid_used = true;
+    gpr[RAX] = r[0];
+    gpr[RBX] = r[1];
+    gpr[RCX] = r[2];
+    gpr[RDX] = r[3];
+    v->c.s.rip = next;
+    return true;
+}
+
 static void fast_iret_guarded(struct x86_cpu *c, void *arg)
 {
     x86_iret(c, 8, *(const u64 *)arg);
@@ -107,6 +135,8 @@ bool fast_step(struct vcpu *v, const struct block *b, u32 i)
 
     if (b->op[i] & OP_PIECE)
         return fast_string(v, b->op[i], next);
+    if ((b->op[i] & OP_NAME) == ZYDIS_MNEMONIC_CPUID)
+        return fast_cpuid(v, next);
     if ((b->mode & MODE_SIZE) != X86_MODE64 || !fast_crosses(v, b->op[i], next))
         return false;
     flags_unpack(v);

@@ -104,6 +104,38 @@ static u8 *glue_stack_look(struct emit *e, u32 set, bool write)
     return at;
 }
 
+/* ZF set: CPUID's answer was known; else nothing has changed but r10, r11 and flags. */
+static u8 *glue_cpuid_look(struct emit *e)
+{
+    static const u8 to[] = { RAX, RBX, RCX, RDX };
+    struct xmem m = x_gs_at(R11, AT(cpuid[0].leaf));
+    u8 *at = e->p, *no[2];
+
+    _Static_assert(sizeof(struct cpuid_answer) == 32, "index arithmetic below");
+    x_mov32(e, R10, RAX); /* cpuid_slot */
+    x_mov32(e, R11, RAX);
+    x_shift(e, 5, 0, R11, 26);
+    x_reg(e, 0x31, R11, R10);
+    x_mov32(e, R11, RCX);
+    x_shift(e, 4, 0, R11, 3);
+    x_reg(e, 0x31, R10, R11);
+    x_alu_imm(e, 4, 0, R11, CPUID_SLOTS - 1);
+    x_shift(e, 4, 0, R11, 5);
+    x_mem(e, 0x3b, RAX, &m);
+    no[0] = x_jump(e, X_JNE);
+    m.disp += 4;
+    x_mem(e, 0x3b, RCX, &m);
+    no[1] = x_jump(e, X_JNE);
+    for (u32 i = 0; i < LEN(to); i++) {
+        m.disp += 4;
+        x_mem(e, 0x8b, to[i], &m);
+    }
+    x_here(e, no[0]);
+    x_here(e, no[1]);
+    x_u8(e, 0xc3);
+    return at;
+}
+
 int glue_emit(struct engine *g)
 {
     struct emit e = { .p = g->rw, .end = g->rw + PAGE };
@@ -146,6 +178,7 @@ int glue_emit(struct engine *g)
     x_bytes(&e, &nowhere, sizeof(nowhere));
     for (u32 i = 0; i < 2 * TLB_SETS; i++)
         g->stack_look[i / 2][i & 1] = glue_stack_look(&e, i / 2, i & 1);
+    g->cpuid_look = glue_cpuid_look(&e);
     if (e.full)
         return -ENOSPC;
     g->start = g->used = PAGE;

@@ -75,6 +75,7 @@ static int io_wrmsr(void *arg, u32 msr, u64 val)
     const struct cpu_io *io = io_real(arg, &was);
     int r = io->wrmsr(io->arg, msr, val);
 
+    cpuid_forget(arg); /* APIC_BASE is in it */
     tier_set(arg, was);
     return r;
 }

@@ -121,6 +121,7 @@ void vcpu_memo(struct vcpu *v)
         v->memo_of.fmask == s->fmask)
         return;
     v->memo_known = 0;
+    cpuid_forget(v);
     v->memo_of.cr0 = s->cr0;
     v->memo_of.cr4 = s->cr4;
     v->memo_of.efer = s->efer;
@@ -278,6 +279,7 @@ void vcpu_loaded(struct vcpu *v)
     v->vectors = false;
     v->mode_known = false;
     v->memo_known = 0;
+    cpuid_forget(v);
     flags_unpack(v);
 }
 

@@ -238,6 +238,17 @@ static bool system_table(struct build *t, const struct x86_insn *in, size_t tabl
     return true;
 }
 
+/* The answer of the last time; C the first time. */
+static bool system_cpuid(struct build *t)
+{
+    if (t->g->options.check)
+        return false;
+    flags_free(t, t->live[t->i]);
+    x_jump_to(&t->e, X_CALL, t->g->cpuid_look);
+    late_add(t, LATE_STEP, x_jump(&t->e, X_JNE));
+    return true;
+}
+
 /* Is the block over behind it? */
 bool system_ends(const struct build *t, const struct x86_insn *in)
 {
@@ -273,6 +284,8 @@ bool system_insn(struct build *t, const struct x86_insn *in)
 {
     if (in->op == ZYDIS_MNEMONIC_SIDT || in->op == ZYDIS_MNEMONIC_SGDT)
         return system_table(t, in, in->op == ZYDIS_MNEMONIC_SIDT ? AT(c.s.idtr) : AT(c.s.gdtr));
+    if (in->op == ZYDIS_MNEMONIC_CPUID)
+        return system_cpuid(t);
     if (!is_code64(t))
         return false;
     if (in->op == ZYDIS_MNEMONIC_SYSCALL || in->op == ZYDIS_MNEMONIC_SYSRET)

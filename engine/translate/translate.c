@@ -220,6 +220,8 @@ static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_i
     v->c.apic_ids = g->options.apic_ids ? g->options.apic_ids : 1;
     tlb_init(v);
     trace_init(v);
+    v->cpuid_used = true;
+    cpuid_forget(v);
     pthread_mutex_lock(&g->lock);
     g->vcpu[index] = v;
     g->nvcpu++;

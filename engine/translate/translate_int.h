@@ -32,6 +32,7 @@ enum {
     TRACE_HELD = 8,      /* host registers that a trace takes from the guest's */
     TRACE_SLOTS = 16384, /* of all traces together */
     HEAT_SIZE = 4096,    /* counters of backward jumps */
+    CPUID_SLOTS = 64,
     PAGE = 4096,
 };
 /* A page that no address is in, for tags that pages are compared with. */
@@ -161,6 +162,11 @@ struct vcpu {
     u8 slot_used[TRACE_SLOTS / USED_GROUP];
     u32 heat[HEAT_SIZE];
 
+    struct cpuid_answer { /* by cpuid_slot; what does not belong there is no answer */
+        u32 leaf, sub, r[4], unused[2];
+    } cpuid[CPUID_SLOTS];
+    bool cpuid_used;
+
     u8 memo_known; /* bits: of memo, and MEMO_* */
     struct crossing {
         struct x86_segment cs, ss;
@@ -207,6 +213,11 @@ struct vcpu {
     struct jump jumps[JUMP_SIZE]; /* slot 0, 2, 3, then 1 */
     struct trace_slot slot[TRACE_SLOTS];
 };
+
+static inline u32 cpuid_slot(u32 leaf, u32 sub)
+{
+    return (leaf ^ leaf >> 26 ^ sub << 3) & (CPUID_SLOTS - 1);
+}
 
 /* A direct exit of a block. */
 struct block_exit {
@@ -295,6 +306,7 @@ struct engine {
     u64 ready;             /* pages up to here are in memory */
     u8 *go_in, *to_c, *to_c_flags, *on_fault, *no_jump; /* fixed code, writable addresses */
     u8 *stack_look[TLB_SETS][2];                        /* ... for reads, for writes */
+    u8 *cpuid_look;
 
     pthread_mutex_t lock; /* translation, links, pages */
     struct block **hash;
@@ -512,6 +524,8 @@ void vcpu_io(struct vcpu *v, const struct cpu_io *real);
 /* string.c: at s.rip, elements of `size` bytes; false: not done, or not to its end */
 bool string_step(struct vcpu *v, u32 size, bool move, u64 next);
 
+/* What CPUID answers may have changed. */
+void cpuid_forget(struct vcpu *v);
 /* fast.c: instruction i of b, RIP at it, done in the common case: true; else it still is to be
  * done, or what is left of it */
 bool fast_step(struct vcpu *v, const struct block *b, u32 i);
