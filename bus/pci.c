@@ -217,16 +217,27 @@ static int pci_seat(struct pci_bus *b, struct pci_function *f, struct err *e)
     return 0;
 }
 
+static void pci_name(u8 *config, const struct pci_ident *id)
+{
+    put_le16(config, id->vendor);
+    put_le16(config + 2, id->device);
+    put_le32(config + PCI_REVISION, id->class << 8 | id->revision);
+    put_le16(config + PCI_SUBVENDOR, id->subvendor);
+    put_le16(config + PCI_SUBVENDOR + 2, id->subdevice);
+}
+
+void pci_identify(struct device *d, const struct pci_ident *id)
+{
+    machine_irq_lock(d->machine);
+    pci_name(pci_of(d)->config, id);
+    pci_of(d)->changes = true;
+    machine_irq_unlock(d->machine);
+}
+
 static void pci_header(struct pci_function *f, const struct pci_ident *id)
 {
-    u8 *c = f->config;
-
-    put_le16(c, id->vendor);
-    put_le16(c + 2, id->device);
-    put_le32(c + PCI_REVISION, id->class << 8 | id->revision);
-    put_le16(c + PCI_SUBVENDOR, id->subvendor);
-    put_le16(c + PCI_SUBVENDOR + 2, id->subdevice);
-    c[PCI_PIN] = id->pin;
+    pci_name(f->config, id);
+    f->config[PCI_PIN] = id->pin;
     put_le16(f->writable + PCI_COMMAND, COMMAND_WRITABLE);
     f->writable[PCI_CACHE_LINE] = f->writable[PCI_LATENCY] = f->writable[PCI_LINE] = 0xff;
     f->used = PCI_OWN;

@@ -89,6 +89,11 @@ u8 *pci_config(struct device *d);        /* its 256 bytes, for the device's own 
 void pci_on_config(struct device *d, void (*fn)(struct device *d, u32 off, u32 size));
 void pci_config_writable(struct device *d, u32 off, u32 len, u8 mask);
 const struct device *pci_upstream(const struct device *d); /* the bridge above; NULL: on bus 0 */
+/*
+ * The function says from now on that it is another one: vendor to subdevice, class and revision of
+ * id, nothing else.  Domain held; a restored device says it again, as a saved one is not compared.
+ */
+void pci_identify(struct device *d, const struct pci_ident *id);
 u8 pci_slot(const struct device *d);
 u8 pci_function(const struct device *d);
 

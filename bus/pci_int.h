@@ -85,7 +85,8 @@ struct pci_function {
     u32 table_at, pba_at;
     u8 *table; /* MSI-X entries */
     u8 *pba;
-    bool level; /* the device's interrupt line, before command and MSI */
+    bool changes; /* pci_identify was called */
+    bool level;   /* the device's interrupt line, before command and MSI */
     struct irq wire;
     void (*on_config)(struct device *d, u32 off, u32 size);
     struct pci_door {

@@ -74,11 +74,19 @@ int pci_save(const struct device *d, struct buf *to)
     return !r && f->vectors ? buf_add(to, f->pba, pci_pba_bytes(f)) : r;
 }
 
+/* Who it is, of a function that says now this, now that. */
+static bool pci_is_name(u32 off)
+{
+    return off < PCI_COMMAND || (off >= PCI_REVISION && off < PCI_CACHE_LINE) ||
+           (off >= PCI_SUBVENDOR && off < PCI_ROM);
+}
+
 /* What no guest can have changed in the header is the same, or it is another device. */
 static bool pci_is_same(const struct pci_function *f, const u8 *config)
 {
     for (u32 i = 0; i < PCI_OWN; i++)
-        if (i != PCI_STATUS && ((config[i] ^ f->config[i]) & ~f->writable[i]))
+        if (i != PCI_STATUS && !(f->changes && pci_is_name(i)) &&
+            ((config[i] ^ f->config[i]) & ~f->writable[i]))
             return false;
     return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Host bridge, ISA bridge and power management, by their ports. */
 #include "bus/pci.h"
+#include "device/chipset/fwcfg.h"
 #include "tests/check.h"
 #include "tests/rig.h"
 
@@ -36,6 +37,83 @@ static void configuration_ports(void)
     CHECK_EQ(rig_in(&r, 0xcfc, 4), ~0u);
     rig_out(&r, 0xcf8, 4, 0x80010000); /* another bus */
     CHECK_EQ(rig_in(&r, 0xcfc, 4), ~0u);
+    rig_stop(&r);
+}
+
+/* VMware's boards: firmware meets the 82441FX until it is done, then it is an 82443BX. */
+static void vmware(const char *board)
+{
+    rig_start(&r, 16, 1);
+    host = rig_device(&r, "i440fx", (const char *const[]){ "board", board, NULL }, NULL);
+    CHECK(!pci_place(r.m, "piix3", 7, 0, NULL) && !pci_place(r.m, "piix4pm", 7, 3, NULL));
+    isa = rig_device(&r, "piix3", (const char *const[]){ "vmware", "1", NULL }, NULL);
+    pm = rig_device(&r, "piix4pm", (const char *const[]){ "vmware", "1", NULL }, NULL);
+}
+
+static void is_fx(void)
+{
+    CHECK_EQ(config(0, 0, 0), 0x12378086);
+    CHECK_EQ(config(0, 0, 8) & 0xff, 2);
+    CHECK_EQ(config(0, 0, 0x2c), 0x11001af4);
+}
+
+static void is_bx(void)
+{
+    CHECK_EQ(config(0, 0, 0), 0x71908086);
+    CHECK_EQ(config(0, 0, 8) & 0xff, 1);
+    CHECK_EQ(config(0, 0, 0x2c), 0x197615ad);
+}
+
+static void vmware_bios(void)
+{
+    vmware("vmware-bios");
+    is_fx();
+    CHECK_EQ(config(7, 0, 0), 0x71108086);
+    CHECK_EQ(config(7, 0, 0x2c), 0x197615ad);
+    CHECK_EQ(config(7, 3, 0), 0x71138086);
+    CHECK_EQ(config(1, 3, 0), ~0u);
+    rig_pci_set(host, 0x5a, 1, 0x33);
+    rig_pci_set(host, 0x59, 1, 0x10); /* it was not open yet */
+    is_fx();
+    rig_pci_set(host, 0x59, 1, 0x30);
+    is_fx();
+    rig_pci_set(host, 0x59, 1, 0x10);
+    is_bx();
+    machine_reset(r.m, RESET_SYSTEM);
+    is_fx();
+    rig_stop(&r);
+    vmware("vmware");
+    is_bx();
+    rig_stop(&r);
+}
+
+/* The tables' description is read to its end; the south bridge is where OVMF looks for it. */
+static void vmware_efi(void)
+{
+    struct device *cfg;
+
+    vmware("vmware-efi");
+    cfg = rig_device(&r, "fwcfg", NULL, NULL);
+    CHECK(!fwcfg_file(cfg, "etc/other", "xy", 2, NULL));
+    CHECK(!fwcfg_file(cfg, "etc/table-loader", "abc", 3, NULL));
+    rig_pci_set(host, 0x59, 1, 0x30);
+    rig_pci_set(host, 0x59, 1, 0x10);
+    for (u16 key = FWCFG_FILE_FIRST; key < FWCFG_FILE_FIRST + 2; key++) {
+        rig_out(&r, 0x510, 2, key);
+        rig_in(&r, 0x511, 1);
+        rig_in(&r, 0x511, 1);
+        is_fx();
+    }
+    rig_in(&r, 0x511, 1);
+    is_bx();
+    CHECK_EQ(config(1, 3, 0), 0x71138086);
+    CHECK_EQ(config(1, 0, 0), ~0u);
+    config(1, 0, 0x60);
+    rig_out(&r, 0xcfc, 1, 11);
+    CHECK_EQ(config(1, 0, 0x60), ~0u);
+    CHECK_EQ(config(7, 0, 0x60) & 0xff, 11);
+    machine_reset(r.m, RESET_SYSTEM);
+    is_fx();
     rig_stop(&r);
 }
 
@@ -150,6 +228,8 @@ static void power_timer(void)
 int main(void)
 {
     CASE(configuration_ports);
+    CASE(vmware_bios);
+    CASE(vmware_efi);
     CASE(shadow);
     CASE(resets);
     CASE(routing);

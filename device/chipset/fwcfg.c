@@ -5,12 +5,15 @@
  * After QEMU's docs/specs/fw_cfg: selector 0x510 (16 bits), data 0x511 (8 bits), DMA address
  * 0x514 (two big-endian words, the low one starts).  Items are read only: a DMA write is
  * answered with the error bit.  Not modelled: writable files, the memory-mapped form.
+ *
+ * The wire "fwcfg.tables" goes up when firmware has read what the ACPI tables are made by.
  */
 #include "device/chipset/fwcfg.h"
 #include "base/bytes.h"
 #include "machine/machine.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { FWCFG_NAME = 56, FWCFG_ENTRY = 64, FWCFG_ITEMS = 96 };
 enum { FWCFG_PORT = 0x510, FWCFG_DMA_PORT = 0x514 };
@@ -32,6 +35,7 @@ struct fwcfg {
         u16 key;
         u8 pad[2];
     } state;
+    struct irq tables;
     struct fwcfg_entry entry[FWCFG_ITEMS]; /* made again at every start, never saved */
     u32 n;
     u16 next_key;
@@ -147,6 +151,8 @@ static const u8 *fwcfg_take(struct fwcfg *f, u32 n, u32 *got)
         *got = (u32)min_u64(n, i->len - f->state.off);
     }
     f->state.off = (u32)min_u64((u64)f->state.off + n, UINT32_MAX);
+    if (i && f->state.off >= i->len && !strcmp(i->name, "etc/table-loader"))
+        irq_set(&f->tables, true);
     return p;
 }
 
@@ -283,6 +289,7 @@ static int fwcfg_create(struct device *d, struct err *e)
     int err;
 
     ((struct fwcfg *)d)->next_key = FWCFG_FILE_FIRST;
+    ((struct fwcfg *)d)->tables = machine_wire(d->machine, d, "fwcfg.tables");
     err = fwcfg_fill(d, e);
     err = err ? err : space_add(machine_ports(d->machine), &r, NULL, e);
     err = err ? err : space_add(machine_ports(d->machine), &dma, NULL, e);
@@ -293,7 +300,10 @@ static int fwcfg_create(struct device *d, struct err *e)
 
 static void fwcfg_reset(struct device *d, enum reset kind)
 {
-    ((struct fwcfg *)d)->state = (struct fwcfg_state){ 0 };
+    struct fwcfg *f = (struct fwcfg *)d;
+
+    f->state = (struct fwcfg_state){ 0 };
+    irq_set(&f->tables, false);
 }
 
 static const struct field state[] = {
@@ -307,6 +317,7 @@ static const struct field state[] = {
 const struct device_class device_fwcfg = {
     .name = "fwcfg",
     .about = "firmware configuration, as SeaBIOS, OVMF and kvm-unit-tests read it",
+    .domain = "chipset",
     .size = sizeof(struct fwcfg),
     .state_at = offsetof(struct fwcfg, state),
     .state_size = sizeof(struct fwcfg_state),

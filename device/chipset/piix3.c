@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * South bridge, function 0: the ISA bridge, which routes PCI interrupts to ISA ones.  Intel
- * 82371FB/SB data sheet, 2.2.13 (PIRQRC).  With it come port 0x80 (POST code) and port 0x92 (reset, A20).
+ * 82371FB/SB data sheet, 2.2.13 (PIRQRC); the 82371AB (PIIX4) is alike.  With it come port 0x80 (POST code) and port 0x92 (reset, A20).
  */
 #include "bus/pci.h"
 #include "machine/machine.h"
@@ -13,6 +13,9 @@ enum { PORT92_A20 = 2, PORT92_RESET = 1 };
 
 struct piix3 {
     struct device dev;
+    struct piix3_config {
+        u8 vmware;
+    } config;
     struct piix3_state {
         u8 route[PIRQS]; /* as in configuration space; under the irq lock */
         u8 levels;       /* of pci.a to pci.d; under the irq lock */
@@ -92,7 +95,13 @@ static void piix3_92_store(struct device *d, u32 off, u32 size, u64 val)
 
 static int piix3_create(struct device *d, struct err *e)
 {
-    const struct pci_ident id = { .vendor = 0x8086, .device = 0x7000, .class = 0x060100 };
+    static const struct pci_ident id = { .vendor = 0x8086, .device = 0x7000, .class = 0x060100 };
+    static const struct pci_ident vmware = { .vendor = 0x8086,
+                                             .device = 0x7110,
+                                             .class = 0x060100,
+                                             .revision = 8,
+                                             .subvendor = 0x15ad,
+                                             .subdevice = 0x1976 };
     struct region post = { .name = "post",
                            .base = 0x80,
                            .len = 1,
@@ -111,7 +120,7 @@ static int piix3_create(struct device *d, struct err *e)
                              .dev = d };
     struct piix3 *p = (struct piix3 *)d;
 
-    if (pci_place(d->machine, d->name, 1, 0, e) || pci_plug(d, &id, e))
+    if (pci_place(d->machine, d->name, 1, 0, e) || pci_plug(d, p->config.vmware ? &vmware : &id, e))
         return e ? e->code : -EINVAL;
     pci_config_writable(d, 0x40, 0xc0, 0xff);
     pci_config_writable(d, PIRQ, PIRQS, 0x8f);
@@ -154,6 +163,10 @@ static void piix3_reset(struct device *d, enum reset kind)
     piix3_on_config(d, PIRQ, PIRQS);
 }
 
+static const struct field config[] = {
+    FIELD(1, struct piix3_config, vmware, 0, "1: the one of VMware's boards, a PIIX4"), FIELD_END
+};
+
 static const struct field state[] = {
     FIELDS(1, struct piix3_state, route, 0, "ISA interrupt of each PCI one"),
     FIELD(2, struct piix3_state, levels, 0, "levels of the PCI interrupts"),
@@ -171,6 +184,10 @@ const struct device_class device_piix3 = {
     .state_at = offsetof(struct piix3, state),
     .state_size = sizeof(struct piix3_state),
     .state = state,
+    .config_at = offsetof(struct piix3, config),
+    .config = config,
+    .config_default = &(const struct piix3_config){ 0 },
+    .config_size = sizeof(struct piix3_config),
     .create = piix3_create,
     .destroy = piix3_destroy,
     .reset = piix3_reset,

@@ -41,6 +41,9 @@ enum { APM_ACPI_ON = 0xf1, APM_ACPI_OFF = 0xf0, PM_TIMER_HZ = 3579545 };
 
 struct piix4pm {
     struct device dev;
+    struct piix4pm_config {
+        u8 vmware;
+    } config;
     struct piix4pm_state {
         i64 overflow; /* guest time of the next change of the timer's top bit */
         u16 status, enable, control, gpe_status, gpe_enable;
@@ -221,7 +224,7 @@ static void pm_on_config(struct device *d, u32 off, u32 size)
 
 static int piix4pm_create(struct device *d, struct err *e)
 {
-    const struct pci_ident id = {
+    struct pci_ident id = {
         .vendor = 0x8086, .device = 0x7113, .class = 0x068000, .revision = 3, .pin = 1
     };
     struct region pm = { .name = "acpi",
@@ -242,6 +245,8 @@ static int piix4pm_create(struct device *d, struct err *e)
                           .dev = d };
     struct piix4pm *p = (struct piix4pm *)d;
 
+    if (p->config.vmware)
+        id.revision = 8, id.subvendor = 0x15ad, id.subdevice = 0x1976;
     if (pci_place(d->machine, d->name, 1, 3, e) || pci_plug(d, &id, e))
         return e ? e->code : -EINVAL;
     pci_config_writable(d, 0x40, 0xc0, 0xff);
@@ -289,6 +294,10 @@ static int piix4pm_check(const struct device *d, struct err *e)
     return 0;
 }
 
+static const struct field config[] = {
+    FIELD(1, struct piix4pm_config, vmware, 0, "1: the one of VMware's boards"), FIELD_END
+};
+
 static const struct field state[] = { FIELD_TIME(1, struct piix4pm_state, overflow, 0,
                                                  "next change of the timer's top bit"),
                                       FIELD(2, struct piix4pm_state, status, 0, "PM1 status"),
@@ -309,6 +318,10 @@ const struct device_class device_piix4pm = {
     .state_at = offsetof(struct piix4pm, state),
     .state_size = sizeof(struct piix4pm_state),
     .state = state,
+    .config_at = offsetof(struct piix4pm, config),
+    .config = config,
+    .config_default = &(const struct piix4pm_config){ 0 },
+    .config_size = sizeof(struct piix4pm_config),
     .create = piix4pm_create,
     .destroy = piix4pm_destroy,
     .reset = piix4pm_reset,

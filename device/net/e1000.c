@@ -86,7 +86,7 @@ void e1000_interrupt(struct e1000 *c, u32 bits)
 
 /* ---- EEPROM and PHY ---- */
 
-static void e1000_eeprom_make(struct e1000 *c)
+static void e1000_eeprom_make(struct e1000 *c, const struct pci_ident *id)
 {
     u16 sum = 0;
 
@@ -94,9 +94,9 @@ static void e1000_eeprom_make(struct e1000 *c)
     for (u32 i = 0; i < 3; i++)
         c->eeprom[i] = le16(c->mac + 2 * i);
     c->eeprom[0x0a] = 0x4408;
-    c->eeprom[0x0b] = 0x001e;
-    c->eeprom[0x0c] = 0x8086;
-    c->eeprom[0x0d] = c->model->device;
+    c->eeprom[0x0b] = id->subdevice;
+    c->eeprom[0x0c] = id->subvendor;
+    c->eeprom[0x0d] = id->device;
     c->eeprom[0x0e] = 0x8086;
     c->eeprom[0x0f] = 0x3040;
     for (u32 i = 0; i < E1000_EEPROM - 1; i++)
@@ -469,6 +469,10 @@ int e1000_plug(struct device *d, const struct e1000_model *m, struct err *e)
         { 2, PCI_PORTS, BAR_PORTS / 2, 4, 4, e1000_in, e1000_out, false, NULL },
         { 0 },
     };
+    /* VMware's boards have an 82545EM, which differs by its name only */
+    static const struct pci_ident vmware = {
+        .device = 0x100f, .subvendor = 0x15ad, .subdevice = 0x0750, .revision = 1
+    };
     struct pci_ident id = { .vendor = 0x8086,
                             .device = m->device,
                             .subvendor = m->subvendor,
@@ -483,13 +487,17 @@ int e1000_plug(struct device *d, const struct e1000_model *m, struct err *e)
     int r;
 
     c->model = m;
+    if (c->config.vmware && !m->express) {
+        id.device = vmware.device, id.revision = vmware.revision;
+        id.subvendor = vmware.subvendor, id.subdevice = vmware.subdevice;
+    }
     r = frame_mac_parse(c->mac, c->config.mac, e);
 
     if (r)
         return r;
     if (bell_new(d, e1000_tx_rung, 0, &c->tx_bell) || bell_new(d, e1000_rx_rung, 0, &c->rx_bell))
         return err_set(e, -ENOMEM, "no memory for a queue");
-    e1000_eeprom_make(c);
+    e1000_eeprom_make(c, &id);
     c->net = device_end(d, "net");
     r = pci_plug(d, &id, e);
     if (!r)
@@ -537,7 +545,10 @@ int e1000_check(const struct device *d, struct err *e)
 }
 
 const struct field e1000_config_fields[] = {
-    FIELD_TEXT(1, struct e1000_config, mac, 0, "MAC address"), FIELD_END
+    FIELD_TEXT(1, struct e1000_config, mac, 0, "MAC address"),
+    FIELD(2, struct e1000_config, vmware, 0,
+          "1: an e1000 is the one of VMware's boards, an 82545EM"),
+    FIELD_END
 };
 #define RING struct e1000_ring
 static const struct field ring_fields[] = {

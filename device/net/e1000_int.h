@@ -61,6 +61,7 @@ struct e1000 {
     struct device dev;
     struct e1000_config {
         char mac[18];
+        u8 vmware;
     } config;
     struct e1000_state {
         u32 ctrl, icr, ims, rctl, tctl, rxcsum, mdic, eerd, io;
