@@ -105,15 +105,14 @@ static int board_bridge(struct vm *vm, const char *kind, u8 slot, u8 function, u
                           (struct device_end[]){ { NULL, NULL } }, NULL, e);
 }
 
-int vm_bridges_build(struct vm *vm, bool agp, struct err *e)
+int vm_bridges_build(struct vm *vm, struct err *e)
 {
     const struct desc *d = vm->how.desc;
-    int r = 0;
+    int r;
 
     if (!vm_board_is_vmware(vm))
         return 0;
-    if (agp)
-        r = board_bridge(vm, "agp", 1, 0, BOARD_AGP_BUS, e);
+    r = board_bridge(vm, "agp", 1, 0, BOARD_AGP_BUS, e);
     for (u32 i = 0; i < LEN(board_bridges) && !r; i++) {
         const struct board_bridge *b = &board_bridges[i];
 

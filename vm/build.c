@@ -25,16 +25,15 @@ enum { BUILD_SETTINGS = 8 };
 struct build_part {
     const char *class, *name;
     i8 slot, function; /* on PCI; -1: not there */
-    const char *settings[BUILD_SETTINGS + 1];
 };
 static const struct build_part build_chipset[] = {
-    { "pic", "pic", -1, 0, { 0 } },         { "ioapic", "ioapic", -1, 0, { 0 } },
-    { "lapic", "lapic", -1, 0, { 0 } },     { "i440fx", "i440fx", 0, 0, { 0 } },
-    { "piix3", "piix3", 1, 0, { 0 } },      { "piix4pm", "piix4pm", 1, 3, { 0 } },
-    { "dma8237", "dma8237", -1, 0, { 0 } }, { "pit", "pit", -1, 0, { 0 } },
-    { "hpet", "hpet", -1, 0, { 0 } },       { "rtc", "rtc", -1, 0, { 0 } },
-    { "i8042", "i8042", -1, 0, { 0 } },     { "rom", "bios", -1, 0, { 0 } },
-    { "fwcfg", "fwcfg", -1, 0, { 0 } },     { "vmgenid", "vmgenid", -1, 0, { 0 } },
+    { "pic", "pic", -1, 0 },         { "ioapic", "ioapic", -1, 0 },
+    { "lapic", "lapic", -1, 0 },     { "i440fx", "i440fx", 0, 0 },
+    { "piix3", "piix3", 1, 0 },      { "piix4pm", "piix4pm", 1, 3 },
+    { "dma8237", "dma8237", -1, 0 }, { "pit", "pit", -1, 0 },
+    { "hpet", "hpet", -1, 0 },       { "rtc", "rtc", -1, 0 },
+    { "i8042", "i8042", -1, 0 },     { "rom", "bios", -1, 0 },
+    { "fwcfg", "fwcfg", -1, 0 },     { "vmgenid", "vmgenid", -1, 0 },
 };
 
 static int build_device(struct vm *vm, const char *class, const char *name,
@@ -47,10 +46,24 @@ static int build_device(struct vm *vm, const char *class, const char *name,
                       ends ? ends : no_ends, NULL, e);
 }
 
-/* Where the south bridge is: OVMF wants it in slot 1, VMware has it in slot 7. */
+/* Where the south bridge is. */
 u8 vm_build_south(const struct vm *vm)
 {
-    return vm_board_is_vmware(vm) && !vm->efi ? 7 : 1;
+    return vm_board_is_vmware(vm) ? 7 : 1;
+}
+
+static const char *const *build_board(const struct vm *vm, const char *part)
+{
+    static const char *const bios[] = { "board", "vmware-bios", NULL },
+                             *const efi[] = { "board", "vmware-efi", NULL },
+                             *const none[] = { "board", "vmware", NULL },
+                             *const south[] = { "vmware", "1", NULL };
+
+    if (vm_board_is_vmware(vm) && !strncmp(part, "piix", 4))
+        return south;
+    if (!vm_board_is_vmware(vm) || strcmp(part, "i440fx"))
+        return NULL;
+    return vm->efi ? efi : vm->how.kernel ? none : bios;
 }
 
 static int build_base(struct vm *vm, struct err *e)
@@ -63,7 +76,7 @@ static int build_base(struct vm *vm, struct err *e)
             r = pci_place(vm->machine, p->name, p->slot == 1 ? vm_build_south(vm) : (u8)p->slot,
                           (u8)p->function, e);
         if (!r)
-            r = build_device(vm, p->class, p->name, p->settings, NULL, e);
+            r = build_device(vm, p->class, p->name, build_board(vm, p->class), NULL, e);
         if (r)
             return r;
     }
@@ -179,10 +192,10 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
                             u32 units, struct err *e)
 {
     struct device_end ends[VM_DISKS_MAX + 1] = { { NULL, NULL } };
-    const char *settings[3] = { NULL };
+    const char *settings[BUILD_SETTINGS + 1] = { NULL };
     char kinds[VM_DISKS_MAX][16], number[24];
     u64 cds = 0;
-    u32 n = 0, most = 0;
+    u32 n = 0, most = 0, nset = 0;
 
     for (const struct desc_disk *d = vm->how.desc->disks; d; d = d->next) {
         struct blk *b = NULL;
@@ -207,9 +220,19 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
     }
     if (cds && !strcmp(class, "nvme"))
         return err_set(e, -EINVAL, "%s: NVMe has no CD-ROM drives", name);
-    settings[0] = !strcmp(class, "fdc") ? "drives" : cds ? "cd" : NULL;
-    settings[1] = number;
+    if (cds || !strcmp(class, "fdc")) {
+        settings[nset++] = cds ? "cd" : "drives";
+        settings[nset++] = number;
+    }
     snprintf(number, sizeof(number), "%llu", cds ? (unsigned long long)cds : most + 1);
+    if (!strcmp(class, "ide") && vm_board_is_vmware(vm)) {
+        settings[nset++] = "vmware";
+        settings[nset++] = "1";
+    }
+    if (!strcmp(class, "pvscsi") && vm->efi) {
+        settings[nset++] = "efi";
+        settings[nset++] = "1";
+    }
     return build_device(vm, class, name, settings, ends, e);
 }
 
@@ -248,8 +271,12 @@ struct build_storage {
     bool bios_only; /* OVMF has no driver for it; a BIOS is given one */
 };
 static const struct build_storage build_storages[] = {
-    { "pvscsi", "scsi", 64 },         { "lsilogic", "scsi", 16 }, { "lsisas1068", "scsi", 16 },
-    { "buslogic", "scsi", 16, true }, { "ahci", "sata", 30 },     { "nvme", "nvme", 16 },
+    { "pvscsi", "scsi", 64 },
+    { "lsilogic", "scsi", 16, true },
+    { "lsisas1068", "scsi", 16, true },
+    { "buslogic", "scsi", 16, true },
+    { "ahci", "sata", 30 },
+    { "nvme", "nvme", 16 },
     { "fdc", "floppy", 2 },
 };
 
@@ -301,6 +328,10 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
                  v->foreign ? v->foreign : v->class);
         }
     }
+    if (!r && !ide && vm_board_is_vmware(vm)) { /* a function of the south bridge in any case */
+        r = pci_place(vm->machine, "ide", vm_build_south(vm), 1, e);
+        r = r ? r : build_controller(vm, "ide", "ide", "ide", 4, e);
+    }
     return r;
 }
 
@@ -316,6 +347,7 @@ static int build_nic(struct vm *vm, const struct desc_nic *n, struct notes *note
     const u8 other[6] = { 0x52, 0x54, 0x00, 0x12, 0x35, (u8)vm->nnets };
     struct net *net;
     char mac[18];
+    u32 nset = 0;
     int r;
 
     if (!n->known) {
@@ -330,8 +362,12 @@ static int build_nic(struct vm *vm, const struct desc_nic *n, struct notes *note
 
         snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3], a[4],
                  a[5]);
-        settings[0] = "mac";
-        settings[1] = mac;
+        settings[nset++] = "mac";
+        settings[nset++] = mac;
+    }
+    if (!strcmp(n->class, "e1000") && vm_board_is_vmware(vm)) {
+        settings[nset++] = "vmware";
+        settings[nset++] = "1";
     }
     r = net_open_user(&net, &make, machine_lane(vm->machine), e);
     if (r)
@@ -398,7 +434,7 @@ int vm_build(struct vm *vm, struct notes *notes, struct err *e)
     int r = build_base(vm, e);
 
     if (!r)
-        r = vm_bridges_build(vm, vm_build_south(vm) == 7, e);
+        r = vm_bridges_build(vm, e);
     if (!r)
         r = build_screen(vm, notes, e);
     if (!r)

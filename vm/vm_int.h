@@ -118,7 +118,7 @@ int vm_build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struc
 /* board.c: is it VMware's, with its bridges? */
 bool vm_board_is_vmware(const struct vm *vm);
 int vm_board_check(const struct vm *vm, struct notes *notes, struct err *e); /* its version */
-int vm_bridges_build(struct vm *vm, bool agp, struct err *e);
+int vm_bridges_build(struct vm *vm, struct err *e);
 
 /* ports.c: serial and parallel ones */
 int vm_ports_build(struct vm *vm, struct notes *notes, struct err *e);

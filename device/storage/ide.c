@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 enum { CTL_NIEN = 2, CTL_SRST = 4, CTL_HOB = 0x80 };
-enum { IDETIM = 0x40, IDETIM_LEN = 12 };
+enum { IDETIM = 0x40, IDETIM_LEN = 12, IDE_COULD_BE_NATIVE = 0x0a };
 
 u32 ide_index(const struct ide_channel *c)
 {
@@ -482,7 +482,7 @@ static int ide_create(struct device *d, struct err *e)
           .store = ide_bm_store },
         { 0 },
     };
-    static const struct pci_ident ident = {
+    struct pci_ident ident = {
         .vendor = 0x8086, .device = 0x7111, .class = 0x010180, .revision = 1, .bars = bars
     };
     struct ide *p = (struct ide *)d;
@@ -502,6 +502,8 @@ static int ide_create(struct device *d, struct err *e)
         rc = ide_region(p, 0x3f6, 1, 1, ide_control_load0, ide_control_store0, e);
     if (!rc)
         rc = ide_region(p, 0x376, 1, 1, ide_control_load1, ide_control_store1, e);
+    if (p->config.vmware)
+        ident.class |= IDE_COULD_BE_NATIVE, ident.subvendor = 0x15ad, ident.subdevice = 0x1976;
     if (!rc)
         rc = pci_plug(d, &ident, e);
     if (!rc)
@@ -591,6 +593,7 @@ static const struct field config[] = {
     FIELD_TEXT(5, struct ide_config, revision, 0, "firmware revision"),
     FIELD_TEXT(6, struct ide_config, cd_vendor, 0, "INQUIRY vendor of CD-ROM drives"),
     FIELD_TEXT(7, struct ide_config, cd_product, 0, "INQUIRY product of CD-ROM drives"),
+    FIELD(8, struct ide_config, vmware, 0, "1: the one of VMware's boards"),
     FIELD_END
 };
 static const struct field drive_fields[] = {

@@ -92,6 +92,7 @@ struct ide {
         u8 cd;
         char model[41], cd_model[41], serial[18], revision[9];
         char cd_vendor[9], cd_product[17];
+        u8 vmware;
     } config;
     struct ide_state {
         struct ide_drive_state drive[IDE_DRIVES];

@@ -507,7 +507,7 @@ static int pvscsi_create(struct device *d, struct err *e)
           .store = pvscsi_store },
         { 0 },
     };
-    static const struct pci_ident ident = {
+    struct pci_ident ident = {
         .vendor = PVSCSI_VENDOR,
         .device = PVSCSI_DEVICE,
         .subvendor = PVSCSI_VENDOR,
@@ -530,6 +530,8 @@ static int pvscsi_create(struct device *d, struct err *e)
         snprintf(end, sizeof(end), "scsi.%u", i);
         pvscsi_seat(p, i, device_end(d, end));
     }
+    if (p->config.efi)
+        ident.rom = pvscsi_rom, ident.rom_size = pvscsi_rom_size;
     p->request = calloc(REQUESTS, sizeof(*p->request));
     if (!p->request)
         return err_set(e, -ENOMEM, "no memory for requests");
@@ -602,7 +604,7 @@ static const struct field config[] = {
     FIELD_TEXT(7, struct pvscsi_config, cd_revision, 0, "INQUIRY revision of CD-ROM drives"),
     FIELD_TEXT(8, struct pvscsi_config, serial, 0,
                "start of the serial numbers, the target follows; empty: none are told"),
-    FIELD(0, struct pvscsi_config, pad, F_LOCAL, "none"),
+    FIELD(9, struct pvscsi_config, efi, 0, "1: with an expansion ROM by which EFI boots from it"),
     FIELD_END
 };
 static const struct field state[] = {

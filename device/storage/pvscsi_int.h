@@ -24,7 +24,7 @@ struct pvscsi {
         char vendor[9], product[17], revision[5];
         char cd_vendor[9], cd_product[17], cd_revision[5];
         char serial[17];
-        u8 pad;
+        u8 efi;
     } config;
     struct pvscsi_state {
         u64 rings_state, req_page[PVSCSI_PAGES], cmp_page[PVSCSI_PAGES];

@@ -859,6 +859,22 @@ static void threshold(void)
     end();
 }
 
+/* PCI Firmware 3.0, 5.1.2 and UEFI 2.8, 14.4.2: a driver for EFI on 64-bit processors. */
+static void rom(void)
+{
+    const u8 *p = pvscsi_rom, *pci = p + le16(p + 0x18), *image = p + le16(p + 0x16);
+
+    CHECK_EQ(le16(p), 0xaa55);
+    CHECK_EQ(le16(p + 2) * 512u, pvscsi_rom_size);
+    CHECK_EQ(le32(p + 4), 0xef1);
+    CHECK_EQ(le16(p + 8), 11);
+    CHECK_EQ(le16(p + 10), 0x8664);
+    CHECK(!memcmp(pci, "PCIR", 4) && pci[20] == 3 && pci[21] == 0x80);
+    CHECK_EQ(le16(pci + 4), PVSCSI_VENDOR);
+    CHECK_EQ(le16(pci + 6), PVSCSI_DEVICE);
+    CHECK(!memcmp(image, "MZ", 2) && !memcmp(image + le32(image + 60), "PE\0", 4));
+}
+
 int main(void)
 {
     CASE(reads_and_writes);
@@ -882,5 +898,6 @@ int main(void)
     CASE(hostile_message_rings);
     CASE(pulled_in_the_middle);
     CASE(threshold);
+    CASE(rom);
     return check_end();
 }

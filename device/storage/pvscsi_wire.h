@@ -131,4 +131,7 @@ enum pvscsi_host_status {
     PVSCSI_HOST_BUS_RESET = 0x25,
     PVSCSI_HOST_ABORTED = 0x26,
 };
+
+extern const u8 pvscsi_rom[]; /* pvscsi_efi.c, compiled for EFI */
+extern const u32 pvscsi_rom_size;
 #endif
