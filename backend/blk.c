@@ -27,6 +27,8 @@ struct blk {
     bool readonly;
     char name[64];
     struct loop *lane;
+    int (*ready)(void *arg); /* or NULL */
+    void *ready_arg;
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t idle;
@@ -123,6 +125,13 @@ static void blk_finish(struct blk *b, struct blk_req *r, int result)
     }
 }
 
+static int blk_run(struct blk *b, const struct blk_req *r)
+{
+    int no = r->op == BLK_FLUSH && b->ready ? b->ready(b->ready_arg) : 0;
+
+    return no ? no : b->ops->run(b->store, r);
+}
+
 static void *pool_worker(void *arg)
 {
     (void)arg;
@@ -140,7 +149,7 @@ static void *pool_worker(void *arg)
         }
         pthread_mutex_unlock(&pool.lock);
         b = r->blk;
-        result = b->ops->run(b->store, r);
+        result = blk_run(b, r);
         pthread_mutex_lock(&b->lock);
         blk_finish(b, r, result);
         pthread_mutex_unlock(&b->lock);
@@ -248,6 +257,12 @@ bool blk_readonly(const struct blk *b)
 const char *blk_name(const struct blk *b)
 {
     return b->name;
+}
+
+void blk_on_flush(struct blk *b, int (*ready)(void *arg), void *arg)
+{
+    b->ready = ready;
+    b->ready_arg = arg;
 }
 
 void *blk_store_of(const struct blk *b)

@@ -39,6 +39,9 @@ void blk_submit(struct blk *b, struct blk_req *r); /* any thread; never fails by
 /* Nothing is under way: another image of the same size takes its place, e.g. an overlay over
  * it.  The old one is the caller's now. */
 struct image *blk_swap(struct blk *b, struct image *take_im);
+/* Before the first request: asked by a worker before each flush, and may wait; not 0: that is what
+ * the flush comes to. */
+void blk_on_flush(struct blk *b, int (*ready)(void *arg), void *arg);
 void blk_drain(struct blk *b); /* returns when nothing is under way; not on the lane */
 
 /*

@@ -391,8 +391,11 @@ int image_create(const struct image_create *how, struct err *e)
 {
     struct image_create hidden = *how;
     struct image_stage stage;
-    int r = stage_new(&stage, how->path, false, e);
+    int r;
 
+    if (how->unsynced)
+        return image_create_hidden(how, how->path, e);
+    r = stage_new(&stage, how->path, false, e);
     if (r)
         return r;
     hidden.path = stage.path;

@@ -75,6 +75,8 @@ struct image_create {
         *parent;         /* or NULL; its name is kept in the image when it is a whole file */
     const char *options; /* "variant=fixed,...", or NULL: image_format's table */
     const struct image_key *key; /* for one that is to be encrypted */
+    bool unsynced; /* it is there at once, as a single file; the caller sees to it that it is on
+                    * the disk before anything of it is promised to be */
 };
 int image_create(const struct image_create *how, struct err *e); /* -EEXIST: never overwrites */
 

@@ -180,11 +180,14 @@ int vm_build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struc
     if (r)
         return r;
     r = blk_open(b, im, machine_lane(vm->machine), e);
-    if (!r)
-        k->desc = d, k->blk = *b, vm->ndisks++;
-    else
+    if (r) {
         vm_disk_end(k);
-    return r;
+        return r;
+    }
+    if (k->fresh)
+        blk_on_flush(*b, vm_overlay_ready, k->fresh);
+    k->desc = d, k->blk = *b, vm->ndisks++;
+    return 0;
 }
 
 /* A controller with the disks that name it: ends "scsi.<unit>" or "ide.<unit>". */

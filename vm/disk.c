@@ -55,11 +55,10 @@ static void disk_fault(void *arg, const char *text)
 }
 
 /*
- * The overlay's size is the parent's.  The parent's tables are checked while we are at it: a
- * damaged disk is refused here, with a sentence, and not by the guest's file system.  Those of
+ * A damaged disk is refused here, with a sentence, and not by the guest's file system.  Those of
  * a saved VM were checked when it started.
  */
-static int disk_parent_size(const struct image_open *parent, bool check, u64 *size, struct err *e)
+static int disk_parent_check(const struct image_open *parent, struct err *e)
 {
     struct disk_fault fault = { 0 };
     struct image *im;
@@ -67,8 +66,7 @@ static int disk_parent_size(const struct image_open *parent, bool check, u64 *si
 
     if (r)
         return r;
-    *size = image_size(im);
-    r = check ? image_check(im, disk_fault, &fault, e) : 0;
+    r = image_check(im, disk_fault, &fault, e);
     if (fault.n)
         r = err_set(e, -EBADMSG, "%s: %s%s", parent->path, fault.first,
                     fault.n > 1 ? " (and more)" : "");
@@ -78,8 +76,10 @@ static int disk_parent_size(const struct image_open *parent, bool check, u64 *si
 
 int vm_disk_create(const char *overlay, const struct image_open *parent, bool check, struct err *e)
 {
-    struct image_create make = { .path = overlay, .format = "qcow2", .parent = parent };
-    int r = disk_parent_size(parent, check, &make.size, e);
+    struct image_create make = {
+        .path = overlay, .format = "qcow2", .parent = parent, .unsynced = true
+    };
+    int r = check ? disk_parent_check(parent, e) : 0;
 
     return r ? r : image_create(&make, e);
 }
@@ -108,6 +108,7 @@ void vm_disk_end(struct vm_disk *k)
 {
     if (k->blk)
         blk_close(k->blk);
+    vm_overlay_end(k->fresh);
     free(k->overlay);
     if (k->fd >= 0)
         close(k->fd);
@@ -209,7 +210,7 @@ int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct vm_disk 
     else if (vm->how.throwaway || d->mode == DESC_THROWAWAY)
         r = disk_open_throwaway(d, &parent.how, im, &k->fd, e);
     else
-        r = vm_overlay_open(vm, d, &parent.how, im, &k->overlay, e);
+        r = vm_overlay_open(vm, d, &parent.how, im, k, e);
     desc_image_fini(&parent);
     if (r)
         err_in(e, "%s: ", d->name);

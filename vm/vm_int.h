@@ -54,8 +54,9 @@ struct vm {
     struct vm_disk {
         const struct desc_disk *desc;
         struct blk *blk;
-        char *overlay; /* where its writes are kept; NULL: nowhere */
-        int fd;        /* of the file without a name that they are in then; or -1 */
+        char *overlay;             /* where its writes are kept; NULL: nowhere */
+        int fd;                    /* of the file without a name that they are in then; or -1 */
+        struct overlay_new *fresh; /* the overlay is being put on the disk; or NULL: it is there */
     } disks[VM_DISKS_MAX];
     u32 ndisks;
     struct net *nets[VM_NICS_MAX];
@@ -153,11 +154,14 @@ void vm_disk_end(struct vm_disk *k); /* it is no disk any more */
 /* VM paused.  What the guest wrote to a disk that has a fd, in a new file beside that of the
  * saved VM; its path is the caller's. */
 int vm_disk_copy(const struct vm_disk *k, const char *saved, char **copy, struct err *e);
+/* Not on the host's disk yet, and under no other name than this. */
 int vm_disk_create(const char *overlay, const struct image_open *parent, bool check, struct err *e);
 
 /* overlay.c: where writes are kept */
 int vm_overlay_open(const struct vm *vm, const struct desc_disk *d, const struct image_open *parent,
-                    struct image **im, char **overlay, struct err *e);
+                    struct image **im, struct vm_disk *k, struct err *e);
+int vm_overlay_ready(void *fresh); /* waits until a new one is on the disk; 0 or -errno */
+void vm_overlay_end(struct overlay_new *fresh); /* NULL is allowed; waits */
 /* VM paused.  The overlay stays as it is from now on, and the disk goes on in a new one over
  * it.  frozen: its path, to be freed. */
 int vm_overlay_freeze(struct vm *vm, struct vm_disk *d, char **frozen, struct err *e);
@@ -200,7 +204,7 @@ int vm_agent_open(struct vm *vm, struct err *e);
 int vm_agent_build(struct vm *vm, struct err *e); /* devices that agents need */
 void vm_agent_close(struct vm *vm);
 int vm_vsock_build(struct vm *vm, struct err *e); /* the device that carries sockets */
-bool vm_agent_poweroff(struct vm *vm); /* false: nobody there can */
+bool vm_agent_poweroff(struct vm *vm);            /* false: nobody there can */
 
 /* cpu.c: from any thread: the run ends with this sentence */
 void vm_crash(struct vm *vm, const char *text);
