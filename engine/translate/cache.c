@@ -393,9 +393,11 @@ static bool cache_page_is_busy(struct engine *g, struct code_page *p)
     if (++p->hits < (p->user ? HITS_USER : HITS) || g->options.check)
         return false;
     cache_page_kill(g, p);
-    p->verify = true;
-    p->verify_next = g->verify;
-    g->verify = p;
+    if (!p->verify) { /* it may have been watched again since, for what begins before it */
+        p->verify = true;
+        p->verify_next = g->verify;
+        g->verify = p;
+    }
     atomic_fetch_and(&g->page[p->gpa >> 12], (u8)~PAGE_CODE);
     return true;
 }
