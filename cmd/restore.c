@@ -76,7 +76,7 @@ static enum vm_console restore_console(const struct restore_options *o, enum vm_
                                            : VM_CONSOLE_NONE;
 }
 
-static int restore_vm(const struct restore_options *o, const struct saved *s)
+static int restore_vm(const struct restore_options *o, struct saved *s)
 {
     struct notes notes = { 0 };
     struct err e = { 0 };

@@ -222,7 +222,7 @@ static int load_how(struct desc *d, const json_t *o, struct vm_how *how, struct 
     return r ? r : load_ports(d, json_object_get(o, "ports"), how, e);
 }
 
-int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, struct err *e)
+int vm_saved_how(struct saved *s, struct desc *d, struct vm_how *how, struct err *e)
 {
     json_t *o = load_json(s, e);
     struct load_place at;
@@ -365,7 +365,7 @@ static int load_memories(struct vm *vm, const struct saved *s, struct err *e)
     return 0;
 }
 
-int vm_load(struct vm *vm, const struct saved *s, struct err *e)
+int vm_load(struct vm *vm, struct saved *s, struct err *e)
 {
     struct device *g;
     struct span in;
@@ -386,5 +386,6 @@ int vm_load(struct vm *vm, const struct saved *s, struct err *e)
     if (!r && vm->how.other_generation && (g = machine_device(vm->machine, "vmgenid")) &&
         vmgenid_renew(g))
         r = err_set(e, -EIO, "no random numbers");
+    saved_forget(s);
     return r ? err_in(e, "%s: ", saved_path(s)), r : 0;
 }

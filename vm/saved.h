@@ -31,7 +31,8 @@ void saved_abort(struct saved_writer *w); /* NULL is allowed */
  * loaded unless they were before. */
 struct saved;
 int saved_open(struct saved **s, const char *path, struct err *e);
-void saved_close(struct saved *s); /* what is mapped stays */
+void saved_close(struct saved *s);  /* what is mapped stays */
+void saved_forget(struct saved *s); /* all is loaded: saved_get finds nothing any more */
 const char *saved_path(const struct saved *s);
 bool saved_has(const struct saved *s, const char *name);
 int saved_get(const struct saved *s, const char *name, struct span *to, struct err *e); /* lent */

@@ -245,12 +245,19 @@ int saved_open(struct saved **out, const char *path, struct err *e)
     return 0;
 }
 
+void saved_forget(struct saved *s)
+{
+    for (u32 i = 0; i < s->nparts; i++) {
+        free(s->part[i].copy);
+        s->part[i].copy = NULL;
+    }
+}
+
 void saved_close(struct saved *s)
 {
     if (!s)
         return;
-    for (u32 i = 0; i < s->nparts; i++)
-        free(s->part[i].copy);
+    saved_forget(s);
     if (s->map)
         munmap((void *)(uintptr_t)s->map, s->size);
     if (s->fd >= 0)
@@ -499,23 +506,25 @@ static int packed_map(struct load *l, struct err *e)
 
 static bool packed_one(void *arg, u64 i)
 {
-    static _Thread_local u8 chunk[SAVED_CHUNK];
     struct load *l = arg;
     const u8 *entry = l->chunks.p + i * SAVED_CHUNK_ENTRY,
              *from = l->s->map + l->data->at + l->chunk_at[i];
     u64 first = i * (SAVED_CHUNK / SAVED_PAGE),
         n = min_u64(SAVED_CHUNK / SAVED_PAGE, l->stored - first);
+    u8 *chunk; /* not of the thread: every thread of the program would have it */
+    bool good;
 
     if (XXH3_64bits(from, le32(entry)) != le64(entry + 4))
         return false;
     if (!l->p)
         return true;
-    if (ZSTD_decompress(chunk, sizeof(chunk), from, le32(entry)) != n * SAVED_PAGE)
-        return false;
-    for (u64 k = 0; k < n; k++)
+    chunk = malloc(SAVED_CHUNK);
+    good = chunk && ZSTD_decompress(chunk, SAVED_CHUNK, from, le32(entry)) == n * SAVED_PAGE;
+    for (u64 k = 0; good && k < n; k++)
         for (u32 at = l->from[first + k + 1]; at < l->from[first + k + 2]; at++)
             memcpy(l->p + (u64)l->of[at] * SAVED_PAGE, chunk + k * SAVED_PAGE, SAVED_PAGE);
-    return true;
+    free(chunk);
+    return good;
 }
 
 static int packed_load(struct load *l, u64 len, bool zero, struct err *e)

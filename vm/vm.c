@@ -328,7 +328,7 @@ static int vm_check_memory(u64 want, struct err *e)
 static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
 {
     const struct desc *d = vm->how.desc;
-    const struct saved *saved = vm->how.saved;
+    struct saved *saved = vm->how.saved;
     u64 tsc_hz = saved ? vm_saved_tsc_hz(saved) : 0;
     struct machine_make make = { .ram = d->memory,
                                  .cpus = d->cpus,

@@ -44,12 +44,12 @@ struct vm_how {
     u32 nports;
     const char *const *lines; /* --port: "serial1=FILE", "parallel0=unix:PATH" ... */
     u32 nlines;
-    bool restricted;           /* the network has no way out */
-    bool keep_code;            /* translated code stays in `state` for the next run */
-    struct engine_eyes eyes;   /* what is to be told about translated code */
-    bool other_generation;     /* and is told that it is not the only one that did */
-    const struct saved *saved; /* goes on from there; lent until vm_new returns; or NULL */
-    const char *control;       /* directory of its control socket; NULL: it has none */
+    bool restricted;         /* the network has no way out */
+    bool keep_code;          /* translated code stays in `state` for the next run */
+    struct engine_eyes eyes; /* what is to be told about translated code */
+    bool other_generation;   /* and is told that it is not the only one that did */
+    struct saved *saved;     /* goes on from there; lent until vm_new returns; or NULL */
+    const char *control;     /* directory of its control socket; NULL: it has none */
 };
 
 enum vm_end { VM_POWERED_OFF, VM_EXITED, VM_STOPPED, VM_SAVED, VM_CRASHED };
@@ -93,7 +93,7 @@ int vm_save(struct vm *vm, struct vm_save *how, struct err *e);
  * What a saved VM is built from, into a description that desc_init has prepared; texts are in
  * its arena.  how.saved is set.  The files of its disks are there and have not changed.
  */
-int vm_saved_how(const struct saved *s, struct desc *d, struct vm_how *how, struct err *e);
+int vm_saved_how(struct saved *s, struct desc *d, struct vm_how *how, struct err *e);
 /* Has its own state directory gone on since it was saved?  -EBUSY says that it has. */
 int vm_saved_fresh(const struct saved *s, struct desc *d, struct err *e);
 /* Another VM of it: new UUID, MAC addresses and name, writes in `state`. */

@@ -178,7 +178,7 @@ int vm_make_dirs(const char *path, struct err *e); /* all of the path, for us al
 int vm_make_state(const struct vm *vm, struct err *e);
 
 /* save.c, load.c */
-int vm_load(struct vm *vm, const struct saved *s, struct err *e); /* just built; it stands */
+int vm_load(struct vm *vm, struct saved *s, struct err *e); /* just built; it stands */
 /* What is kept of a vCPU. */
 struct vm_cpu_saved {
     struct x86_state state; /* tsc_offset: what the guest added by itself */

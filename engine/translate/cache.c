@@ -15,8 +15,17 @@ enum { CHUNK = 1 << 20, QUIET = 32, AHEAD = 256 << 10 };
 enum { HITS = 128, HITS_USER = 12 }; /* kernels patch theirs now and then, programs write it */
 #define HITS_TICKS 30000000ull
 #define CALM_TICKS 3000000000ull
-/* Translated code that an idle guest keeps, with its records; so many ns of little work. */
-enum { IDLE_KEEP = 16 << 20, IDLE_PCT = 5, IDLE_SAVE = 2000 };
+/*
+ * Translated code that an idle guest keeps, with its records: after so many ns of little work, and
+ * after IDLE_LONG of such times.  What its idling needs is made again at once and stays.
+ */
+enum {
+    IDLE_KEEP = 16 << 20,
+    IDLE_KEEP_LONG = 4 << 20,
+    IDLE_LONG = 8,
+    IDLE_PCT = 5,
+    IDLE_SAVE = 2000
+};
 #define IDLE_NS ((i64)2 * 1000000000)
 #define IDLE_TICKS 10000000000ull /* looked at again when so many have gone by */
 struct chunk {
@@ -489,6 +498,7 @@ bool cache_is_too_much(struct vcpu *v)
     u64 now = __builtin_ia32_rdtsc();
     struct timespec t;
     i64 ns, cpu;
+    u64 keep;
     bool idle;
 
     if (now - atomic_load(&g->idle_looked) < IDLE_TICKS)
@@ -505,7 +515,9 @@ bool cache_is_too_much(struct vcpu *v)
         vcpu_spill(v);
         keep_save(g->keep); /* nobody is kept waiting now, and the end may come without warning */
     }
-    idle = idle && g->used - g->start + g->record_bytes > IDLE_KEEP;
+    g->idle_times = idle ? g->idle_times + (g->idle_times <= IDLE_LONG) : 0;
+    keep = g->idle_times == IDLE_LONG ? IDLE_KEEP_LONG : IDLE_KEEP; /* once: then it is past it */
+    idle = idle && g->used - g->start + g->record_bytes > keep;
     pthread_mutex_unlock(&g->lock);
     return idle;
 }

@@ -173,7 +173,7 @@ static void engine_translate_forget(void *engine, u64 gpa, u64 len)
  * no memory.
  */
 enum { LARGE = 2 << 20 };
-static const size_t vcpu_size = (sizeof(struct vcpu) + LARGE - 1) & -(size_t)LARGE;
+static const size_t vcpu_size = (sizeof(struct vcpu) + PAGE - 1) & -(size_t)PAGE;
 
 static struct vcpu *vcpu_alloc(void)
 {

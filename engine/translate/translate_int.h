@@ -334,6 +334,7 @@ struct engine {
     struct keep *keep;               /* translated code for the next run; or NULL */
     u64 record_bytes;                /* of chunks */
     _Atomic u64 idle_looked;         /* host time stamp */
+    u32 idle_times; /* one after the other, little work was done */
     i64 idle_ns, idle_cpu;           /* then: monotonic time, the process' time on processors */
     struct eyes *eyes;               /* or NULL */
     u64 open_tsc;                    /* when it was opened: host time stamp */
