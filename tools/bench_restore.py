@@ -154,26 +154,31 @@ def own_kib(pid):
 def free_kib():
     return int(re.search(r"MemAvailable: +(\d+)", open("/proc/meminfo").read()).group(1))
 
-def answers(p, word, seconds):
-    """A line to its serial console: does the guest's shell repeat it?"""
-    os.write(p.stdin.fileno(), b"echo %s$((40+2))\n" % word)
-    want, got, end = b"%s42" % word, b"", time.time() + seconds
-    os.set_blocking(p.stdout.fileno(), False)
-    while want not in got and time.time() < end:
-        piece = p.stdout.read()
-        got += piece or b""
-        if not piece:
-            time.sleep(0.01)
-    return want in got
+ANSWER_S = 600  # for all copies together
+
+def answers(all_):
+    """A line to each one's serial console: when did its guest's shell (or login) repeat it?"""
+    begin = time.time()
+    got, at = [b""] * len(all_), [None] * len(all_)
+    for i, p in enumerate(all_):
+        os.set_blocking(p.stdout.fileno(), False)
+        os.write(p.stdin.fileno(), b"echo copy%d-$((40+2))\n" % i)
+    while None in at and time.time() < begin + ANSWER_S:
+        for i, p in enumerate(all_):
+            if at[i] is None:
+                got[i] += p.stdout.read() or b""
+                if b"copy%d-42" % i in got[i]:
+                    at[i] = time.time()
+        time.sleep(0.02)
+    return at
 
 def copies(m, name, path, n):
     before, t = free_kib(), time.time()
     all_ = [m.restore(path, os.path.join(m.work, "copy%d" % i), subprocess.PIPE, subprocess.PIPE, "serial")
             for i in range(n)]
     try:
-        started = [bool(answers(p, b"copy%d-" % i, 120)) for i, p in enumerate(all_)]
-        seconds = time.time() - t
-        time.sleep(5)
+        at = sorted(a - t for a in answers(all_) if a)
+        time.sleep(60) # they have nothing to do again
         own = [own_kib(p.pid) for p in all_ if p.poll() is None]
         used = before - free_kib()
     finally:
@@ -182,10 +187,12 @@ def copies(m, name, path, n):
             p.wait()
         for i in range(n):
             shutil.rmtree(os.path.join(m.work, "copy%d" % i), ignore_errors=True)
-    row = {"copies": n, "answering": sum(started), "seconds": seconds,
+    row = {"copies": n, "answering": len(at), "seconds": at[-1] if at else None,
+           "median_s": statistics.median(at) if at else None,
            "own_mib": statistics.mean(own) / 1024 if own else None, "host_mib_each": used / 1024 / n}
-    print("%-22s %3d of %d copies answer after %.1f s; each has %.1f MiB of its own (the host: %.1f)" %
-          (name, row["answering"], n, seconds, row["own_mib"] or 0, row["host_mib_each"]), flush=True)
+    print("%-22s %3d of %d copies answer, the last after %.1f s (half of them %.1f); a minute later each has %.1f MiB "
+          "of its own (the host: %.1f)" % (name, row["answering"], n, row["seconds"] or 0, row["median_s"] or 0,
+                                           row["own_mib"] or 0, row["host_mib_each"]), flush=True)
     return row
 
 def main(mimic, guest, ova, runs, n, as_json):
@@ -218,7 +225,7 @@ def main(mimic, guest, ova, runs, n, as_json):
             s = Session([mimic, "run", "--quiet", "--console", "serial", "--memory", "512", "--state", work + "/debian",
                          ova], env=m.env)
             s.login(600)
-            time.sleep(20)
+            time.sleep(90) # what a start begins ends: hostnamed, timers of the first minute
             saved = work + "/debian.saved"
             m.save(s, saved)
             m.first(saved, 1)
