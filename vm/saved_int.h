@@ -13,6 +13,7 @@ enum {
     SAVED_NAME = 96,
     SAVED_INDEX_MAX = 1 << 20,
     SAVED_SECTIONS = 256,
+    SAVED_PAGES = 1 << 28, /* of one memory: a small file must not make a large table */
 };
 #define SAVED_MAGIC "\x89MimicVM"
 

@@ -357,7 +357,7 @@ static int load_sizes(struct load *l, const char *kind, u64 len, struct err *e)
         return saved_damaged(l->s, "a memory makes no sense", e);
     l->pages = le64(head.p);
     l->stored = le64(head.p + 8);
-    if (l->pages >= 0xffffffff || l->stored > l->pages)
+    if (l->pages > SAVED_PAGES || l->stored > l->pages)
         return saved_damaged(l->s, "a memory makes no sense", e);
     if (len && l->pages != len / SAVED_PAGE)
         return err_set(e, -EINVAL, "%s: memory \"%s\" has %llu KiB there and %llu KiB here",

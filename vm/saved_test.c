@@ -283,6 +283,27 @@ static void another_size(void)
     stop();
 }
 
+/* Tables are as long as the memory: a few bytes must not make gigabytes. */
+static void memory_of_terabytes(void)
+{
+    struct saved_writer *w;
+    struct saved *s;
+    u8 head[16] = { 0 };
+    u64 size;
+
+    start();
+    put_le64(head, 0xfffffff0);
+    CHECK_EQ(saved_begin(&w, path, &e), 0);
+    CHECK_EQ(saved_section(w, "ram.packed", head, sizeof(head), &e), 0);
+    CHECK_EQ(saved_section(w, "ram.data", "", 0, &e), 0);
+    CHECK_EQ(saved_commit(w, &size, &e), 0);
+    CHECK_EQ(saved_open(&s, path, &e), 0);
+    CHECK_EQ(saved_check(s, &e), -EBADMSG);
+    CHECK(strstr(e.text, "makes no sense"));
+    saved_close(s);
+    stop();
+}
+
 int main(void)
 {
     check_case("plain pages are mapped", plain_mapped);
@@ -298,5 +319,6 @@ int main(void)
     check_case("given up: nothing is left", given_up);
     check_case("no room", no_room);
     check_case("memory of another size", another_size);
+    check_case("memory of terabytes", memory_of_terabytes);
     return check_end();
 }

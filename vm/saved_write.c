@@ -375,7 +375,7 @@ static int packed_memory(struct saved_writer *w, const char *name, const u8 *p, 
 int saved_memory(struct saved_writer *w, const char *name, const u8 *p, u64 len, bool packed,
                  void (*told)(void *arg, u64 done), void *arg, struct err *e)
 {
-    if (len % SAVED_PAGE || len / SAVED_PAGE >= 0xffffffff)
+    if (len % SAVED_PAGE || len / SAVED_PAGE > SAVED_PAGES)
         return err_set(e, -EINVAL, "%s: %llu bytes of memory", name, (unsigned long long)len);
     return packed ? packed_memory(w, name, p, len / SAVED_PAGE, told, arg, e)
                   : plain_memory(w, name, p, len / SAVED_PAGE, told, arg, e);
