@@ -52,7 +52,7 @@ static int rebase_extensions(const u8 *head, size_t n, u32 header_len, const cha
         if (type != BACKING && !rebase_extension(to, n, &at, type, p, size))
             return -ENOSPC;
     }
-    if (!rebase_extension(to, n, &at, 0, NULL, 0))
+    if (!rebase_extension(to, n, &at, 0, "", 0))
         return -ENOSPC;
     *len = at;
     return 0;

@@ -37,6 +37,8 @@ def run(name, cmd, env, limit, total, verbose):
     except subprocess.TimeoutExpired as e:
         text, code = (e.stdout or b"").decode("utf-8", "replace"), "no end after %d s" % limit
     ok, bad, skip = tap(text)
+    for what in re.findall(r"runtime error: .*|ERROR: (?:Address|Leak)Sanitizer.*", text): # UBSan goes on
+        bad.append(("sanitizer", what))
     if not ok and not bad and not skip:
         (ok if code == 0 else bad).append((name, text.strip()[-2000:]))
     elif code != 0 and not bad:
