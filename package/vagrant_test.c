@@ -2,6 +2,11 @@
 #include "package/vagrant_int.h"
 #include "tests/round.h"
 
+static void store_text(const char *name, const char *text)
+{
+    store_bytes(name, text, strlen(text));
+}
+
 static void command(const char *text)
 {
     char all[1000];
@@ -36,11 +41,9 @@ static void libvirt(void)
         "    lv.video_type = `reboot`\n    lv.sound_type = \"a#{1+1}\"\n  end\nend\n";
 
     image_file("box.img", 5 << 20);
-    store_bytes("Vagrantfile", vagrantfile, strlen(vagrantfile));
-    store_bytes("metadata.json",
-                "{\"provider\":\"libvirt\",\"format\":\"qcow2\","
-                "\"virtual_size\":3,\"architecture\":\"amd64\"}",
-                81);
+    store_text("Vagrantfile", vagrantfile);
+    store_text("metadata.json", "{\"provider\":\"libvirt\",\"format\":\"qcow2\","
+                                "\"virtual_size\":3,\"architecture\":\"amd64\"}");
     command("tar cf lib.box metadata.json Vagrantfile box.img && gzip -kf lib.box");
     CHECK_EQ(open_path(in_dir("lib.box")), 0);
     CHECK_TEXT(err.text, "");
@@ -69,11 +72,9 @@ static void several_disks(void)
 {
     image_file("a.img", 1 << 20);
     image_file("b.img", 2 << 20);
-    store_bytes("metadata.json",
-                "{\"provider\":\"libvirt\",\"disks\":[{\"path\":\"a.img\"},"
-                "{\"path\":\"b.img\",\"format\":\"qcow2\",\"name\":\"data\"},"
-                "{\"path\":\"c.img\"}]}",
-                115);
+    store_text("metadata.json", "{\"provider\":\"libvirt\",\"disks\":[{\"path\":\"a.img\"},"
+                                "{\"path\":\"b.img\",\"format\":\"qcow2\",\"name\":\"data\"},"
+                                "{\"path\":\"c.img\"}]}");
     command("tar cf two.box metadata.json a.img b.img");
     CHECK_EQ(open_path(in_dir("two.box")), 0);
     CHECK_TEXT(d.disks->next->source, "b.img");
@@ -156,7 +157,7 @@ static void virtualbox(void)
 
 static void refuse(const char *json, int code, const char *says)
 {
-    store_bytes("metadata.json", json, strlen(json));
+    store_text("metadata.json", json);
     command("tar cf no.box metadata.json");
     CHECK_EQ(open_path(in_dir("no.box")), (u64)code);
     CHECK(strstr(err.text, says));
