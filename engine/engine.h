@@ -53,6 +53,9 @@ struct cpu_io {
     void (*nmi_back)(void *arg);
     /* a page that is apart is wanted in the slot's file, as soon as may be.  May be NULL */
     void (*want)(void *arg, u64 gpa);
+    /* the TSC is to be read; open: interrupts are.  What should have happened by now does.  Asked
+     * from time to time by engines whose vCPUs read it through them; may be NULL */
+    void (*clock)(void *arg, bool open);
 };
 
 enum stop { STOP_KICKED, STOP_HALTED, STOP_SHUTDOWN, STOP_DEBUG, STOP_BROKEN };

@@ -110,6 +110,9 @@ int timer_new(struct device *d, void (*fn)(struct device *d), struct timer **t);
 int timer_new_index(struct device *d, void (*fn)(struct device *d, u32 index), u32 index,
                     struct timer **t);
 void timer_set(struct timer *t, i64 at); /* guest time, ns; domain or irq lock held; any thread */
+/* As timer_set, for one that has interrupts to give which the guest could not take yet: it is
+ * tried again by then, and as soon as the guest reads a clock with interrupts open. */
+void timer_owe(struct timer *t, i64 at);
 void timer_stop(struct timer *t);
 i64 timer_at(const struct timer *t); /* when it is due; INT64_MAX: it is not set */
 

@@ -62,6 +62,14 @@ void machine_resume(struct machine *m);
 void machine_clock_advance(struct machine *m, i64 ns); /* manual: timers run on the way */
 
 /*
+ * For who answers a guest's clock, on a vCPU's thread, no lock held.  late: something was due so
+ * long before now that it must happen first; open: the vCPU takes interrupts, so those owed count
+ * too.  wait: until a timer has fired, at most ns of the host's time.
+ */
+bool machine_clock_late(const struct machine *m, bool open);
+void machine_clock_wait(struct machine *m, i64 ns);
+
+/*
  * What every part of the machine holds but for memory, as bytes: the clock, and each device
  * with its state, timers, wires, bells and what its bus keeps.  VM thread, machine paused.
  * A load wants the machine made alike, just made or reset; after an error it is good for

@@ -58,12 +58,17 @@ struct clock {
     int fd; /* timerfd: fires on the VM loop; -1 when the clock is turned by hand */
     struct loop_watch *watch;
     i64 armed;             /* guest time that fd is set to */
+    i64 firing;            /* when the timer was due whose function runs, or CLOCK_NEVER */
+    _Atomic i64 due;       /* the earlier of that and heap[0]'s */
+    _Atomic u32 owed;      /* timers set by timer_owe */
+    pthread_cond_t fired;  /* a timer's function has run */
     _Atomic i64 stands_at; /* CLOCK_RUNS, or the time of a clock that stands */
     _Atomic i64 offset;    /* guest time is the host's minus this */
     _Atomic u64 tsc_offset, tsc_stands_at;
 };
 #define CLOCK_RUNS INT64_MIN
 #define CLOCK_NEVER INT64_MAX
+enum { CLOCK_LATE_NS = 1000000 }; /* a timer that is later than this is waited for */
 int clock_init(struct machine *m, struct err *e);
 void clock_fini(struct machine *m);
 void clock_stop(struct machine *m);

@@ -2,6 +2,11 @@
 /*
  * Guest time, and timers on it: a heap, and one timerfd that the VM loop watches.  Whoever
  * sets an earlier timer programs the timerfd itself, so no thread has to be woken for it.
+ *
+ * Guest time is the host's, and goes on while our threads wait for a processor.  A guest that
+ * counts a timer's interrupts for as long as a clock says must not find a clock that ran and a
+ * timer that stood: its clocks wait (machine_clock_wait) for timers that are late, and for those
+ * whose interrupts have not all been taken (timer_owe).
  */
 #include "machine/machine_int.h"
 #include <errno.h>
@@ -20,6 +25,7 @@ struct timer {
     struct timer *next; /* of the same device */
     i64 at;
     u32 place;   /* in the heap, or TIMER_NOWHERE */
+    bool owes;   /* set by timer_owe */
     bool firing; /* taken from the heap, fn not yet called; stopping it clears this */
 };
 
@@ -100,6 +106,9 @@ static void heap_take(struct clock *c, struct timer *t)
     u32 i = t->place;
     struct timer *last;
 
+    if (t->owes)
+        atomic_fetch_sub(&c->owed, 1);
+    t->owes = false;
     if (i == TIMER_NOWHERE)
         return;
     t->place = TIMER_NOWHERE;
@@ -129,6 +138,14 @@ static void clock_arm(struct clock *c, bool again)
     at.it_value.tv_sec = host / 1000000000;
     at.it_value.tv_nsec = host % 1000000000;
     timerfd_settime(c->fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/* For those who look without the lock: when the first one is, or was, due. */
+static void clock_tell(struct clock *c)
+{
+    i64 due = c->n ? c->heap[0]->at : CLOCK_NEVER;
+
+    atomic_store(&c->due, c->firing < due ? c->firing : due);
 }
 
 /* ---- contract ---- */
@@ -178,7 +195,7 @@ int timer_new_index(struct device *d, void (*fn)(struct device *d, u32 index), u
     return timer_make(d, &(struct timer){ .fn_index = fn, .index = index }, t);
 }
 
-void timer_set(struct timer *t, i64 at)
+static void timer_put(struct timer *t, i64 at, bool owes)
 {
     struct clock *c = &t->dev->machine->clock;
 
@@ -186,9 +203,23 @@ void timer_set(struct timer *t, i64 at)
     heap_take(c, t);
     t->firing = false;
     t->at = at;
+    t->owes = owes;
+    if (owes)
+        atomic_fetch_add(&c->owed, 1);
     heap_up(c, c->n++, t);
+    clock_tell(c);
     clock_arm(c, false);
     pthread_mutex_unlock(&c->lock);
+}
+
+void timer_set(struct timer *t, i64 at)
+{
+    timer_put(t, at, false);
+}
+
+void timer_owe(struct timer *t, i64 at)
+{
+    timer_put(t, at, true);
 }
 
 void timer_stop(struct timer *t)
@@ -198,6 +229,7 @@ void timer_stop(struct timer *t)
     pthread_mutex_lock(&c->lock);
     heap_take(c, t);
     t->firing = false;
+    clock_tell(c);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -233,6 +265,7 @@ static bool clock_take(struct clock *c, i64 now, struct timer **out)
         *out = c->heap[0];
         heap_take(c, *out);
         (*out)->firing = true;
+        c->firing = (*out)->at;
     }
     pthread_mutex_unlock(&c->lock);
     return due;
@@ -252,6 +285,11 @@ static void clock_fire(struct clock *c, struct timer *t)
     else if (go)
         t->fn_index(t->dev, t->index);
     domain_unlock(t->dev->domain);
+    pthread_mutex_lock(&c->lock);
+    c->firing = CLOCK_NEVER;
+    clock_tell(c);
+    pthread_cond_broadcast(&c->fired);
+    pthread_mutex_unlock(&c->lock);
 }
 
 static void clock_due(void *arg, u32 events)
@@ -286,6 +324,46 @@ void machine_clock_advance(struct machine *m, i64 ns)
     atomic_store(&m->clock.stands_at, to);
 }
 
+/* ---- the guest's clocks ---- */
+
+bool machine_clock_late(const struct machine *m, bool open)
+{
+    const struct clock *c = &m->clock;
+    i64 due = atomic_load_explicit(&c->due, memory_order_relaxed);
+
+    if (c->fd < 0 || atomic_load_explicit(&c->stands_at, memory_order_relaxed) != CLOCK_RUNS)
+        return false;
+    return (open && atomic_load_explicit(&c->owed, memory_order_relaxed)) ||
+           (due != CLOCK_NEVER && machine_now(m) > due + CLOCK_LATE_NS);
+}
+
+/* Those that owe are tried again now. */
+static void clock_hurry(struct clock *c, i64 now)
+{
+    for (u32 i = 0; i < c->n && atomic_load(&c->owed); i++) {
+        struct timer *t = c->heap[i];
+
+        if (!t->owes || t->at <= now)
+            continue;
+        t->at = now; /* earlier than it was: upwards */
+        heap_up(c, i, t);
+    }
+    clock_tell(c);
+    clock_arm(c, false);
+}
+
+void machine_clock_wait(struct machine *m, i64 ns)
+{
+    struct clock *c = &m->clock;
+    i64 until = loop_now() + ns;
+    struct timespec at = { .tv_sec = until / 1000000000, .tv_nsec = until % 1000000000 };
+
+    pthread_mutex_lock(&c->lock);
+    clock_hurry(c, machine_now(m));
+    pthread_cond_clockwait(&c->fired, &c->lock, CLOCK_MONOTONIC, &at);
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* ---- the machine's ---- */
 
 int clock_init(struct machine *m, struct err *e)
@@ -293,8 +371,10 @@ int clock_init(struct machine *m, struct err *e)
     struct clock *c = &m->clock;
 
     pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->fired, NULL);
     c->fd = -1;
-    c->armed = CLOCK_NEVER;
+    c->armed = c->firing = CLOCK_NEVER;
+    atomic_store(&c->due, CLOCK_NEVER);
     atomic_store(&c->stands_at, m->how.manual ? 0 : CLOCK_RUNS);
     atomic_store(&c->offset, loop_now());
     if (m->how.manual)
@@ -315,6 +395,7 @@ void clock_fini(struct machine *m)
     if (c->fd >= 0)
         close(c->fd);
     free(c->heap);
+    pthread_cond_destroy(&c->fired);
     pthread_mutex_destroy(&c->lock);
 }
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 enum { CPUID_HYPERVISOR = 0x40000000, CPUID_TSC = 0x15 };
+enum { CLOCK_WAITS = 1000, CLOCK_WAIT_NS = 1000000 }; /* a second in all: something is wrong */
 
 /* ---- what the engine asks ---- */
 
@@ -187,6 +188,25 @@ static void cpu_want(void *arg, u64 gpa)
     struct vm_cpu *c = arg;
 
     vm_share_want(c->vm, gpa);
+}
+
+/*
+ * A thread that runs late must not look to the guest like a timer that stands: Linux gives up
+ * when it counts too few ticks of a timer for the time that the TSC says.
+ */
+static void cpu_clock(void *arg, bool open)
+{
+    struct vm_cpu *c = arg;
+    struct machine *m = c->vm->machine;
+    const struct machine_intc *i = machine_intc(m);
+
+    for (u32 n = 0; n < CLOCK_WAITS && machine_clock_late(m, open); n++) {
+        if (atomic_load(&c->ask) & (ASK_PARK | ASK_INIT | ASK_END))
+            return;
+        machine_clock_wait(m, CLOCK_WAIT_NS);
+        if (open && i && i->waiting(i->arg, c->index))
+            return;
+    }
 }
 
 static int cpu_vector(void *arg, u32 open)
@@ -550,7 +570,8 @@ int vm_cpus_new(struct vm *vm, struct err *e)
                              .has_port = cpu_has_port,
                              .eoi = cpu_eoi,
                              .nmi_back = cpu_nmi_back,
-                             .want = cpu_want };
+                             .want = cpu_want,
+                             .clock = cpu_clock };
 
         c->vm = vm;
         c->index = i;

@@ -4,13 +4,16 @@
  * Specification 1.0a, 2.3.
  *
  * The first timer can be periodic; the first two stand in for PIT and RTC ("legacy
- * replacement").  Left out: FSB (MSI) delivery, periods below 20 us.
+ * replacement").  Edges of the periodic one that the guest could not take in time, up to a
+ * second of them, come when it has taken those before.  Left out: FSB (MSI) delivery, periods
+ * below 20 us.
  */
-#include "machine/device.h"
+#include "device/chipset/irqchip.h"
 #include <errno.h>
 #include <stdio.h>
 
 enum { HPET_TIMERS = 3, HPET_NS = 10, HPET_SIZE = 0x400, PERIOD_MIN_NS = 20000 };
+enum { OWED_NS = 1000000000, AGAIN_NS = 2000000 };
 enum {
     REG_ID = 0,
     REG_CONFIG = 0x10,
@@ -48,6 +51,7 @@ struct hpet {
         u32 status, pad;
         struct hpet_timer {
             u64 config, compare, period;
+            u64 owed; /* edges that are still to come */
         } timer[HPET_TIMERS];
     } state;
     struct irq pin[32], off;
@@ -135,24 +139,45 @@ static void hpet_arm(struct hpet *h, u32 i)
     hpet_arm_at(h, i, hpet_counter(h));
 }
 
-/* A periodic timer's comparator moves on when it was met. */
-static void hpet_move(struct hpet_timer *t, u64 now)
+/* A periodic timer's comparator moves on when it was met: how often? */
+static u64 hpet_move(struct hpet_timer *t, u64 now)
 {
-    u64 late = (now - t->compare) & hpet_mask(t);
+    u64 late = (now - t->compare) & hpet_mask(t), n = 1;
 
-    if (t->config & T_PERIODIC && t->period)
-        t->compare = (t->compare + (late / t->period + 1) * t->period) & hpet_mask(t);
+    if (late > hpet_mask(t) / 2)
+        return 0; /* it was not met yet */
+    if (t->config & T_PERIODIC && t->period) {
+        n = late / t->period + 1;
+        t->compare = (t->compare + n * t->period) & hpet_mask(t);
+    }
+    return n;
+}
+
+/* Are its edges counted, so that none is lost? */
+static bool hpet_owes(const struct hpet_timer *t)
+{
+    return (t->config & (T_PERIODIC | T_ENABLE | T_LEVEL)) == (T_PERIODIC | T_ENABLE) &&
+           t->period * HPET_NS >= PERIOD_MIN_NS;
 }
 
 static void hpet_fire(struct device *d, u32 i)
 {
     struct hpet *h = (struct hpet *)d;
     struct hpet_timer *t = &h->state.timer[i];
-    u64 now = hpet_counter(h);
+    u64 now = hpet_counter(h), n = hpet_move(t, now);
 
-    hpet_move(t, now);
-    hpet_raise(h, i);
-    hpet_arm_at(h, i, now);
+    t->owed = hpet_owes(t) ? min_u64(t->owed + n, OWED_NS / HPET_NS / t->period + 1) : 0;
+    if (!t->owed) {
+        if (n)
+            hpet_raise(h, i);
+    } else if (!irqchip_waits(d->machine, hpet_pin(h, i))) {
+        t->owed--;
+        hpet_raise(h, i);
+    }
+    if (t->owed)
+        timer_owe(h->timer[i], machine_now(d->machine) + AGAIN_NS);
+    else
+        hpet_arm_at(h, i, now);
 }
 
 /* The host may be late: what is due happens before the guest changes anything. */
@@ -205,6 +230,7 @@ static void hpet_timer_config(struct hpet *h, u32 i, u64 val)
     struct hpet_timer *t = &h->state.timer[i];
 
     t->config = val & T_WRITABLE;
+    t->owed = 0;
     if (i)
         t->config &= ~(u64)T_PERIODIC;
     if (!(HPET_ROUTES >> ((t->config & T_ROUTE) >> T_ROUTE_SHIFT) & 1))
@@ -223,6 +249,7 @@ static void hpet_compare_store(struct hpet *h, u32 i, u64 val)
     struct hpet_timer *t = &h->state.timer[i];
 
     val &= hpet_mask(t);
+    t->owed = 0;
     if (!(t->config & T_PERIODIC) || t->config & T_SET)
         t->compare = val;
     if (t->config & T_PERIODIC)
@@ -359,7 +386,8 @@ static const struct field config[] = { FIELD(1, struct hpet_config, base, 0, "ad
 static const struct field timer_fields[] = {
     FIELD(1, struct hpet_timer, config, 0, "configuration"),
     FIELD(2, struct hpet_timer, compare, 0, "comparator"),
-    FIELD(3, struct hpet_timer, period, 0, "period"), FIELD_END
+    FIELD(3, struct hpet_timer, period, 0, "period"),
+    FIELD(4, struct hpet_timer, owed, 0, "edges still to come"), FIELD_END
 };
 static const struct field state[] = {
     FIELD_TIME(1, struct hpet_state, start, 0, "when the counter was 0"),

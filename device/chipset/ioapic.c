@@ -116,6 +116,27 @@ void ioapic_eoi(struct device *d, u8 vector)
     }
 }
 
+static bool ioapic_waits(const struct ioapic *io, u32 pin)
+{
+    u64 rte = io->state.table[pin];
+    struct apic_message msg = ioapic_message(rte);
+
+    return !(rte & (RTE_LEVEL | RTE_MASKED)) && io->lapic && lapic_waits(io->lapic, &msg);
+}
+
+bool irqchip_waits(struct machine *m, u32 pin)
+{
+    struct device *io = machine_device(m, "ioapic"), *pic = machine_device(m, "pic");
+    bool waits = false;
+
+    machine_irq_lock(m);
+    if (!machine_chips(m))
+        waits = (io && pin < IOAPIC_PINS && ioapic_waits((struct ioapic *)io, pin)) ||
+                (pic && pin < 16 && pic_waits(pic, ioapic_line(pin)));
+    machine_irq_unlock(m);
+    return waits;
+}
+
 /*
  * Local APICs that are kept elsewhere tell the end of an interrupt for these pins: also for
  * masked ones, so that masking one for a moment changes nothing.

@@ -35,6 +35,13 @@ u8 pic_acknowledge(struct device *d);
 void ioapic_eoi(struct device *d, u8 vector);
 /* lapic.c: from the IOAPIC and MSI. */
 void lapic_send(struct device *d, const struct apic_message *msg);
+/*
+ * Has an edge at this pin of the IOAPIC, or at the PIC's where the PC wires them together, still
+ * to be taken by a processor?  Another one now would be lost.  Not where nobody would take it.
+ */
+bool irqchip_waits(struct machine *m, u32 pin); /* ioapic.c; no irq lock held */
+bool pic_waits(struct device *d, u32 line);
+bool lapic_waits(struct device *d, const struct apic_message *msg);
 
 /*
  * The way of their state to whoever keeps the chips for now (machine.h) and back.  VM thread,

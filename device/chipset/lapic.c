@@ -32,7 +32,7 @@ u32 lapic_ppr(const struct lapic_cpu *c)
 }
 
 /* Does the PIC reach this processor?  A switched-off APIC lets it through to the first. */
-static bool lapic_takes_pic(const struct lapic *l, u32 cpu)
+bool lapic_takes_pic(const struct lapic *l, u32 cpu)
 {
     const struct lapic_cpu *c = &l->state.cpu[cpu];
     u32 lint0 = c->lvt[LVT_LINT0];

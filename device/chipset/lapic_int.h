@@ -101,6 +101,7 @@ void lapic_update(struct lapic *l, u32 cpu); /* after any change: does something
 void lapic_accept(struct lapic *l, u32 cpu, u8 vector, bool level);
 void lapic_error(struct lapic *l, u32 cpu, u32 bits);
 u32 lapic_ppr(const struct lapic_cpu *c);
+bool lapic_takes_pic(const struct lapic *l, u32 cpu);
 
 /* lapic_reg.c: false: no such register, or not to be read or written like this */
 bool lapic_read(struct lapic *l, u32 cpu, u32 reg, u32 *val);

@@ -92,6 +92,22 @@ void lapic_send(struct device *d, const struct apic_message *msg)
             lapic_deliver(l, i, msg);
 }
 
+bool lapic_waits(struct device *d, const struct apic_message *msg)
+{
+    const struct lapic *l = (struct lapic *)d;
+
+    for (u32 i = 0; i < l->ncpus; i++) {
+        const struct lapic_cpu *c = &l->state.cpu[i];
+
+        if (msg->mode == APIC_EXTINT ? lapic_takes_pic(l, i)
+                                     : (msg->mode == APIC_FIXED || msg->mode == APIC_LOWEST) &&
+                                           lapic_is_on(c) && lapic_is_dest(l, i, msg) &&
+                                           c->irr[msg->vector / 32] >> (msg->vector & 31) & 1)
+            return true;
+    }
+    return false;
+}
+
 void lapic_ipi(struct lapic *l, u32 cpu, u64 icr)
 {
     const struct lapic_cpu *c = &l->state.cpu[cpu];

@@ -114,6 +114,19 @@ static void pic_set(void *sink, u32 pin, bool level)
     machine_irq_unlock(p->dev.machine);
 }
 
+/* Masked in the PIC, or the PIC masked in the APICs: nobody takes it. */
+bool pic_waits(struct device *d, u32 line)
+{
+    struct pic *p = (struct pic *)d;
+    const struct pic_chip *c = &p->state.chip[line / 8];
+    struct device *lapic = machine_device(d->machine, "lapic");
+    u8 bit = (u8)(1u << (line & 7));
+
+    if (!(c->irr & ~c->imr & ~c->elcr & bit))
+        return false;
+    return !lapic || lapic_waits(lapic, &(struct apic_message){ .mode = APIC_EXTINT });
+}
+
 static void pic_take(struct pic_chip *c, u32 ir)
 {
     u8 bit = (u8)(1u << ir);

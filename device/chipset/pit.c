@@ -4,13 +4,15 @@
  *
  * Channel 0 drives ISA interrupt 0, channel 2 the speaker, which only port 0x61 hears.  The
  * output is computed from guest time when it is asked for; a timer runs for channel 0 only.
- * In modes 2 and 3 the interrupt line pulses once a period.  Left out: the exact width of
- * pulses.
+ * In modes 2 and 3 the interrupt line pulses once a period; pulses that the guest could not take
+ * in time, up to a second of them, come when it has taken those before.  Left out: the exact
+ * width of pulses.
  */
 #include "device/chipset/irqchip.h"
 #include <errno.h>
 
 enum { PIT_HZ = 1193182, PIT_CHANNELS = 3, PIT_CONTROL = 3, PIT_PERIOD_MIN_NS = 20000 };
+enum { PIT_PIN = 2, PIT_OWED_NS = 1000000000, PIT_AGAIN_NS = 2000000 };
 enum { RW_LATCH = 0, RW_LOW = 1, RW_HIGH = 2, RW_BOTH = 3 };
 enum { P61_GATE = 1, P61_SPEAKER = 2, P61_REFRESH = 0x10, P61_OUT = 0x20 };
 
@@ -29,6 +31,7 @@ struct pit {
             bool gate, loaded, pending; /* pending: waits for the second byte */
             u8 pad[8];
         } channel[PIT_CHANNELS];
+        u64 given; /* periods of channel 0 since it began, as far as they were told or forgotten */
         u8 port61;
         bool off; /* the HPET stands in for channel 0 */
         u8 pad[6];
@@ -103,7 +106,22 @@ static u16 pit_count(const struct pit *p, const struct pit_channel *c)
     return c->control & 1 ? pit_bcd(n) : (u16)n;
 }
 
-/* When channel 0 is due next after now; INT64_MAX: never. */
+static bool pit_is_periodic(const struct pit_channel *c)
+{
+    return pit_mode(c) == 2 || pit_mode(c) == 3;
+}
+
+static i64 pit_period_ns(const struct pit_channel *c)
+{
+    return (i64)pit_scale(c->count, 1000000000, PIT_HZ);
+}
+
+static bool pit_is_fast(const struct pit_channel *c)
+{
+    return pit_period_ns(c) < PIT_PERIOD_MIN_NS;
+}
+
+/* When channel 0 is due next, which may be past; INT64_MAX: never. */
 static i64 pit_due(const struct pit *p)
 {
     const struct pit_channel *c = &p->state.channel[0];
@@ -112,22 +130,37 @@ static i64 pit_due(const struct pit *p)
 
     if (!c->loaded || p->state.off)
         return INT64_MAX;
-    if (pit_mode(c) == 2 || pit_mode(c) == 3)
-        n *= pit_ticks(p, c) / c->count + 1;
+    if (pit_is_periodic(c))
+        n *= p->state.given + 1;
     else if (pit_ticks(p, c) >= n)
         return INT64_MAX;
-    at = c->start + (i64)((n * 1000000000 + PIT_HZ - 1) / PIT_HZ);
-    if (pit_mode(c) == 2 || pit_mode(c) == 3)
-        return at < now + PIT_PERIOD_MIN_NS && n * 838 < PIT_PERIOD_MIN_NS ? now + PIT_PERIOD_MIN_NS
-                                                                           : at;
+    at = c->start + (i64)pit_scale(n, 1000000000, PIT_HZ) + 1;
+    if (pit_is_periodic(c) && pit_is_fast(c) && at < now + PIT_PERIOD_MIN_NS)
+        return now + PIT_PERIOD_MIN_NS;
     return at;
+}
+
+/* What is too long ago is forgotten; so is all of what comes faster than anybody could take it. */
+static void pit_forget(struct pit *p)
+{
+    const struct pit_channel *c = &p->state.channel[0];
+    u64 gone = pit_ticks(p, c) / c->count;
+    u64 most = pit_is_fast(c) ? 0 : (u64)(PIT_OWED_NS / pit_period_ns(c));
+
+    p->state.given = min_u64(p->state.given, gone);
+    if (gone - p->state.given > most)
+        p->state.given = gone - most;
 }
 
 /* The line and the timer of channel 0, after any change. */
 static void pit_update(struct pit *p)
 {
-    i64 at = pit_due(p);
+    const struct pit_channel *c = &p->state.channel[0];
+    i64 at;
 
+    if (c->loaded && pit_is_periodic(c))
+        pit_forget(p);
+    at = pit_due(p);
     irq_set(&p->irq, pit_out(p, &p->state.channel[0]) && !p->state.off);
     if (at == INT64_MAX)
         timer_stop(p->timer);
@@ -139,21 +172,33 @@ static void pit_fire(struct device *d)
 {
     struct pit *p = (struct pit *)d;
     const struct pit_channel *c = &p->state.channel[0];
+    i64 now = machine_now(d->machine), again = now + PIT_AGAIN_NS;
 
-    if (!p->state.off && (pit_mode(c) == 2 || pit_mode(c) == 3)) {
-        irq_set(&p->irq, false);
-        irq_set(&p->irq, true);
-        timer_set(p->timer, pit_due(p));
+    if (p->state.off || !c->loaded || !pit_is_periodic(c)) {
+        pit_update(p);
         return;
     }
-    pit_update(p);
+    pit_forget(p);
+    if (irqchip_waits(d->machine, PIT_PIN)) {
+        timer_owe(p->timer, again);
+        return;
+    }
+    p->state.given += !pit_is_fast(c);
+    irq_set(&p->irq, false);
+    irq_set(&p->irq, true);
+    if (pit_due(p) <= now)
+        timer_owe(p->timer, again);
+    else
+        timer_set(p->timer, pit_due(p));
 }
 
 static void pit_start(struct pit *p, struct pit_channel *c)
 {
     c->start = machine_now(p->dev.machine);
-    if (c == &p->state.channel[0])
-        pit_update(p);
+    if (c != &p->state.channel[0])
+        return;
+    p->state.given = 0;
+    pit_update(p);
 }
 
 /* A count of 0 is the largest. */
@@ -371,6 +416,7 @@ void pit_chip_put(struct device *d, const struct chip_pc *from)
                                   .pending = c->pending };
     }
     p->state.port61 = from->port61 & 0xf;
+    p->state.given = pit_ticks(p, &p->state.channel[0]) / p->state.channel[0].count;
     pit_update(p);
 }
 
@@ -460,7 +506,9 @@ static const struct field state[] = {
     FIELD_SUB(1, struct pit_state, channel, 0, "channels", channel_fields),
     FIELD(2, struct pit_state, port61, 0, "port 0x61"),
     FIELD(3, struct pit_state, off, 0, "the HPET stands in"),
-    FIELDS(0, struct pit_state, pad, F_LOCAL, "none"), FIELD_END
+    FIELD(4, struct pit_state, given, 0, "periods that were told"),
+    FIELDS(0, struct pit_state, pad, F_LOCAL, "none"),
+    FIELD_END
 };
 
 const struct device_class device_pit = {

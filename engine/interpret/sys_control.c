@@ -166,22 +166,42 @@ void op_wrmsr(struct x86_cpu *c, const struct x86_insn *in)
     x86_wrmsr(c, (u32)c->s.gpr[RCX], sys_pair(c));
 }
 
-static void control_tsc(struct x86_cpu *c)
+enum { CLOCK_ASKS_HZ = 4096 };
+
+/* False: an interrupt comes before it, the instruction is done afterwards. */
+static bool control_clock(struct x86_cpu *c, const struct x86_insn *in)
+{
+    bool open = x86_open(c) & OPEN_INTR && !c->single;
+
+    if (!c->io->clock || __builtin_ia32_rdtsc() < c->clock_asked)
+        return true;
+    c->io->clock(c->io->arg, open);
+    c->clock_asked = __builtin_ia32_rdtsc() + c->tsc_hz / CLOCK_ASKS_HZ;
+    if (!open || !x86_must_ask(c))
+        return true;
+    c->s.rip -= in->len;
+    return false;
+}
+
+static bool control_tsc(struct x86_cpu *c, const struct x86_insn *in)
 {
     if (c->s.cr4 & CR4_TSD)
         sys_supervisor(c);
+    if (!control_clock(c, in))
+        return false;
     sys_put_pair(c, x86_rdtsc(c));
+    return true;
 }
 
 void op_rdtsc(struct x86_cpu *c, const struct x86_insn *in)
 {
-    control_tsc(c);
+    control_tsc(c, in);
 }
 
 void op_rdtscp(struct x86_cpu *c, const struct x86_insn *in)
 {
-    control_tsc(c);
-    c->s.gpr[RCX] = (u32)c->s.tsc_aux;
+    if (control_tsc(c, in))
+        c->s.gpr[RCX] = (u32)c->s.tsc_aux;
 }
 
 /* The model has no performance counters: every number of one is out of range. */

@@ -122,6 +122,15 @@ static void io_tpr_set(void *arg, u8 val)
     io->tpr_set(io->arg, val);
     tier_set(arg, was);
 }
+static void io_clock(void *arg, bool open)
+{
+    enum tier was;
+    const struct cpu_io *io = io_real(arg, &was);
+
+    if (io->clock)
+        io->clock(io->arg, open);
+    tier_set(arg, was);
+}
 static bool io_bulk(void *arg, struct x86_state *regs, u16 port, bool out, u8 *p, u32 n)
 {
     enum tier was;
@@ -137,5 +146,5 @@ void vcpu_io(struct vcpu *v, const struct cpu_io *real)
     v->real_io = *real;
     v->io = (struct cpu_io){ v,         io_in,    io_out,     io_port,  io_load,
                              io_store,  io_rdmsr, io_wrmsr,   io_cpuid, io_hypercall,
-                             io_vector, io_tpr,   io_tpr_set, io_bulk };
+                             io_vector, io_tpr,   io_tpr_set, io_bulk,  .clock = io_clock };
 }

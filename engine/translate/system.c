@@ -110,6 +110,7 @@ static bool system_swapgs(struct build *t)
     return true;
 }
 
+/* From time to time it is C's, which asks whether clocks must wait for something. */
 static bool system_rdtsc(struct build *t, bool aux)
 {
     struct emit *e = &t->e;
@@ -124,6 +125,8 @@ static bool system_rdtsc(struct build *t, bool aux)
     x_bytes(e, "\x0f\x31", 2);
     x_shift(e, 4, X_W, RDX, 32);
     x_reg(e, 0x09 | X_W, RDX, RAX);
+    x_gs_op(e, 0x3b | X_W, RAX, AT(c.clock_asked));
+    late_add(t, LATE_STEP, x_jump(e, X_JA));
     x_gs_op(e, 0x03 | X_W, RAX, AT(c.s.tsc_offset));
     x_mov(e, RDX, RAX);
     x_shift(e, 5, X_W, RDX, 32);

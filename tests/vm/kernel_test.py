@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernels, booted directly, each to its own sign of life and a clean power off."""
-import os
-from vmtest import check, kernels, main, run
+import os, re, select, signal, subprocess, time
+from vmtest import MIMIC, check, kernels, main, run
 
 LINE = "console=ttyS0 panic=-1 loglevel=4"
 
@@ -43,8 +43,36 @@ def i386():
 def i386_pae():
     boot("686-pae", "32")
 
+def starved():
+    """A host without time for us: stopped for 100 ms, run for 20, while the kernel counts the ticks of
+    its timer for as long as the TSC says; with the HPET, and with the PIT."""
+    d = kernels()
+    for extra in ("", " nohpet"):
+        p = subprocess.Popen([MIMIC, "run", "--quiet", "--throwaway", "--kernel", os.path.join(d, "vmlinuz-cloud"), "--initrd",
+                              os.path.join(d, "initrd-64"), "--append", LINE + " loglevel=7" + extra, "--memory", "256",
+                              "--console", "serial", "--no-reboot"],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        text, end = b"", time.time() + 200
+        try:
+            while not re.search(rb"Calibrating delay|Kernel panic", text):
+                check(time.time() < end, "no end:\n" + text[-500:].decode("latin-1"))
+                hungry = b"TSC deadline timer" in text
+                if hungry:
+                    p.send_signal(signal.SIGSTOP)
+                    time.sleep(0.1)
+                    p.send_signal(signal.SIGCONT)
+                if select.select([p.stdout], [], [], 0.02 if hungry else 1)[0]:
+                    more = os.read(p.stdout.fileno(), 65536)
+                    check(more, "it ended:\n" + text[-500:].decode("latin-1"))
+                    text += more
+        finally:
+            p.kill()
+            p.wait()
+        for bad in (b"timer not connected", b"Kernel panic"):
+            check(bad not in text, bad.decode() + extra)
+
 main([("cloud kernel", cloud), ("cloud kernel, 2 vCPUs", cloud_two_cpus),
       ("cloud kernel, 8 vCPUs", cloud_eight_cpus),
       ("cloud kernel, page table isolation", cloud_page_table_isolation),
       ("cloud kernel as a VMware guest", cloud_vmware_persona), ("generic kernel", generic),
-      ("i386 kernel", i386), ("i386 PAE kernel", i386_pae)])
+      ("i386 kernel", i386), ("i386 PAE kernel", i386_pae), ("a host without time", starved)])
