@@ -123,6 +123,19 @@ IN_A_BOX(faults_stop)
     CHECK_EQ(b->what.signal, SIGSEGV);
 }
 
+/* The host's kernel would answer the time by itself. */
+IN_A_BOX(vsyscalls_stop)
+{
+    b->regs.rsp = 0x500800;
+    b->regs.rdi = 0;
+    CHECK_EQ(RUN(b, 0x48, 0xc7, 0xc0, 0x00, 0x04, 0x60, 0xff, 0xff, 0xd0), SANDBOX_FAULT);
+    CHECK_EQ(b->what.signal, SIGSEGV);
+    CHECK_EQ(b->what.address, 0xffffffffff600400);
+    CHECK_EQ(b->regs.rip, 0xffffffffff600400);
+    CHECK_EQ(b->regs.rsp, 0x5007f8);
+    CHECK_EQ(b->regs.rax, 0xffffffffff600400);
+}
+
 IN_A_BOX(memory_is_the_guests)
 {
     b->regs.rdi = 0x500010;
@@ -523,6 +536,7 @@ int main(void)
 {
     CASE(system_calls_stop);
     CASE(faults_stop);
+    CASE(vsyscalls_stop);
     CASE(memory_is_the_guests);
     CASE(vectors_go_in_and_out);
     CASE(a_poke_ends_a_loop);

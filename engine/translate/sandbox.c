@@ -3,14 +3,17 @@
  * The process that user code of a guest runs in: made by fork, emptied, and stopped at all
  * that is not plain computing.  What it maps it is made to map by its tracer, which lets it
  * run a loop of system calls out of a list; the loop is harmless to the guest's code, since
- * that runs with every system call taken away.
+ * that runs with every system call taken away.  The host's kernel does some by itself for who
+ * jumps to their fixed addresses (vsyscalls); a filter makes a stop of these.
  */
 #include "engine/translate/sandbox.h"
 #include "engine/x86/state.h"
 #include <asm/prctl.h>
 #include <elf.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +38,8 @@ struct call {
     u64 nr, arg[6], result;
 };
 #define NO_CALL (~0ull)
+enum { BY_SECCOMP = 1 }; /* siginfo: SYS_SECCOMP */
+#define VSYSCALLS 0xffffffffff600000ull
 
 struct sandbox {
     pid_t pid;
@@ -75,6 +80,28 @@ static void sandbox_no_rseq(void)
             return;
 }
 
+/*
+ * Calls from the page of vsyscalls trap.  Nothing is slowed down by it: system calls of the guest
+ * do not come so far, and speculation is left as it is.
+ */
+static bool sandbox_no_vsyscalls(void)
+{
+    enum { IP = offsetof(struct seccomp_data, instruction_pointer) };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, IP + 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VSYSCALLS >> 32, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, IP),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~(u32)(PAGE - 1)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (u32)VSYSCALLS, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog p = { LEN(code), code };
+
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+           !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &p);
+}
+
 /* The child's first steps, with nothing of libc but system calls. */
 static _Noreturn void sandbox_start(const struct sandbox *s, int fd)
 {
@@ -93,7 +120,8 @@ static _Noreturn void sandbox_start(const struct sandbox *s, int fd)
         mremap(s->list, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, shared) != shared)
         _exit(1);
     memcpy(own, sandbox_loop, sizeof(sandbox_loop));
-    if (mprotect(own, PAGE, PROT_READ | PROT_EXEC) || ptrace(PTRACE_TRACEME, 0, 0, 0))
+    if (mprotect(own, PAGE, PROT_READ | PROT_EXEC) || !sandbox_no_vsyscalls() ||
+        ptrace(PTRACE_TRACEME, 0, 0, 0))
         _exit(1);
     kill(getpid(), SIGSTOP);
     _exit(1);
@@ -293,7 +321,20 @@ static int sandbox_take_vectors(struct sandbox *s, u8 *xstate)
     return 0;
 }
 
-static enum sandbox_stop sandbox_why(struct sandbox *s, int status, struct sandbox_what *what)
+/*
+ * A trapped vsyscall, back to where its page is fetched from: the kernel did the return already.
+ * RAX is lost; calls go through it as a rule, and who emulates one gives it another value.
+ */
+static void sandbox_untrap(struct user_regs_struct *regs, const siginfo_t *info,
+                           struct sandbox_what *what)
+{
+    regs->rip = regs->rax = (u64)(uintptr_t)info->si_call_addr;
+    regs->rsp -= 8;
+    *what = (struct sandbox_what){ SIGSEGV, SEGV_MAPERR, regs->rip };
+}
+
+static enum sandbox_stop sandbox_why(struct sandbox *s, int status, struct user_regs_struct *regs,
+                                     struct sandbox_what *what)
 {
     siginfo_t info;
 
@@ -308,6 +349,11 @@ static enum sandbox_stop sandbox_why(struct sandbox *s, int status, struct sandb
     case SIGILL:
     case SIGTRAP:
         *what = (struct sandbox_what){ info.si_signo, info.si_code, (u64)(uintptr_t)info.si_addr };
+        return SANDBOX_FAULT;
+    case SIGSYS:
+        if (info.si_code != BY_SECCOMP)
+            return SANDBOX_POKED;
+        sandbox_untrap(regs, &info, what);
         return SANDBOX_FAULT;
     default: /* somebody sent it something */
         return SANDBOX_POKED;
@@ -324,5 +370,5 @@ enum sandbox_stop sandbox_run(struct sandbox *s, struct user_regs_struct *regs, 
         ptrace(PTRACE_SYSEMU, s->pid, 0, 0) || sandbox_wait(s, &status) ||
         ptrace(PTRACE_GETREGS, s->pid, 0, regs) || sandbox_take_vectors(s, xstate))
         return SANDBOX_GONE;
-    return sandbox_why(s, status, what);
+    return sandbox_why(s, status, regs, what);
 }
