@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Decoding by example: an instruction whose bytes are those of one seen before, but for its
- * displacement and immediate, is the same one with those two filled in.  Left to the real
- * decoder: operands and flags that depend on an immediate.
+ * displacement and immediate, is the same one with those two filled in.  The most common ones
+ * with a ModRM byte, in 64-bit code, are the same whatever registers they name.  Left to the
+ * real decoder: operands and flags that depend on an immediate.
  */
 #include "engine/x86/shape.h"
+#include "engine/x86/state.h"
 
 enum { SHAPE_PREFIXES = 4 };
+
+/* The bytes of an instruction as two numbers. */
+struct shape_bytes {
+    u64 b[2];
+    u64 key[2];     /* the same, but for registers */
+    u32 n;          /* how many there are before displacement and immediate */
+    bool registers; /* taken out of the key */
+};
 
 static bool shape_bit(const u64 map[4], u8 op)
 {
@@ -31,28 +41,74 @@ static bool shape_has_modrm(u8 op, bool two)
     return two ? !shape_bit(none, op) : shape_bit(one, op);
 }
 
-/* How many bytes there are before displacement and immediate. */
-static u32 shape_bytes(const u8 *b, enum x86_mode mode)
+/*
+ * Opcodes that mean the same with any registers: none of a byte, whose names depend on whether
+ * there is a REX prefix.
+ */
+static bool shape_is_common(u8 op, bool two, u8 modrm)
 {
-    u32 at = 0;
-    bool modrm;
+    static const u64 one[4] = { 0x0a0a0a0a0a0a0a0a, 0x00000a0800000000, 0x0000000000002a2a,
+                                0x80800000000a0082 };
+    static const u64 more[4] = { 0x0000000080000000, 0x000000000000ffff, 0xc0c0800000000000, 0 };
+
+    if (two && (op & 0xf7) == 0xb6 && modrm >= 0xc0)
+        return false; /* MOVZX, MOVSX of a byte register */
+    return shape_bit(two ? more : one, op);
+}
+
+/* ModRM's middle field is part of the opcode. */
+static bool shape_is_group(u8 op, bool two)
+{
+    return two ? op == 0x1f : op == 0x81 || op == 0x83 || op >= 0xc0;
+}
+
+/* Takes registers out of the bytes; fields that say that there is none stay. */
+static void shape_no_registers(u8 *k, u32 rex, u32 modrm, bool group)
+{
+    u8 mod = k[modrm] >> 6, rm = k[modrm] & 7;
+
+    if (rex < modrm)
+        k[rex] &= 0xf8;
+    if (!group)
+        k[modrm] &= 0xc7;
+    if (mod == 3 || (rm != 4 && (mod || rm != 5)))
+        k[modrm] &= 0xf8;
+    else if (rm == 4)
+        k[modrm + 1] = !mod && (k[modrm + 1] & 7) == 5 ? 5 : 0;
+}
+
+static void shape_parse(struct shape_bytes *s, enum x86_mode mode)
+{
+    bool modrm, two = false, three = false, plain = false;
+    const u8 *b = (const u8 *)s->b;
+    u32 at = 0, rex = 16;
 
     while (at < SHAPE_PREFIXES && shape_is_prefix(b[at]))
         at++;
+    if (mode == X86_MODE64) /* with FS, GS or an operand size at most */
+        plain = !at || (at == 1 && b[0] >= 0x64 && b[0] <= 0x66);
     if (mode == X86_MODE64 && (b[at] & 0xf0) == 0x40)
-        at++;
+        rex = at++;
     if (b[at] == 0x0f) {
+        two = true;
         modrm = shape_has_modrm(b[at + 1], true);
-        at += b[at + 1] == 0x38 || b[at + 1] == 0x3a ? 3 : 2;
+        three = b[at + 1] == 0x38 || b[at + 1] == 0x3a;
+        at += three ? 3 : 2;
     } else if (mode == X86_MODE64 && (b[at] == 0xc4 || b[at] == 0xc5)) {
         modrm = true;
+        plain = false;
         at += b[at] == 0xc4 ? 4 : 3;
     } else {
         modrm = shape_has_modrm(b[at++], false);
     }
+    s->key[0] = s->b[0];
+    s->key[1] = s->b[1];
+    s->registers = plain && !three && shape_is_common(b[at - 1], two, b[at]);
+    if (s->registers)
+        shape_no_registers((u8 *)s->key, rex, at, shape_is_group(b[at - 1], two));
     if (modrm)
         at += b[at] < 0xc0 && (b[at] & 7) == 4 ? 2 : 1;
-    return at;
+    s->n = at;
 }
 
 static void shape_mask(u64 mask[2], u32 from, u32 to, bool set)
@@ -76,11 +132,10 @@ static void shape_load(u64 b[2], const u8 *p, u32 n)
         b[i / 8] |= (u64)p[i] << i % 8 * 8;
 }
 
-static u32 shape_place(const u64 b[2], enum x86_mode mode)
+static u32 shape_place(const struct shape_bytes *s, enum x86_mode mode)
 {
-    u32 n = shape_bytes((const u8 *)b, mode);
-    u64 lo = n < 8 ? b[0] & ~(~0ull << n * 8) : b[0];
-    u64 hi = n > 8 ? b[1] & ~(~0ull << (n - 8) * 8) : 0;
+    u64 lo = s->n < 8 ? s->key[0] & ~(~0ull << s->n * 8) : s->key[0];
+    u64 hi = s->n > 8 ? s->key[1] & ~(~0ull << (s->n - 8) * 8) : 0;
 
     return (u32)((lo ^ hi << 13 ^ (u64)mode << 61) * 0x9e3779b97f4a7c15ull >> (64 - SHAPE_BITS));
 }
@@ -97,33 +152,92 @@ static u64 shape_number(const u64 b[2], u32 at, u32 size, bool is_signed)
     return is_signed ? (u64)((i64)(v << out) >> out) : v << out >> out;
 }
 
-static void shape_fill(const struct x86_shape *s, struct x86_insn *in, u64 b[2])
+static void shape_memory(struct x86_insn *in, u8 modrm, u8 rex)
 {
-    u64 all[2] = { 0, 0 };
+    bool no_base = modrm < 0x40;
+
+    if (in->at_sib != 0xff) {
+        u8 sib = in->bytes[in->at_sib], index = (sib >> 3 & 7) | (rex & 2) << 2;
+
+        in->base = no_base && (sib & 7) == 5 ? X86_NOREG : (sib & 7) | (rex & 1) << 3;
+        in->index = index == RSP ? X86_NOREG : index;
+        in->scale = index == RSP ? 1 : (u8)(1 << (sib >> 6));
+    } else {
+        in->base = no_base && (modrm & 7) == 5 ? X86_RIP : (modrm & 7) | (rex & 1) << 3;
+    }
+    if (!(in->flags & INSN_SEGMENT))
+        in->seg = in->base == RSP || in->base == RBP ? SEG_SS : SEG_DS;
+}
+
+static void shape_register(struct x86_insn *in, const struct x86_operand *o)
+{
+    bool part = o->access & OPD_WRITE && (o->size < 4 || o->access & OPD_COND);
+    u16 bit = (u16)(1u << (o->reg & 15));
+
+    in->gpr_write |= o->access & OPD_WRITE ? bit : 0;
+    in->gpr_read |= part || o->access & OPD_READ ? bit : 0;
+}
+
+/* The registers that ModRM, SIB and REX name; what is read and written. */
+static void shape_registers(struct x86_insn *in)
+{
+    u8 rex = in->rex ? in->bytes[in->nprefix] : 0, modrm = in->bytes[in->at_modrm];
+
+    in->rex = rex;
+    in->modrm = modrm;
+    in->gpr_read = in->gpr_write = 0;
+    if (in->mem != X86_NOREG) {
+        shape_memory(in, modrm, rex);
+        in->gpr_read |=
+            (u16)((in->base < 16 ? 1u << in->base : 0) | (in->index < 16 ? 1u << in->index : 0));
+    }
+    for (u32 i = 0; i < in->nopd; i++) {
+        struct x86_operand *o = &in->opd[i];
+
+        if (o->kind != OPD_GPR)
+            continue;
+        if (o->at == AT_MODRM_REG)
+            o->reg = (modrm >> 3 & 7) | (rex & 4) << 1;
+        else if (o->at == AT_MODRM_RM)
+            o->reg = (modrm & 7) | (rex & 1) << 3;
+        shape_register(in, o);
+    }
+}
+
+static void shape_fill(const struct x86_shape *s, struct x86_insn *in, const u64 raw[2])
+{
+    u64 b[2] = { raw[0] & s->all[0], raw[1] & s->all[1] };
 
     *in = s->in;
-    shape_mask(all, 0, in->len, true);
-    b[0] &= all[0];
-    b[1] &= all[1];
     __builtin_memcpy(in->bytes, b, sizeof(in->bytes));
     if (in->at_disp != 0xff)
         in->disp = (i64)shape_number(b, in->at_disp, in->disp_size, true);
     if (in->at_imm != 0xff)
         in->imm = shape_number(b, in->at_imm, in->imm_size, s->imm_signed);
+    if (s->registers)
+        shape_registers(in);
+}
+
+static bool shape_is(const struct x86_shape *s, const struct shape_bytes *of)
+{
+    const u64 *b = s->registers ? of->key : of->b;
+
+    return s->registers <= of->registers && (b[0] & s->mask[0]) == s->value[0] &&
+           (b[1] & s->mask[1]) == s->value[1];
 }
 
 bool x86_shape_find(const struct x86_shapes *t, struct x86_insn *in, const u8 *p, u32 n,
                     enum x86_mode mode)
 {
     const struct x86_shape *s;
-    u64 b[2];
+    struct shape_bytes b;
 
-    shape_load(b, p, n);
-    s = &t->at[shape_place(b, mode)];
-    if (!s->in.len || s->in.len > n || s->in.mode != mode || (b[0] & s->mask[0]) != s->value[0] ||
-        (b[1] & s->mask[1]) != s->value[1])
+    shape_load(b.b, p, n);
+    shape_parse(&b, mode);
+    s = &t->at[shape_place(&b, mode)];
+    if (!s->in.len || s->in.len > n || s->in.mode != mode || !shape_is(s, &b))
         return false;
-    shape_fill(s, in, b);
+    shape_fill(s, in, b.b);
     return true;
 }
 
@@ -150,18 +264,37 @@ static bool shape_by_immediate(const struct x86_insn *in)
     }
 }
 
-static bool shape_same(const struct x86_insn *a, const struct x86_insn *b)
+/* Are all that ModRM names general registers or memory? */
+static bool shape_is_general(const struct x86_insn *in)
 {
-    return a->disp == b->disp && a->imm == b->imm;
+    for (u32 i = 0; i < in->nopd; i++)
+        if (in->opd[i].at != AT_NONE && in->opd[i].kind != OPD_GPR && in->opd[i].kind != OPD_MEM &&
+            in->opd[i].kind != OPD_AGEN)
+            return false;
+    return true;
+}
+
+/* Is what it was made of what comes out? */
+static bool shape_try(struct x86_shape *s, const struct shape_bytes *b, bool registers)
+{
+    const u64 *from = registers ? b->key : b->b;
+    struct x86_insn again;
+
+    s->registers = registers;
+    s->value[0] = from[0] & s->mask[0];
+    s->value[1] = from[1] & s->mask[1];
+    shape_fill(s, &again, b->b);
+    return !__builtin_memcmp(&again, &s->in, sizeof(again));
 }
 
 void x86_shape_add(struct x86_shapes *t, const struct x86_insn *in)
 {
     struct x86_shape s = { .in = *in };
-    struct x86_insn again;
-    u64 b[2];
+    struct shape_bytes b;
 
-    shape_load(b, in->bytes, in->len);
+    shape_load(b.b, in->bytes, in->len);
+    shape_parse(&b, (enum x86_mode)in->mode);
+    shape_mask(s.all, 0, in->len, true);
     shape_mask(s.mask, 0, in->len, true);
     if (in->at_disp != 0xff)
         shape_mask(s.mask, in->at_disp, in->at_disp + in->disp_size, false);
@@ -174,10 +307,9 @@ void x86_shape_add(struct x86_shapes *t, const struct x86_insn *in)
             s.mask[last / 8] |= 0x80ull << last % 8 * 8;
         s.imm_signed = in->imm_size < 8 && in->imm >> 63;
     }
-    s.value[0] = b[0] & s.mask[0];
-    s.value[1] = b[1] & s.mask[1];
-    shape_fill(&s, &again, b);
-    if (in->imm2 || !shape_same(&again, in))
+    if (in->imm2)
         return;
-    t->at[shape_place(b, (enum x86_mode)in->mode)] = s;
+    if ((b.registers && shape_is_general(in) && shape_try(&s, &b, true)) ||
+        shape_try(&s, &b, false))
+        t->at[shape_place(&b, (enum x86_mode)in->mode)] = s;
 }

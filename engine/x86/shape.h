@@ -4,14 +4,17 @@
 #include "engine/x86/insn.h"
 
 /*
- * Instructions that differ in displacement and immediate only are decoded alike: what one of
- * them was decoded to is kept, and filled in for the next.  Not for several threads at once.
+ * Instructions that differ in displacement and immediate only, and common ones of 64-bit code
+ * that differ in registers too, are decoded alike: what one of them was decoded to is kept, and
+ * filled in for the next.  Not for several threads at once.
  */
 enum { SHAPE_BITS = 11, SHAPES = 1 << SHAPE_BITS };
 struct x86_shape {
-    u64 mask[2], value[2]; /* of the bytes that make the shape */
+    u64 mask[2], value[2]; /* of the bytes that make the shape, their registers as 0 */
+    u64 all[2];            /* mask of the instruction's bytes */
     struct x86_insn in;    /* len 0: nothing here */
     bool imm_signed;
+    bool registers; /* they are filled in as well */
 };
 struct x86_shapes {
     struct x86_shape at[SHAPES];

@@ -96,9 +96,56 @@ static void common(void)
     }
 }
 
+/* Any opcode, with any registers and forms of address: what is found is what is decoded. */
+static u32 any_registers_of(const u8 *op, u32 nop, u32 times)
+{
+    static const u8 prefixes[] = { 0, 0, 0x66, 0x64, 0x65, 0xf3 };
+    u32 found = 0;
+
+    for (u32 i = 0; i < times && !check_failed_now; i++) {
+        u8 prefix = prefixes[random64() % LEN(prefixes)], rex = (u8)(random64() % 32), b[16];
+        struct x86_insn want, got;
+        u32 n = 0;
+
+        for (u32 k = 0; k < 16; k++)
+            b[k] = (u8)(random64() >> 20);
+        if (prefix)
+            b[n++] = prefix;
+        if (rex < 16)
+            b[n++] = 0x40 | rex;
+        memcpy(b + n, op, nop);
+        if (x86_decode(&want, b, 15, X86_MODE64)) {
+            CHECK(!x86_shape_find(&shapes, &got, b, 15, X86_MODE64));
+        } else if (x86_shape_find(&shapes, &got, b, 15, X86_MODE64)) {
+            CHECK(!memcmp(&want, &got, sizeof(want)));
+            found++;
+        } else {
+            x86_shape_add(&shapes, &want);
+        }
+    }
+    return found;
+}
+
+static void any_registers(void)
+{
+    static const u8 common[][2] = { { 0x01 }, { 0x8b },       { 0x8d },
+                                    { 0x63 }, { 0x0f, 0x45 }, { 0x0f, 0xb6 } };
+
+    memset(&shapes, 0, sizeof(shapes));
+    for (u32 op = 0; op < 256; op++) {
+        any_registers_of((u8[]){ (u8)op }, 1, 1500);
+        any_registers_of((u8[]){ 0x0f, (u8)op }, 2, 1500);
+        any_registers_of((u8[]){ 0x0f, 0x38, (u8)op }, 3, 600);
+        any_registers_of((u8[]){ 0x0f, 0x3a, (u8)op }, 3, 600);
+    }
+    for (u32 i = 0; i < LEN(common); i++)
+        CHECK(any_registers_of(common[i], common[i][1] ? 2 : 1, 3000) > 1500);
+}
+
 int main(int argc, char **argv)
 {
     CASE(same_as_decoded);
     CASE(common);
+    CASE(any_registers);
     return check_end();
 }
