@@ -206,8 +206,15 @@ void tlb_flush(struct vcpu *v, enum x86_flush how, u64 lin)
     v->large_used = false;
 }
 
+/* How many entries were last made writable for pages like this one; 255: it is not known. */
+static u8 *wrote_like(struct vcpu *v, u32 page)
+{
+    return &v->wrote_like[(page * 0x9e3779b1u) >> (32 - WROTE_BITS)];
+}
+
 void tlb_init(struct vcpu *v)
 {
+    *wrote_like(v, 0) = 255; /* what all entries start with */
     for (u32 s = 0; s < TLB_SETS; s++)
         for (u32 i = 0; i < USED_TLB; i++)
             v->tlb_used[s][i] = ~0ull;
@@ -247,6 +254,18 @@ static bool tlb_may_write(struct vcpu *v, const struct x86_mapping *m, bool writ
     return m->write && m->dirty && (x86_cpl(s) != 3 || m->user);
 }
 
+/* Before the entry says so, and before it is asked whether the page is code. */
+static void wrote_note(struct vcpu *v, u32 set, u32 at, u32 page)
+{
+    u8 *was = wrote_like(v, v->wrote[set][at]), *is = wrote_like(v, page);
+
+    if (*is != 255)
+        __atomic_store_n(is, *is + 1, __ATOMIC_RELAXED);
+    if (*was != 255)
+        __atomic_store_n(was, *was - 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&v->wrote[set][at], page, __ATOMIC_RELAXED);
+}
+
 static bool tlb_fill_entry(struct vcpu *v, u64 lin, bool write)
 {
     struct engine *g = v->engine;
@@ -274,7 +293,7 @@ static bool tlb_fill_entry(struct vcpu *v, u64 lin, bool write)
         if (slot->log_dirty)
             x86_memory_mark(&g->mem, gpa, PAGE);
         t->write = page;
-        __atomic_store_n(&v->wrote[set][at], (u32)(gpa >> 12), __ATOMIC_RELAXED);
+        wrote_note(v, set, at, (u32)(gpa >> 12));
         atomic_thread_fence(memory_order_seq_cst);
         if (!tlb_claim_write(g, gpa)) /* it became code between */
             t->write = TLB_NONE;
@@ -302,6 +321,10 @@ static void tlb_drop_vcpu(struct vcpu *v, u64 gpa)
 {
     u64 one = gpa >> 12, two = one | one << 32;
 
+    for (u32 s = 0; s < TLB_SETS; s++)
+        __atomic_store_n(&v->stack[s].page, SLOT_NONE, __ATOMIC_RELAXED);
+    if (!__atomic_load_n(wrote_like(v, (u32)one), __ATOMIC_RELAXED))
+        return;
     for (u32 s = 0; s < TLB_SETS; s++) {
         const u64 *pairs = (const u64 *)(const void *)v->wrote[s];
 
@@ -312,7 +335,6 @@ static void tlb_drop_vcpu(struct vcpu *v, u64 gpa)
                 if ((v->tlb[s][i + k].gpa & -(u64)PAGE) == gpa)
                     __atomic_store_n(&v->tlb[s][i + k].write, TLB_NONE, __ATOMIC_RELAXED);
         }
-        __atomic_store_n(&v->stack[s].page, SLOT_NONE, __ATOMIC_RELAXED);
     }
 }
 
@@ -327,7 +349,7 @@ void tlb_put(struct vcpu *v, u32 set, u32 at, const struct tlb_entry *e)
     t->gpa = e->gpa;
     if (e->write != TLB_NONE && tlb_claim_write(g, gpa)) {
         t->write = e->write;
-        __atomic_store_n(&v->wrote[set][at], (u32)(gpa >> 12), __ATOMIC_RELAXED);
+        wrote_note(v, set, at, (u32)(gpa >> 12));
         atomic_thread_fence(memory_order_seq_cst);
         if (!tlb_claim_write(g, gpa)) /* it became code between */
             t->write = TLB_NONE;

@@ -19,6 +19,7 @@
 enum {
     TLB_BITS = 12,
     TLB_SIZE = 1 << TLB_BITS,
+    WROTE_BITS = 14,
     TLB_SETS = 3, /* user; supervisor; supervisor with SMAP and AC */
     JUMP_BITS = 13,
     JUMP_KERNEL_BITS = 16, /* of slot 1 */
@@ -208,6 +209,7 @@ struct vcpu {
     struct vcpu_stats stats;
 
     u32 wrote[TLB_SETS][TLB_SIZE]; /* page numbers that each entry was last made writable for */
+    u8 wrote_like[1 << WROTE_BITS];
 
     _Alignas(64) struct tlb_entry tlb[TLB_SETS][TLB_SIZE];
     struct jump jumps[JUMP_SIZE]; /* slot 0, 2, 3, then 1 */
