@@ -109,14 +109,15 @@ enum engine_chips {
 };
 
 struct engine_options {
-    u64 tsc_hz;      /* of the guest's TSC; it counts the host's own when equal */
-    u64 cache_size;  /* translated code, bytes; 0: the engine's choice */
-    bool check;      /* translate: run the interpreter in lock-step and compare */
-    bool no_traces;  /* translate: blocks only */
-    u32 trace_after; /* translate: a loop's rounds before it is made a trace; 0: its choice */
-    bool no_direct;  /* translate: user code never runs on the host processor as it is */
-    u32 apic_ids;    /* vCPUs there will be */
-    bool amd;        /* software engines: the guest is shown a processor of AMD's */
+    u64 tsc_hz;       /* of the guest's TSC; it counts the host's own when equal */
+    u64 cache_size;   /* translated code, bytes; 0: the engine's choice */
+    bool check;       /* translate: run the interpreter in lock-step and compare */
+    bool no_traces;   /* translate: blocks only */
+    bool traces_wait; /* translate: a trace is made before its loop goes on */
+    u32 trace_after;  /* translate: a loop's rounds before it is made a trace; 0: its choice */
+    bool no_direct;   /* translate: user code never runs on the host processor as it is */
+    u32 apic_ids;     /* vCPUs there will be */
+    bool amd;         /* software engines: the guest is shown a processor of AMD's */
     struct engine_eyes eyes;
     enum engine_chips chips;
     u32 dirty_ring; /* entries by vCPU of a ring for dirty pages; 0: bitmaps by slot */

@@ -185,7 +185,8 @@ static int build_one(struct build *t, struct x86_insn *in, const u8 *p, u32 n)
 
     if (x86_shape_find(&t->shapes, in, p, n, mode))
         return 0;
-    vcpu_spill(t->v);
+    if (t->v)
+        vcpu_spill(t->v);
     rc = x86_decode(in, p, n, mode);
     if (!rc)
         x86_shape_add(&t->shapes, in);

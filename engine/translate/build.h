@@ -42,7 +42,7 @@ enum {
 
 struct access;
 struct build {
-    struct vcpu *v; /* on whose thread it is */
+    struct vcpu *v; /* on whose thread it is, or NULL */
     struct engine *g;
     struct block *b;
     struct emit e;

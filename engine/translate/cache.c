@@ -479,6 +479,7 @@ void cache_empty(struct engine *g)
             atomic_fetch_and(&g->page[p->gpa >> 12], (u8)~PAGE_CODE);
     for (u32 i = 0; i < PAGE_HASH; i++)
         g->page_hash[i] = NULL;
+    trace_beside_forget(g);
     cache_free_chunks(g);
     /* the memory goes back to the host, and what is read next is zeroes */
     madvise(g->hash, HASH_SIZE * sizeof(*g->hash), MADV_DONTNEED);

@@ -4,7 +4,7 @@
  * they take,
  * through calls and other pages, with their memory checks shared and taken out of the loop
  * (trace_path.c, trace_code.c).  They are noticed by counters of backward jumps and calls; its path is
- * recorded by the interpreter, which runs it once.  Traces are made by the vCPU's own thread.
+ * recorded by the interpreter, which runs it once; another thread makes the trace (trace_beside.c).
  *
  * Inside a trace the host address of a page may be used long after it was looked up.  It is
  * right as long as this vCPU does not flush, for which C must be called, and C forgets the
@@ -246,6 +246,8 @@ static bool make_decode(struct build *t)
 
         if (cache_verifies(t->g, gpa & -(u64)PAGE))
             return false;
+        if (!t->v && !(atomic_load(&t->g->page[gpa >> 12]) & PAGE_CODE))
+            return false; /* a vCPU may have a store to it under way */
         tlb_drop_writes(t->g, gpa & -(u64)PAGE);
         code = x86_ram(&t->g->mem, gpa, PAGE - off, false);
         if (!code || x86_decode(in, code, (u32)min_u64(PAGE - off, 15), X86_MODE64) ||
@@ -284,11 +286,11 @@ static int make_arrays(struct build *t)
     return 0;
 }
 
-static void make_start(struct build *t, struct vcpu *v, struct block *b, const struct trace_path *p,
-                       const u8 *host)
+static void make_start(struct engine *g, struct vcpu *v, struct block *b,
+                       const struct trace_path *p, const u8 *host)
 {
     const struct block *head = b->trace->head;
-    struct engine *g = v->engine;
+    struct build *t = g->build;
 
     t->g = g;
     b->mode = head->mode;
@@ -310,10 +312,10 @@ static void make_start(struct build *t, struct vcpu *v, struct block *b, const s
 }
 
 /* Lock held.  0, or no trace: -ENODATA: never of this path. */
-static int make_trace(struct vcpu *v, struct block *head, const struct trace_path *p)
+static int make_trace(struct engine *g, struct vcpu *v, struct block *head,
+                      const struct trace_path *p)
 {
     u64 off = head->gpa & (PAGE - 1);
-    struct engine *g = v->engine;
     const u8 *host = x86_ram(&g->mem, head->gpa, PAGE - off, false);
     struct block *b = cache_alloc(g, sizeof(*b));
     struct build *t = g->build;
@@ -325,7 +327,7 @@ static int make_trace(struct vcpu *v, struct block *head, const struct trace_pat
     if (!b->trace)
         return -ENOMEM;
     b->trace->head = head;
-    make_start(t, v, b, p, host);
+    make_start(g, v, b, p, host);
     if (!make_decode(t) || make_arrays(t) || !trace_analyse(t) || !trace_emit(t))
         return -ENODATA;
     b->trace->page = tr->frame;
@@ -342,6 +344,14 @@ static int make_trace(struct vcpu *v, struct block *head, const struct trace_pat
     return 0;
 }
 
+void trace_make(struct engine *g, struct vcpu *v, struct block *head, const struct trace_path *p)
+{
+    if (g->size - g->used < CODE_ROOM || g->nblock == g->room || !make_trace(g, v, head, p))
+        return;
+    head->no_trace = true;
+    g->count_no_trace++;
+}
+
 bool trace_hot(struct vcpu *v, u32 heat)
 {
     struct engine *g = v->engine;
@@ -356,7 +366,7 @@ bool trace_hot(struct vcpu *v, u32 heat)
         !x86_code64(&v->c.s))
         return true;
     head = vcpu_block(v, vcpu_mode(v), &global);
-    if (!head || head->trace)
+    if (!head || head->trace || head->trace_waits)
         return true;
     if (head->no_trace) {
         v->heat[heat] = TRACE_LONG;
@@ -370,11 +380,10 @@ bool trace_hot(struct vcpu *v, u32 heat)
         head->no_trace = true;
     if (r == RECORD_NOT_NOW)
         v->heat[heat] = TRACE_SOON;
-    if (!head->dead && r == RECORD_DONE && g->size - g->used >= CODE_ROOM && g->nblock < g->room &&
-        make_trace(v, head, &path))
-        head->no_trace = true;
     if (head->no_trace)
         g->count_no_trace++;
+    else if (!head->dead && r == RECORD_DONE && !trace_leave(g, head, &path))
+        trace_make(g, v, head, &path);
     pthread_mutex_unlock(&g->lock);
     return r != RECORD_SHUTDOWN;
 }

@@ -80,6 +80,13 @@ static inline i64 trace_abs(i64 v)
     return v < 0 ? -v : v;
 }
 
+/* trace.c: now; engine lock held.  v: on whose thread it is, or NULL */
+void trace_make(struct engine *g, struct vcpu *v, struct block *head, const struct trace_path *p);
+/* trace_beside.c: it is made by another thread, or found again; false: there is none */
+bool trace_leave(struct engine *g, struct block *head, const struct trace_path *p);
+int trace_beside_open(struct engine *g);
+void trace_beside_close(struct engine *g);
+
 /* trace_code.c: false: not all of it could be translated */
 bool trace_emit(struct build *t);
 #endif

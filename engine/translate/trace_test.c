@@ -8,6 +8,7 @@
 #include "tests/check.h"
 /* clang-format on */
 #include <pthread.h>
+#include <sched.h>
 
 static void gate(u8 *ram, u32 vector, const u8 *code, u32 n)
 {
@@ -487,6 +488,28 @@ static void random_loops(void)
     printf("# %u traces\n", (u32)rig_traces);
 }
 
+/* Made by another thread: what is computed does not depend on when. */
+static void beside(void)
+{
+    u8 code[1024];
+    cpu_set_t cpus;
+
+    rig_beside = true;
+    rig_traces = 0;
+    for (u32 i = 0; i < 40 && rig_traces < 6 && !check_failed_now; i++) {
+        struct program p = { X86_MODE64, code, 0, NULL, i % 2 };
+
+        seed = 0xc2b2ae3d27d4eb4full * (i + 1);
+        p.size = rnd_loop(code);
+        program_compare(&p);
+        own_code_run();
+        code_remapped_run();
+    }
+    rig_beside = false;
+    CHECK(rig_traces || sched_getaffinity(0, sizeof(cpus), &cpus) || CPU_COUNT(&cpus) < 2);
+    printf("# %u traces\n", (u32)rig_traces);
+}
+
 int main(void)
 {
     u64 features;
@@ -516,5 +539,6 @@ int main(void)
     CASE(interrupts);
     CASE(two_places);
     CASE(random_loops);
+    CASE(beside);
     return check_end();
 }

@@ -2,6 +2,7 @@
 /* The engine's contract: engine/engine.h by the block translator. */
 #include "engine/translate/direct.h"
 #include "engine/translate/keep.h"
+#include "engine/translate/trace_int.h"
 #include <asm/prctl.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ static void engine_translate_close(void *engine)
 {
     struct engine *g = engine;
 
+    trace_beside_close(g);
     if (g->keep)
         keep_save(g->keep);
     keep_close(g->keep);
@@ -96,6 +98,8 @@ static int engine_translate_open(void **engine, const struct engine_options *o, 
     if (!rc)
         rc = trace_open(g);
     if (!rc)
+        rc = trace_beside_open(g);
+    if (!rc)
         rc = glue_signals();
     if (!rc)
         rc = cache_open(g, e);
@@ -120,6 +124,8 @@ static void engine_flush_all(struct engine *g)
     struct vcpu *self = glue_vcpu && glue_vcpu->engine == g ? glue_vcpu : NULL;
     u32 number[MAX_VCPUS] = { 0 };
 
+    pthread_mutex_lock(&g->lock); /* the thread that makes traces is behind the change too */
+    pthread_mutex_unlock(&g->lock);
     pthread_mutex_lock(&g->cpus);
     if (self)
         vcpu_step_out(self);

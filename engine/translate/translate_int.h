@@ -236,8 +236,9 @@ struct block {
     u16 len;
     u8 ninsn, nexit;
     atomic_bool dead;
-    bool interpret; /* its first instruction is not translated */
-    bool no_trace;  /* none can be made from here */
+    bool interpret;       /* its first instruction is not translated */
+    bool no_trace : 1;    /* none can be made from here */
+    bool trace_waits : 1; /* its path waits for the thread that makes traces */
     u8 trace_tried;
     struct trace *trace;  /* NULL: a block */
     const u8 *code;       /* where its host code starts; executable addresses, all three */
@@ -320,6 +321,7 @@ struct engine {
     struct chunk *chunks;
     struct build *build; /* the translator's work space */
     struct tracer *tracer;
+    struct trace_beside *beside;
     u32 nslot;        /* slots given to traces */
     _Atomic u8 *page; /* a byte a guest page: PAGE_* */
     u8 *direct;       /* a byte a guest page: sandboxes that may write to it */
@@ -454,6 +456,7 @@ bool translate_again(struct vcpu *v, struct block *b, const u8 *code, u32 n, con
 
 /* trace.c */
 void trace_register(void); /* best before there are threads: then it waits for nobody */
+void trace_beside_forget(struct engine *g); /* paths that wait; engine lock held */
 int trace_open(struct engine *g);
 void trace_close(struct engine *g);
 void trace_init(struct vcpu *v);

@@ -132,12 +132,15 @@ static u8 *rig_memory(void)
     return p + rig_sea;
 }
 
+static bool rig_beside; /* traces are made by another thread, where there are processors for it */
+
 static void rig_open(struct rig *r, const struct engine_ops *ops, u32 cpus, bool check)
 {
     struct engine_options o = { .tsc_hz = 1000000000,
                                 .apic_ids = cpus,
                                 .check = check,
                                 .cache_size = 4 << 20,
+                                .traces_wait = !rig_beside,
                                 .trace_after = 20,
                                 .no_traces = rig_keep >= 0,
                                 .keep = rig_keep >= 0,
