@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The Debian VM packaged for VMware: SeaBIOS, GRUB, its own kernel, systemd, VMware's devices."""
-import os, signal, subprocess, time, urllib.request
+import os, signal, subprocess, sys, time, urllib.request
 import load
-from vmtest import MIMIC, OVA, Session, check, main, scratch
+from vmtest import MIMIC, OVA, SOURCE, Session, check, main, scratch
+
+sys.path.insert(0, os.path.join(SOURCE, "tools"))
+import bench_idle  # noqa: E402
 
 def start(state, *args):
     return Session([MIMIC, "run", "--console", "serial", "--state", state] + list(args) + [OVA])
@@ -45,6 +48,15 @@ def finds_its_devices():
     s.shell("test -d /sys/bus/pci/devices/0000:0b:00.0/net")  # behind the root port of that number
     s.shell("test -d /sys/bus/pci/devices/0000:03:00.0/host0")
     load.address(s)
+
+def little_memory_at_rest():
+    """What the booted VM needs beyond the guest's RAM, translated code included, once it has little to do."""
+    for _ in range(90):
+        maps = bench_idle.mappings(Guest.session.pid)
+        if sum(maps.values()) <= bench_idle.MEMORY_MIB << 10:
+            return
+        time.sleep(1)
+    check(False, "it keeps %d MiB: %s" % (sum(maps.values()) >> 10, maps))
 
 def disk_under_load():
     load.disk(Guest.session)
@@ -109,6 +121,7 @@ def throwaway():
 main([("SeaBIOS, GRUB and systemd to the login prompt", boot_to_login),
       ("the guest believes in VMware", believes_in_vmware),
       ("pvscsi and vmxnet3 by the guest's own drivers", finds_its_devices),
+      ("little memory beyond the guest's RAM at rest", little_memory_at_rest),
       ("disk under load, data verified", disk_under_load),
       ("64 MiB each way through vmxnet3, verified", network_under_load),
       ("programs do not crash", programs_do_not_crash),
