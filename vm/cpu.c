@@ -694,7 +694,11 @@ int vm_cpu_set(struct vm_cpu *c, const struct vm_cpu_saved *s, struct err *e)
     if (!r && s->nmi_pending > 2)
         r = err_set(e, -EBADMSG, "%u NMIs wait", s->nmi_pending);
     if (!r && (r = c->vm->ops->set(c->v, state)))
-        err_set(e, r, "engine %s does not take its registers", c->vm->ops->name);
+        err_set(e, r,
+                "engine %s does not take its registers: it may lack what the guest has switched on "
+                "(cr4 0x%llx, efer 0x%llx, xcr0 0x%llx)",
+                c->vm->ops->name, (unsigned long long)state->cr4, (unsigned long long)state->efer,
+                (unsigned long long)state->xcr0);
     free(state);
     if (r)
         return r;
