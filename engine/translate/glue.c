@@ -136,6 +136,119 @@ static u8 *glue_cpuid_look(struct emit *e)
     return at;
 }
 
+/* r10: page of the last byte of rcx elements at reg; r11: place of the first one's entry. */
+static void glue_piece_at(struct emit *e, u32 reg, bool wide)
+{
+    struct xmem last = { .base = (i8)reg, .index = RCX, .scale = wide ? 3 : 0, .disp = -1 };
+
+    x_lea(e, R10, last);
+    x_mov32(e, R11, reg);
+    x_shift(e, 5, 0, R11, 7);
+    x_alu_imm(e, 4, 0, R11, (TLB_SIZE - 1) << 5);
+    x_alu_imm(e, 4, X_W, R10, -PAGE);
+}
+
+/* ZF set: the page that rdi has come to the end of takes stores as it did. */
+static void glue_piece_seen(struct emit *e, const struct xmem *tag)
+{
+    struct xmem stack = x_at(RSP, 0);
+
+    x_lea(e, R10, x_at(RDI, -1));
+    x_alu_imm(e, 4, X_W, R10, -PAGE);
+    x_mov32(e, R11, R10);
+    x_shift(e, 5, 0, R11, 7);
+    x_alu_imm(e, 4, 0, R11, (TLB_SIZE - 1) << 5);
+    x_mem(e, 0x83 | X_LOCK, 1, &stack); /* or dword, 0: a fence */
+    x_u8(e, 0);
+    x_mem(e, 0x3b | X_W, R10, tag);
+}
+
+/* Registers as they were. */
+static void glue_piece_undo(struct emit *e, bool move, bool wide)
+{
+    x_load(e, RCX, AT(keep[0]));
+    x_mov(e, R10, RCX);
+    x_shift(e, 4, X_W, R10, wide ? 3 : 0);
+    x_reg(e, 0x29 | X_W, R10, RDI);
+    if (move)
+        x_reg(e, 0x29 | X_W, R10, RSI);
+}
+
+/* keep[1]: the source's addend; r11: the target's.  rsi becomes a host address, addends in r10
+ * and r11; answers the jump that is taken, with nothing changed, when they are in one page. */
+static u8 *glue_piece_apart(struct emit *e)
+{
+    u8 *same;
+
+    x_store(e, AT(keep[2]), R11);
+    x_reg(e, 0x01 | X_W, RDI, R11); /* add */
+    x_load(e, R10, AT(keep[1]));
+    x_reg(e, 0x01 | X_W, RSI, R10);
+    x_reg(e, 0x31 | X_W, R11, R10); /* xor */
+    x_alu_imm(e, 4, X_W, R10, -PAGE);
+    same = x_jump(e, X_JE);
+    x_load(e, R10, AT(keep[1]));
+    x_load(e, R11, AT(keep[2]));
+    x_reg(e, 0x01 | X_W, R10, RSI);
+    return same;
+}
+
+/*
+ * REP STOS and MOVS, upwards inside a page.  ZF set: done; else nothing has happened to the
+ * guest's registers.  A page that became code meanwhile is found by its tag: C then does it over
+ * again, so the two pages must not be one.
+ */
+static u8 *glue_piece(struct emit *e, u32 set, bool move, bool wide)
+{
+    i32 table = (i32)(AT(tlb) + set * sizeof(struct tlb_entry) * TLB_SIZE);
+    struct xmem read = x_gs_at(R11, table), write = x_gs_at(R11, table + 8);
+    struct xmem addend = x_gs_at(R11, table + 16);
+    u8 *at = e->p, *out[5], *again, *same = NULL;
+    u32 n = 0;
+
+    x_gs_op(e, 0xf7, 0, AT(c.s.rflags)); /* test */
+    x_u32(e, FLAG_DF);
+    out[n++] = x_jump(e, X_JNE);
+    x_reg(e, 0x85 | X_W, RCX, RCX); /* test */
+    out[n++] = x_jump(e, X_JE);
+    x_alu_imm(e, 7, X_W, RCX, PAGE);
+    out[n++] = x_jump(e, X_JA);
+    if (move) {
+        glue_piece_at(e, RSI, wide);
+        x_mem(e, 0x3b | X_W, R10, &read);
+        out[n++] = x_jump(e, X_JNE);
+        x_mem(e, 0x8b | X_W, R11, &addend);
+        x_store(e, AT(keep[1]), R11);
+    }
+    glue_piece_at(e, RDI, wide);
+    x_mem(e, 0x3b | X_W, R10, &write);
+    out[n++] = x_jump(e, X_JNE);
+    x_mem(e, 0x8b | X_W, R11, &addend);
+    if (move)
+        same = glue_piece_apart(e);
+    x_store(e, AT(keep[0]), RCX);
+    x_reg(e, 0x01 | X_W, R11, RDI);
+    x_u8(e, 0xf3);
+    if (wide)
+        x_u8(e, 0x48);
+    x_u8(e, (move ? 0xa4 : 0xaa) | wide);
+    x_reg(e, 0x29 | X_W, R11, RDI); /* sub */
+    if (move)
+        x_reg(e, 0x29 | X_W, R10, RSI);
+    glue_piece_seen(e, &write);
+    again = x_jump(e, X_JNE);
+    for (u32 i = 0; i < n; i++)
+        x_here(e, out[i]);
+    x_u8(e, 0xc3);
+    x_here(e, again);
+    glue_piece_undo(e, move, wide);
+    if (move)
+        x_here(e, same);
+    x_reg(e, 0x85 | X_W, RSP, RSP); /* test: ZF clear */
+    x_u8(e, 0xc3);
+    return at;
+}
+
 int glue_emit(struct engine *g)
 {
     struct emit e = { .p = g->rw, .end = g->rw + PAGE };
@@ -179,6 +292,8 @@ int glue_emit(struct engine *g)
     for (u32 i = 0; i < 2 * TLB_SETS; i++)
         g->stack_look[i / 2][i & 1] = glue_stack_look(&e, i / 2, i & 1);
     g->cpuid_look = glue_cpuid_look(&e);
+    for (u32 i = 0; i < 4 * TLB_SETS; i++)
+        g->piece[i / 4][i >> 1 & 1][i & 1] = glue_piece(&e, i / 4, i >> 1 & 1, i & 1);
     if (e.full)
         return -ENOSPC;
     g->start = g->used = PAGE;

@@ -276,6 +276,22 @@ static void plain_loose(struct build *t, const struct x86_insn *in)
         x_store(e, gpr_at(reg), R10);
 }
 
+/* REP STOS and MOVS of bytes or eight where a page takes them whole; C otherwise. */
+static bool plain_piece(struct build *t, const struct x86_insn *in)
+{
+    bool wide = in->op == ZYDIS_MNEMONIC_STOSQ || in->op == ZYDIS_MNEMONIC_MOVSQ;
+    bool move = in->op == ZYDIS_MNEMONIC_MOVSB || in->op == ZYDIS_MNEMONIC_MOVSQ;
+
+    if ((!wide && !move && in->op != ZYDIS_MNEMONIC_STOSB) || !(in->flags & INSN_REP) ||
+        in->flags & INSN_SEGMENT || !is_code64(t) || in->asize != 8 || t->trace ||
+        t->g->options.check)
+        return false;
+    flags_free(t, FLAGS_ARITH);
+    x_jump_to(&t->e, X_CALL, t->g->piece[t->set][move][wide]);
+    late_add(t, LATE_STEP, x_jump(&t->e, X_JNE));
+    return true;
+}
+
 bool plain_insn(struct build *t, const struct x86_insn *in)
 {
     if (plain_is_nothing(in))
@@ -285,7 +301,7 @@ bool plain_insn(struct build *t, const struct x86_insn *in)
         return true;
     }
     if (in->flags & INSN_STRING)
-        return false;
+        return plain_piece(t, in);
     if (in->flags & INSN_VECTOR)
         return plain_vector_allowed(t, in) && plain_copy(t, in);
     switch (in->op) {

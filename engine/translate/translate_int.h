@@ -310,6 +310,7 @@ struct engine {
     u8 *go_in, *to_c, *to_c_flags, *on_fault, *no_jump; /* fixed code, writable addresses */
     u8 *stack_look[TLB_SETS][2];                        /* ... for reads, for writes */
     u8 *cpuid_look;
+    u8 *piece[TLB_SETS][2][2]; /* REP STOS, MOVS: of bytes, of eight */
 
     pthread_mutex_t lock; /* translation, links, pages */
     struct block **hash;
