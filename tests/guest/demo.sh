@@ -4,7 +4,10 @@
 # Build the demo guest: a Debian 12 VM out of Debian's own packages, packaged as VMware
 # packages one: OVF descriptor, SHA256 manifest and a streamOptimized VMDK in a tar.
 #
-# usage: demo.sh CACHE-DIR        prints the path of the .ova as its last line
+# usage: demo.sh CACHE-DIR [demo|wide|i386]     prints the path of the .ova as its last line
+#
+# demo: one kernel, started by BIOS.  wide: Debian's generic kernel when EFI starts it, the cloud
+# kernel when BIOS does.  i386: a 32-bit Debian, started by BIOS.
 #
 # Runs as root (a chroot is needed), without loop devices.  The file is kept in CACHE-DIR
 # under a name made of this script and the versions of the packages that matter; a second run
@@ -12,17 +15,38 @@
 # the first serial line; DHCP on every wired interface.
 set -eu
 
-if [ $# -ne 1 ]; then
-    echo "usage: demo.sh CACHE-DIR" >&2
+usage()
+{
+    echo "usage: demo.sh CACHE-DIR [demo|wide|i386]" >&2
     exit 2
-fi
+}
+
+[ $# -ge 1 ] && [ $# -le 2 ] || usage
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-name=debian12-vmware
 suite=bookworm
 disk_mib=2048
 start_mib=1
+efi_mib=0
+arch=amd64
+case ${2:-demo} in
+demo)
+    name=debian12-vmware
+    kernels=linux-image-amd64
+    ;;
+wide)
+    name=debian12-wide
+    kernels=linux-image-amd64,linux-image-cloud-amd64,grub-efi-amd64-bin
+    efi_mib=16
+    ;;
+i386)
+    name=debian12-i386
+    kernels=linux-image-686-pae
+    arch=i386
+    ;;
+*) usage ;;
+esac
 
 say()
 {
@@ -35,7 +59,7 @@ versions()
         awk '/^[^ ]/ { p = $1 } /Candidate:/ { print p, $2 }'
 }
 
-key=$( { cat "$here/demo.sh" "$here/demo.ovf"; versions; } | sha256sum | cut -c1-16)
+key=$( { cat "$here/demo.sh" "$here/demo.ovf"; echo "$name"; versions; } | sha256sum | cut -c1-16)
 out=$cache/$name-$key.ova
 if [ -s "$out" ]; then
     say "kept from an earlier run"
@@ -73,7 +97,7 @@ sources()
 install_packages()
 {
     include=systemd-sysv,udev,dbus,kmod,login,passwd,iproute2,iputils-ping,netbase,wget,zstd
-    include=$include,initramfs-tools,linux-image-amd64,grub-pc-bin,grub2-common,pciutils
+    include=$include,initramfs-tools,$kernels,grub-pc-bin,grub2-common,pciutils
     include=$include,open-vm-tools,qemu-guest-agent
     set --
     for d in sound drivers/gpu drivers/media drivers/staging drivers/infiniband drivers/isdn \
@@ -89,13 +113,25 @@ install_packages()
     for d in doc man info locale lintian bug; do
         set -- "$@" --dpkgopt="path-exclude=/usr/share/$d/*"
     done
+    # A list that a mirror cannot give now (security's, while it is in motion) is done without.
+    debian "$@" $(sources) || {
+        say "again, by the first source only"
+        rm -rf "$root"
+        sed '/^$/q' $(sources) >"$work/first.sources"
+        debian "$@" "$work/first.sources"
+    }
+}
+
+# debian OPTIONS... SOURCES
+debian()
+{
     mmdebstrap --quiet --mode=root --variant=apt --format=directory --include="$include" \
-        --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
-        --dpkgopt=force-unsafe-io "$@" \
+        --architectures=$arch --aptopt='Acquire::Languages "none"' \
+        --aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
         --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"' \
         --essential-hook='printf "MODULES=most\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n" \
             >"$1/etc/initramfs-tools/conf.d/demo"' \
-        $suite "$root" $(sources) >&2
+        $suite "$root" "$@" >&2
 }
 
 configure()
@@ -116,30 +152,55 @@ configure()
     chroot "$root" systemd-machine-id-setup >/dev/null 2>&1 # else the first boot sets units anew
 }
 
-# GRUB's core image with all that it needs before the menu; the rest lies in /boot/grub.
-install_grub()
+# menu_entry KERNEL-FILE
+menu_entry()
 {
-    kernel=$(basename "$root"/boot/vmlinuz-*)
-    mkdir -p "$root/boot/grub"
-    cp -r "$root/usr/lib/grub/i386-pc" "$root/boot/grub/i386-pc"
-    rm -f "$root"/boot/grub/i386-pc/*.module
-    cat >"$root/boot/grub/grub.cfg" <<EOF
+    cat <<EOF
+menuentry 'Debian GNU/Linux ${1#vmlinuz-}' {
+    echo 'Loading Linux ${1#vmlinuz-} ...'
+    linux /boot/$1 root=UUID=$uuid ro console=tty0 console=ttyS0,115200
+    echo 'Loading initial ramdisk ...'
+    initrd /boot/initrd.img-${1#vmlinuz-}
+}
+EOF
+}
+
+# By name the generic kernel is the first one, and the cloud kernel the second.
+grub_menu()
+{
+    cat <<EOF
 serial --unit=0 --speed=115200
 terminal_input console serial
 terminal_output console serial
 set default=0
 set timeout=1
 search --no-floppy --fs-uuid --set=root $uuid
-menuentry 'Debian GNU/Linux' {
-    echo 'Loading Linux ${kernel#vmlinuz-} ...'
-    linux /boot/$kernel root=UUID=$uuid ro console=tty0 console=ttyS0,115200
-    echo 'Loading initial ramdisk ...'
-    initrd /boot/initrd.img-${kernel#vmlinuz-}
-}
 EOF
-    chroot "$root" grub-mkimage -O i386-pc -o /boot/grub/i386-pc/core.img \
-        -p '(hd0,msdos1)/boot/grub' biosdisk part_msdos ext2 normal configfile linux search \
-        search_fs_uuid serial terminal echo minicmd
+    [ $efi_mib = 0 ] || printf 'if [ "$grub_platform" = pc ]; then\n    set default=1\nfi\n'
+    for k in "$root"/boot/vmlinuz-*; do
+        menu_entry "$(basename "$k")"
+    done
+}
+
+# grub_image FORMAT FILE MODULES: what finds the menu
+grub_image()
+{
+    cp -r "$root/usr/lib/grub/$1" "$root/boot/grub/$1"
+    rm -f "$root/boot/grub/$1"/*.module
+    format=$1 file=$2
+    shift 2
+    chroot "$root" grub-mkimage -O "$format" -o "/boot/grub/$format/$file" \
+        -p '(hd0,msdos1)/boot/grub' part_msdos ext2 normal configfile linux search \
+        search_fs_uuid serial terminal echo minicmd "$@"
+}
+
+# GRUB's core images with all that they need before the menu; the rest lies in /boot/grub.
+install_grub()
+{
+    mkdir -p "$root/boot/grub"
+    grub_menu >"$root/boot/grub/grub.cfg"
+    grub_image i386-pc core.img biosdisk
+    [ $efi_mib = 0 ] || grub_image x86_64-efi bootx64.efi
 }
 
 # A number as four bytes, lowest first, the way printf takes them.
@@ -149,20 +210,38 @@ le32()
         $(($1 >> 24 & 255))
 }
 
-# The first sector behind its code: disk signature, one active Linux partition, 0xaa55.
+# The first sector behind its code: disk signature, one active Linux partition, EFI's or none,
+# 0xaa55.
 partition_table()
 {
     printf "$(le32 "$(od -An -N4 -tu4 /dev/urandom)")\0\0"
     printf "\200\376\377\377\203\376\377\377$(le32 $((start_mib * 2048)))"
-    printf "$(le32 $(((disk_mib - start_mib) * 2048)))"
-    head -c 48 /dev/zero
+    printf "$(le32 $((root_mib * 2048)))"
+    if [ $efi_mib = 0 ]; then
+        head -c 16 /dev/zero
+    else
+        printf "\0\376\377\377\357\376\377\377$(le32 $(((start_mib + root_mib) * 2048)))"
+        printf "$(le32 $((efi_mib * 2048)))"
+    fi
+    head -c 32 /dev/zero
     printf '\125\252'
+}
+
+# What EFI starts from a disk that it knows nothing of.
+efi_partition()
+{
+    mkfs.vfat -F 16 -C "$work/esp" $((efi_mib * 1024)) >/dev/null
+    MTOOLS_SKIP_CHECK=1 mmd -i "$work/esp" ::/EFI ::/EFI/BOOT
+    MTOOLS_SKIP_CHECK=1 mcopy -i "$work/esp" "$root/boot/grub/x86_64-efi/bootx64.efi" \
+        ::/EFI/BOOT/BOOTX64.EFI
+    dd if="$work/esp" of="$img" bs=1M seek=$((start_mib + root_mib)) conv=notrunc status=none
 }
 
 # MBR code, GRUB's core behind it, one partition: by plain copying, no loop device.
 make_disk()
 {
     img=$work/disk.img
+    root_mib=$((disk_mib - start_mib - efi_mib))
     truncate -s ${disk_mib}M "$img"
     dd if="$root/boot/grub/i386-pc/boot.img" of="$img" bs=440 count=1 conv=notrunc status=none
     partition_table | dd of="$img" bs=1 seek=440 conv=notrunc status=none
@@ -174,7 +253,8 @@ make_disk()
     fi
     mke2fs -q -t ext4 -U "$uuid" -L root -m 1 -O '^metadata_csum_seed,^orphan_file' \
         -E "offset=$((start_mib * 1048576)),lazy_itable_init=1,nodiscard" \
-        -d "$root" "$img" $(((disk_mib - start_mib) * 1024))k >&2
+        -d "$root" "$img" $((root_mib * 1024))k >&2
+    [ $efi_mib = 0 ] || efi_partition
 }
 
 # The descriptor first, then its manifest, then the disk, as VMware's exporter orders them.
