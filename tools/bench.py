@@ -8,8 +8,9 @@ usage: bench.py --mimic FILE --cache DIR [boot | cpu | convert | disk | idle | n
 boot: Debian's cloud kernel and a busybox initrd, direct boot, 1 vCPU, to /init.
 cpu:  the same guest runs its measuring program; each group of items as a ratio to TCG and to
       the host, with the target beside it ("!": missed); two vCPUs against one.
-disk, net: sequential bytes by each device that is named (pvscsi virtio_blk lsisas1068 ahci nvme, vmxnet3
-      e1000 e1000e virtio_net), as a ratio to TCG with the same device; --mib of them.
+disk, net: sequential bytes by each device that is named (pvscsi virtio_blk lsisas1068 lsilogic buslogic
+      ahci nvme ide, vmxnet3 e1000 e1000e pcnet virtio_net), as a ratio to TCG with the same device, or its
+      nearest; --mib of them.
 idle: memory and processor time of the demo package (--ova) at its login prompt, after --settle
       seconds for --seconds; exit code 1 when either is too much.
 restore: a saved VM to its first instruction, beside QEMU's -loadvm and -incoming; what --copies of

@@ -14,8 +14,12 @@ DISKS = {
     "lsisas1068": (["-device", "mptsas1068", "-device", "scsi-hd,drive=d0"], "/dev/sda"),
     "ahci": (["-device", "ich9-ahci,id=a", "-device", "ide-hd,bus=a.0,drive=d0"], "/dev/sda"),
     "nvme": (["-device", "nvme,serial=1,drive=d0"], "/dev/nvme0n1"),
+    "ide": (["-device", "ide-hd,drive=d0"], "/dev/sda"),
+    # QEMU has neither of these two: its nearest
+    "lsilogic": (["-device", "mptsas1068", "-device", "scsi-hd,drive=d0"], "/dev/sda"),
+    "buslogic": (["-device", "mptsas1068", "-device", "scsi-hd,drive=d0"], "/dev/sda"),
 }
-NICS = {"vmxnet3": "vmxnet3", "e1000": "e1000", "virtio_net": "virtio-net-pci", "e1000e": "e1000e"}
+NICS = {"vmxnet3": "vmxnet3", "e1000": "e1000", "virtio_net": "virtio-net-pci", "e1000e": "e1000e", "pcnet": "pcnet"}
 DEFAULT = {"disk": ["pvscsi", "virtio_blk"], "net": ["vmxnet3", "e1000", "virtio_net"]}
 
 HEAD = """#!/bin/busybox sh
