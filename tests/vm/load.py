@@ -3,15 +3,15 @@
 import hashlib, http.server, random, threading
 from vmtest import check
 
-BIG = random.Random(1).randbytes(64 << 20)
+big = b""
 uploads = {}
 
 class Host(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
-        self.send_header("Content-Length", str(len(BIG)))
+        self.send_header("Content-Length", str(len(big)))
         self.end_headers()
-        self.wfile.write(BIG)
+        self.wfile.write(big)
 
     def do_POST(self):
         h, left = hashlib.md5(), int(self.headers["Content-Length"])
@@ -38,12 +38,14 @@ def address(guest):
     guest.shell("for i in $(seq 60); do ip -4 -br addr show scope global | grep -q 10.0.2.15 && break; sleep 1; done; "
                 "ip -4 -br addr show scope global | grep -q 10.0.2.15", 120)
 
-def network(guest):
+def network(guest, mib=64):
+    global big
+    big = random.Random(1).randbytes(mib << 20)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = "http://10.0.2.2:%d" % server.server_port
-    out = guest.shell("wget -qO /root/n %s/big && md5sum </root/n" % url, 300)
-    check(hashlib.md5(BIG).hexdigest() in out, "what came down differs: " + out)
-    guest.shell("wget -qO /dev/null --post-file=/root/n %s/up && rm /root/n" % url, 300)
-    check(uploads.get("/up") == hashlib.md5(BIG).hexdigest(), "what went up differs")
+    out = guest.shell("wget -qO /root/n %s/big && md5sum </root/n" % url, 300 + mib)
+    check(hashlib.md5(big).hexdigest() in out, "what came down differs: " + out)
+    guest.shell("wget -qO /dev/null --post-file=/root/n %s/up && rm /root/n" % url, 300 + mib)
+    check(uploads.pop("/up", None) == hashlib.md5(big).hexdigest(), "what went up differs")
     server.shutdown()

@@ -3,13 +3,10 @@
 """Saving a VM whose boot sector writes and reads back without a pause: on each controller, without
 a state directory, moved to another place, two at once, and killed while it is saved."""
 import os, random, shutil, signal, struct, subprocess, time
-from vmtest import MIMIC, check, main, scratch
+from saving import DIR, ENV, RUN, ends, file, mimic, restore, save, moves, start
+from vmtest import MIMIC, check, main
 
 ROUNDS = int(os.environ.get("MIMIC_SAVE_ROUNDS", "3"))
-GOOD = 0x31 << 1 | 1
-DIR = scratch()
-RUN = os.path.join(DIR.name, "run")
-ENV = dict(os.environ, XDG_RUNTIME_DIR=RUN, MIMIC_LOG="error", TMPDIR=DIR.name)
 
 def sector(ticks):
     """For so many ticks of 55 ms: counts in sector 5, and reads it back; ends the VM with 0x31."""
@@ -25,9 +22,6 @@ def sector(ticks):
     code = code.ljust(0x60, b"\0") + struct.pack("<HHHHQ", 16, 1, 0x8000, 0, 5)
     return code.ljust(510, b"\0") + b"\x55\xaa"
 
-def file(*names):
-    return os.path.join(DIR.name, *names)
-
 def make(name, ticks):
     os.makedirs(file(name))
     disk = file(name, "disk.raw")
@@ -35,49 +29,9 @@ def make(name, ticks):
         f.write(sector(ticks).ljust(4 << 20, b"\0"))
     return disk
 
-def start(args):
-    os.makedirs(RUN, 0o700, exist_ok=True)
-    return subprocess.Popen([MIMIC] + args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, env=ENV)
-
 def boot(name, disk, *options):
     return start(["run", "--quiet", "--console", "none", "--testdev", "--memory", "64", "--state",
                   file(name, "state")] + list(options) + [disk])
-
-def restore(path, *options):
-    return start(["restore", "--quiet", "--console", "none"] + list(options) + [path])
-
-def mimic(*args):
-    p = subprocess.run([MIMIC] + list(args), env=ENV, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT, timeout=100)
-    return p.returncode, p.stdout.decode("utf-8", "replace")
-
-def ends(p, want=GOOD, seconds=150):
-    out = p.communicate(timeout=seconds)[0].decode("utf-8", "replace")
-    check(p.returncode == want, "exit code %s\n%s" % (p.returncode, out))
-
-def save(p, path, *options):
-    """False: the VM was at its end."""
-    for _ in range(100): # its socket is there in a moment
-        code, out = mimic("save", "--quiet", *options, str(p.pid), path)
-        if code == 0:
-            return True
-        if p.poll() is not None:
-            return False
-        time.sleep(0.05)
-    raise AssertionError("mimic save: %d\n%s" % (code, out))
-
-def moves(name, p, most):
-    """Saved and restored until it ends."""
-    for i in range(most):
-        path = file(name, "saved%d" % i)
-        time.sleep(random.random() / 2)
-        if not save(p, path, *(["--compress"] if i % 2 else [])):
-            break
-        ends(p, 0)
-        p = restore(path)
-    ends(p)
-    return i
 
 def each_controller():
     for bus in ("ide", "ahci", "pvscsi", "lsilogic", "lsisas1068", "nvme", "virtio_blk"):
