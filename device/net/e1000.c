@@ -42,7 +42,22 @@ enum { STATUS_LINK = 2, STATUS_MASTER = 1 << 19 };
 enum { EE_SK = 1, EE_CS = 2, EE_DI = 4, EE_DO = 8, EE_REQ = 0x40, EE_GNT = 0x80, EE_PRES = 0x100 };
 enum { EE_READ = 6, EE_COMMAND = 9, EE_SUM = 0xbaba, EERD_START = 1 };
 enum { MDIC_WRITE = 1, MDIC_READ = 2, MDIC_READY = 1 << 28, MDIC_ERROR = 1 << 30 };
-enum { PHY_CONTROL = 0, PHY_STATUS = 1, PHY_SPECIFIC = 17, PHY_RESET = 1 << 15 };
+enum {
+    PHY_CONTROL = 0,
+    PHY_STATUS = 1,
+    PHY_ID1 = 2,
+    PHY_ID2 = 3,
+    PHY_ADVERTISED = 4,
+    PHY_PARTNER = 5,
+    PHY_EXPANSION = 6,
+    PHY_1000_CONTROL = 9,
+    PHY_1000_STATUS = 10,
+    PHY_EXTENDED_STATUS = 15,
+    PHY_SPECIFIC_CONTROL = 16,
+    PHY_SPECIFIC = 17,
+    PHY_SPECIFIC_EXTENDED = 20,
+};
+enum { PHY_RESET = 1 << 15, PHY_LINK = 1 << 2, PHY_SPECIFIC_LINK = 1 << 10 };
 
 static const struct e1000_model e1000_82540em = {
     .device = 0x100e,
@@ -52,19 +67,7 @@ static const struct e1000_model e1000_82540em = {
     .eerd_done = 16,
     .eerd_shift = 8,
     .keep = { 0x28, 0x2c, 0x30, 0x38, 0x170, 0x410, 0x1000 },
-    .phy = { [0] = 0x1140,
-             [1] = 0x7969,
-             [2] = 0x0141,
-             [3] = 0x0c20,
-             [4] = 0x01e1,
-             [5] = 0x45e1,
-             [6] = 0x0001,
-             [9] = 0x0e00,
-             [10] = 0x3c00,
-             [15] = 0x3000,
-             [16] = 0x0360,
-             [17] = 0xa800,
-             [20] = 0x0d60 },
+    .phy_id2 = 0x0c20, /* 88E1011 */
 };
 
 /* A message tells of a new cause; the line stands as long as there is one. */
@@ -85,6 +88,28 @@ void e1000_interrupt(struct e1000 *c, u32 bits)
 }
 
 /* ---- EEPROM and PHY ---- */
+
+/* Marvell's PHYs after reset: gigabit, full duplex, negotiated with a partner that can all. */
+static void e1000_phy_reset(struct e1000 *c)
+{
+    static const u16 after_reset[E1000_PHY] = {
+        [PHY_CONTROL] = 0x1140,
+        [PHY_STATUS] = 0x7969,
+        [PHY_ID1] = 0x0141,
+        [PHY_ADVERTISED] = 0x01e1,
+        [PHY_PARTNER] = 0x45e1,
+        [PHY_EXPANSION] = 0x0001,
+        [PHY_1000_CONTROL] = 0x0e00,
+        [PHY_1000_STATUS] = 0x3c00,
+        [PHY_EXTENDED_STATUS] = 0x3000,
+        [PHY_SPECIFIC_CONTROL] = 0x0360,
+        [PHY_SPECIFIC] = 0xa800,
+        [PHY_SPECIFIC_EXTENDED] = 0x0d60,
+    };
+
+    memcpy(c->state.phy, after_reset, sizeof(c->state.phy));
+    c->state.phy[PHY_ID2] = c->model->phy_id2;
+}
 
 static void e1000_eeprom_make(struct e1000 *c, const struct pci_ident *id)
 {
@@ -147,9 +172,9 @@ static u16 e1000_phy(const struct e1000 *c, u32 reg)
     u16 val = c->state.phy[reg];
 
     if (net_link(c->net) && reg == PHY_STATUS)
-        val |= 4;
+        val |= PHY_LINK;
     if (net_link(c->net) && reg == PHY_SPECIFIC)
-        val |= 0x400;
+        val |= PHY_SPECIFIC_LINK;
     return val;
 }
 
@@ -164,9 +189,9 @@ static void e1000_mdic(struct e1000 *c, u32 val)
     } else if (op == MDIC_READ) {
         s->mdic = (s->mdic & ~0xffffu) | e1000_phy(c, reg);
     } else if (op == MDIC_WRITE && reg == PHY_CONTROL && val & PHY_RESET) {
-        memcpy(s->phy, c->model->phy, sizeof(s->phy));
-    } else if (op == MDIC_WRITE && reg != PHY_STATUS && reg != 2 && reg != 3 && reg != 5 &&
-               reg != 10 && reg != PHY_SPECIFIC) {
+        e1000_phy_reset(c);
+    } else if (op == MDIC_WRITE && reg != PHY_STATUS && reg != PHY_ID1 && reg != PHY_ID2 &&
+               reg != PHY_PARTNER && reg != PHY_1000_STATUS && reg != PHY_SPECIFIC) {
         s->phy[reg] = (u16)val;
     }
 }
@@ -178,7 +203,7 @@ static void e1000_clear(struct e1000 *c)
     struct e1000_state *s = &c->state;
 
     *s = (struct e1000_state){ .ee_out = 1 };
-    memcpy(s->phy, c->model->phy, sizeof(s->phy));
+    e1000_phy_reset(c);
     s->ra[0] = le32(c->mac);
     s->ra[1] = le16(c->mac + 4) | RAH_VALID;
     e1000_line(c);
@@ -314,8 +339,74 @@ static void e1000_control(struct e1000 *c, u32 val)
         return;
     }
     if (val & CTRL_PHY_RST)
-        memcpy(c->state.phy, c->model->phy, sizeof(c->state.phy));
+        e1000_phy_reset(c);
     c->state.ctrl = val & ~CTRL_PHY_RST;
+}
+
+/* Causes and their masks, and what is only kept.  false: another register. */
+static bool e1000_store_plain(struct e1000_state *s, u32 off, u32 val)
+{
+    switch (off) {
+    case REG_ICR:
+        s->icr &= ~val;
+        return true;
+    case REG_ITR:
+        s->itr = val & 0xffff;
+        return true;
+    case REG_IAM:
+        s->iam = val;
+        return true;
+    case REG_CTRL_EXT:
+        s->ctrl_ext = val;
+        return true;
+    case REG_RFCTL:
+        s->rfctl = val;
+        return true;
+    case REG_ICS:
+        s->icr |= val & ~ICR_ASSERTED;
+        return true;
+    case REG_IMS:
+        s->ims |= val;
+        return true;
+    case REG_IMC:
+        s->ims &= ~val;
+        return true;
+    case REG_RXCSUM:
+        s->rxcsum = val;
+        return true;
+    }
+    return false;
+}
+
+static void e1000_store_acting(struct e1000 *c, u32 off, u32 val)
+{
+    struct e1000_state *s = &c->state;
+
+    switch (off) {
+    case REG_CTRL:
+    case REG_CTRL + 4: /* the same register again */
+        e1000_control(c, val);
+        break;
+    case REG_EECD:
+        e1000_eeprom_wires(c, (u8)val);
+        break;
+    case REG_EERD:
+        if (val & EERD_START)
+            s->eerd = c->model->eerd_done |
+                      (u32)c->eeprom[val >> c->model->eerd_shift & (E1000_EEPROM - 1)] << 16;
+        break;
+    case REG_MDIC:
+        e1000_mdic(c, val);
+        break;
+    case REG_RCTL:
+        s->rctl = val;
+        bell_ring(c->rx_bell);
+        break;
+    case REG_TCTL:
+        s->tctl = val;
+        bell_ring(c->tx_bell);
+        break;
+    }
 }
 
 static void e1000_store(struct device *d, u32 off, u32 size, u64 val64)
@@ -339,58 +430,8 @@ static void e1000_store(struct device *d, u32 off, u32 size, u64 val64)
             bell_ring(c->tx_bell);
         return;
     }
-    switch (off) {
-    case REG_CTRL:
-    case REG_CTRL + 4: /* the same register again */
-        e1000_control(c, val);
-        break;
-    case REG_EECD:
-        e1000_eeprom_wires(c, (u8)val);
-        break;
-    case REG_EERD:
-        if (val & EERD_START)
-            s->eerd = c->model->eerd_done |
-                      (u32)c->eeprom[val >> c->model->eerd_shift & (E1000_EEPROM - 1)] << 16;
-        break;
-    case REG_MDIC:
-        e1000_mdic(c, val);
-        break;
-    case REG_ICR:
-        s->icr &= ~val;
-        break;
-    case REG_ITR:
-        s->itr = val & 0xffff;
-        break;
-    case REG_IAM:
-        s->iam = val;
-        break;
-    case REG_CTRL_EXT:
-        s->ctrl_ext = val;
-        break;
-    case REG_RFCTL:
-        s->rfctl = val;
-        break;
-    case REG_ICS:
-        s->icr |= val & ~ICR_ASSERTED;
-        break;
-    case REG_IMS:
-        s->ims |= val;
-        break;
-    case REG_IMC:
-        s->ims &= ~val;
-        break;
-    case REG_RCTL:
-        s->rctl = val;
-        bell_ring(c->rx_bell);
-        break;
-    case REG_TCTL:
-        s->tctl = val;
-        bell_ring(c->tx_bell);
-        break;
-    case REG_RXCSUM:
-        s->rxcsum = val;
-        break;
-    }
+    if (!e1000_store_plain(s, off, val))
+        e1000_store_acting(c, off, val);
     e1000_line(c);
 }
 

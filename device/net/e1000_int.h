@@ -21,7 +21,7 @@ struct e1000_model {
     bool express;              /* 82574: causes mask themselves, extended descriptors, MSI */
     u16 keep[E1000_KEEP];      /* registers that a driver sets and reads back, and that change
                                  * nothing here; 0 ends */
-    u16 phy[32];
+    u16 phy_id2;               /* PHY identifier, its second word */
 };
 enum { E1000_MTA = 128, E1000_VFTA = 128, E1000_RA = 16, E1000_EEPROM = 64, E1000_PHY = 32 };
 enum { E1000_DESC = 16, E1000_FCS = 4 };
