@@ -2,6 +2,7 @@
 /* The file of a saved VM: comes back as it was; cut, flipped, foreign ones are refused by name. */
 #include "base/bytes.h"
 #include "tests/check.h"
+#include "tests/random64.h"
 #include "vm/saved.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -16,15 +17,6 @@ enum { PAGE = 4096, PAGES = 700 };
 static char dir[64], path[100];
 static u8 *ram, *back;
 static struct err e;
-
-static u64 seed = 88172645463325252ull;
-static u64 noise(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 static u8 *pages(void)
 {
@@ -48,7 +40,7 @@ static void start(void)
             memset(p, 0x55, PAGE);
         else
             for (u32 k = 0; k < PAGE; k += 8)
-                put_le64(p + k, noise() >> (i % 60));
+                put_le64(p + k, random64() >> (i % 60));
     }
 }
 
@@ -172,9 +164,9 @@ static void flipped(bool packed)
     start();
     size = save(packed);
     for (u64 at = 0; at < size; at += step) {
-        u8 flip = (u8)(1u << (noise() & 7));
+        u8 flip = (u8)(1u << (random64() & 7));
 
-        step = at >= 5000 && at < size - 4000 ? 997 + noise() % 4001
+        step = at >= 5000 && at < size - 4000 ? 997 + random64() % 4001
                : at >= 70 && at < 4000        ? 61
                                               : 1;
         poke(at, flip);
@@ -204,7 +196,7 @@ static void cut(void)
 
     start();
     size = save(false);
-    for (u64 n = 0; n < size; n += n < 100 ? 1 : 1 + noise() % 20000) {
+    for (u64 n = 0; n < size; n += n < 100 ? 1 : 1 + random64() % 20000) {
         CHECK_EQ(truncate(path, (off_t)n), 0);
         memset(&e, 0, sizeof(e));
         CHECK(load(true));

@@ -3,6 +3,7 @@
 #include "engine/x86/cpu_rig.h"
 #include "engine/x86/x86_int.h"
 #include "tests/check.h"
+#include "tests/random64.h"
 
 static void cr0(struct x86_cpu *c, const u64 *a)
 {
@@ -174,15 +175,6 @@ static void flags_by_level(void)
 
 /* ---- at random ---- */
 
-static u64 seed = 88172645463325252ull;
-static u64 any(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
 static void random_action(struct x86_cpu *c, const u64 *a)
 {
     switch (a[0] % 12) {
@@ -225,35 +217,36 @@ static void random_action(struct x86_cpu *c, const u64 *a)
 static void random_tables(struct rig *r)
 {
     for (u32 i = 0; i < 0x4000; i += 8) {
-        u64 v = any();
+        u64 v = random64();
 
-        if (any() & 1) /* mostly present, mostly low and short */
+        if (random64() & 1) /* mostly present, mostly low and short */
             v = (v & 0x00dfff0000ffffff) | 1ull << 47;
         put_le64(r->ram + RIG_GDT + i, v);
     }
     for (u32 i = 0; i < 0x4000; i += 8)
-        put_le64(r->ram + 0x100000 + i, (any() & 0x3ff000) | (any() & (any() & 3 ? 0xff : ~0ull)));
+        put_le64(r->ram + 0x100000 + i,
+                 (random64() & 0x3ff000) | (random64() & (random64() & 3 ? 0xff : ~0ull)));
 }
 
 static void random_start(struct rig *r)
 {
     struct x86_state *s = &r->c->s;
-    u32 mode = any() % 4;
+    u32 mode = random64() % 4;
 
     if (mode == 0)
-        rig_long(r, any() & 1 ? 3 : 0);
+        rig_long(r, random64() & 1 ? 3 : 0);
     else
-        rig_protected(r, any() & 1 ? 3 : 0);
+        rig_protected(r, random64() & 1 ? 3 : 0);
     random_tables(r);
     if (mode == 1) {
         s->cr3 = 0x100000;
         s->cr0 |= CR0_PG;
         s->cr4 = CR4_PSE;
     }
-    s->rflags = FLAG_ONE | (any() & (FLAG_NT | FLAG_IF | FLAG_AC));
+    s->rflags = FLAG_ONE | (random64() & (FLAG_NT | FLAG_IF | FLAG_AC));
     s->seg[SEG_LDTR] = (struct x86_segment){ .base = RIG_LDT, .limit = 0xfff, .attr = ATTR_P | 2 };
-    s->seg[SEG_TR].limit = any() & 0x1ff;
-    s->seg[SEG_TR].attr = ATTR_P | (any() & 8) | 3;
+    s->seg[SEG_TR].limit = random64() & 0x1ff;
+    s->seg[SEG_TR].attr = ATTR_P | (random64() & 8) | 3;
     x86_flush(r->c, FLUSH_ALL, 0);
 }
 
@@ -268,7 +261,7 @@ static void anything_goes(void)
     for (u32 i = 0; i < 1500; i++) {
         random_start(&r);
         for (u32 n = 0; n < 20; n++) {
-            if (rig_try(&r, random_action, any(), any(), any()) < 0)
+            if (rig_try(&r, random_action, random64(), random64(), random64()) < 0)
                 done++;
             else if (x86_deliver_fault(r.c) == STEP_SHUTDOWN)
                 break;

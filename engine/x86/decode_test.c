@@ -3,18 +3,9 @@
 #include "engine/x86/insn.h"
 #include "engine/x86/state.h"
 #include "tests/check.h"
+#include "tests/random64.h"
 #include <Zydis/Zydis.h>
 #include <errno.h>
-
-static u64 seed = 88172645463325252ull;
-
-static u64 random64(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 static struct x86_insn decode(const char *bytes, u32 n, enum x86_mode mode)
 {

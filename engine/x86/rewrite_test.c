@@ -2,18 +2,9 @@
 #include "engine/x86/rewrite.h"
 #include "engine/x86/state.h"
 #include "tests/check.h"
+#include "tests/random64.h"
 #include <Zydis/Mnemonic.h>
 #include <errno.h>
-
-static u64 seed = 88172645463325252ull;
-
-static u64 random64(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 /* Random bytes that are an instruction more often than plain noise would be. */
 static void random_bytes(u8 b[15], enum x86_mode mode)

@@ -2,19 +2,10 @@
 #ifndef TESTS_INSN_RANDOM_H
 #define TESTS_INSN_RANDOM_H
 #include "base/bytes.h"
+#include "tests/random64.h"
 #include <string.h>
 
 /* Random instruction bytes and register contents: the rare ones are not rare here. */
-
-static u64 seed = 88172645463325252ull;
-
-static u64 random64(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 static inline void random_bytes(u8 b[15], bool mode64)
 {
