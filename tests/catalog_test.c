@@ -7,32 +7,10 @@
 #include "base/bytes.h"
 #include "bus/pci.h"
 #include "tests/check.h"
+#include "tests/random64.h"
 #include "tests/rig.h"
 
 enum { RAM_MIB = 4, ACCESSES = 20000, REGIONS = 64 };
-
-static u64 seed;
-static u64 noise(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-/* What a device cannot do without, or what would not repeat. */
-static const struct {
-    const char *class;
-    const char *settings[3];
-} special[] = { { "rtc", { "base", "1700000000", NULL } } };
-
-static const char *const *settings_of(const struct device_class *c)
-{
-    for (u32 i = 0; i < LEN(special); i++)
-        if (!strcmp(special[i].class, c->name))
-            return special[i].settings;
-    return NULL;
-}
 
 static struct rig r;
 static struct rig_ends ends;
@@ -45,7 +23,7 @@ static struct device *start(void)
 
     rig_start(&r, RAM_MIB, 2);
     rig_ends_open(&r, &ends);
-    d = rig_device(&r, class->name, settings_of(class), ends.list);
+    d = rig_device(&r, class->name, rig_settings(class->name), ends.list);
     if (d->bus && machine_bus(r.m, "pci"))
         rig_pci_enable(&r, d);
     return d;
@@ -108,11 +86,11 @@ static void fill(const struct field *t, u8 *to)
             if (t->kind == F_STRUCT)
                 fill(t->sub, p);
             else if (t->kind == F_BOOL)
-                *p = noise() & 1;
+                *p = random64() & 1;
             else
                 for (u32 n = 0; n < t->size; n++)
-                    p[n] = t->kind == F_TEXT ? (n + 1 < t->size ? 'a' + noise() % 26 : 0)
-                                             : (u8)noise();
+                    p[n] = t->kind == F_TEXT ? (n + 1 < t->size ? 'a' + random64() % 26 : 0)
+                                             : (u8)random64();
         }
 }
 
@@ -146,12 +124,12 @@ static void damage_is_harmless(void)
     if (class->state)
         CHECK_EQ(field_save(class->state, state_of(d), &b), 0);
     for (u32 i = 0; i < 400 && b.len; i++) {
-        size_t at = noise() % b.len;
+        size_t at = random64() % b.len;
         struct err e = { 0 };
         u8 was = b.p[at];
 
         if (i & 1)
-            b.p[at] ^= (u8)(1u << (noise() & 7));
+            b.p[at] ^= (u8)(1u << (random64() & 7));
         if (!field_load(class->state, state_of(d), (struct span){ b.p, i & 1 ? b.len : at }, &e) &&
             class->check)
             class->check(d, &e);
@@ -183,15 +161,15 @@ static void look_around(void)
 
 static void access_once(void)
 {
-    u32 i = (u32)(noise() % nplaces), size = 1u << (noise() & 3);
-    u64 addr = place[i].base + noise() % place[i].len, val = noise();
+    u32 i = (u32)(random64() % nplaces), size = 1u << (random64() & 3);
+    u64 addr = place[i].base + random64() % place[i].len, val = random64();
     bool port = i < nports;
 
     if (port && size == 8)
         size = 4;
-    if (noise() & 1) /* small numbers and addresses in RAM reach further */
-        val &= (1 << (noise() % 23)) - 1;
-    if (noise() & 1)
+    if (random64() & 1) /* small numbers and addresses in RAM reach further */
+        val &= (1 << (random64() % 23)) - 1;
+    if (random64() & 1)
         space_store(port ? machine_ports(r.m) : machine_memory(r.m), addr, size, val);
     else
         space_load(port ? machine_ports(r.m) : machine_memory(r.m), addr, size);
@@ -203,7 +181,7 @@ static void fill_ram(void)
 
     for (u64 at = 0x100000; at < RAM_MIB << 20; at += sizeof(page)) {
         for (u32 i = 0; i < LEN(page); i++)
-            page[i] = noise() & noise() & 0x3fffff;
+            page[i] = random64() & random64() & 0x3fffff;
         rig_put(&r, at, page, sizeof(page));
     }
 }
@@ -218,7 +196,7 @@ static void accesses_are_survived(void)
     for (u32 i = 0; i < ACCESSES && nplaces; i++) {
         access_once();
         if (i % 64 == 0)
-            rig_clock(&r, (i64)(noise() % 100000));
+            rig_clock(&r, (i64)(random64() % 100000));
         if (i % 256 == 0)
             rig_lane(&r);
         if (i % 1024 == 0) {
@@ -227,7 +205,7 @@ static void accesses_are_survived(void)
                 rig_pci_enable(&r, d);
         }
         if (pci && i % 300 == 0)
-            rig_pci_set(d, 0x40 + 4 * (u32)(noise() % 48), 4, (u32)noise());
+            rig_pci_set(d, 0x40 + 4 * (u32)(random64() % 48), 4, (u32)random64());
     }
     rig_lane(&r);
     stop();

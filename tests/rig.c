@@ -125,6 +125,13 @@ struct device *rig_device(struct rig *r, const char *class, const char *const *s
     return d;
 }
 
+const char *const *rig_settings(const char *class)
+{
+    static const char *const rtc[] = { "base", "1700000000", NULL };
+
+    return strcmp(class, "rtc") ? NULL : rtc;
+}
+
 struct rig_wire *rig_wire(struct rig *r, const char *name)
 {
     struct rig_wire *w = &r->wires[r->nwires];
@@ -134,6 +141,21 @@ struct rig_wire *rig_wire(struct rig *r, const char *name)
     snprintf(w->name, sizeof(w->name), "%s", name);
     machine_input(r->m, name, (struct irq){ rig_wire_set, w, 0 });
     return w;
+}
+
+void rig_pci_wires(struct rig *r)
+{
+    for (const char *p = "abcd"; *p; p++)
+        rig_wire(r, (const char[]){ 'p', 'c', 'i', '.', *p, 0 });
+}
+
+bool rig_wire_is_up(const struct rig *r)
+{
+    bool up = false;
+
+    for (u32 i = 0; i < r->nwires; i++)
+        up |= r->wires[i].level;
+    return up;
 }
 
 void rig_msi_clear(struct rig *r)

@@ -50,9 +50,13 @@ void rig_stop(struct rig *r);
  * The device is called as its class. */
 struct device *rig_device(struct rig *r, const char *class, const char *const *settings,
                           const struct device_end *ends);
+/* Settings for any class: what it cannot do without, or what would not repeat; or NULL. */
+const char *const *rig_settings(const char *class);
 
 /* The rig as the sink of an input ("isa.4", "pci.a"): from now on its level is recorded. */
 struct rig_wire *rig_wire(struct rig *r, const char *name);
+void rig_pci_wires(struct rig *r);        /* pci.a to pci.d are recorded */
+bool rig_wire_is_up(const struct rig *r); /* any of those that are recorded */
 void rig_msi_clear(struct rig *r);
 u32 rig_msi_seen(const struct rig *r, u64 addr, u32 data); /* how often, of those kept */
 

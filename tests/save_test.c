@@ -8,33 +8,11 @@
 #include "base/bytes.h"
 #include "bus/pci.h"
 #include "tests/check.h"
+#include "tests/random64.h"
 #include "tests/rig.h"
 #include <errno.h>
 
 enum { RAM_MIB = 4, ACCESSES = 4000, STEPS = 1500, REGIONS = 64 };
-
-static u64 seed;
-static u64 noise(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-/* What a device cannot do without, or what would not repeat. */
-static const struct {
-    const char *class;
-    const char *settings[3];
-} special[] = { { "rtc", { "base", "1700000000", NULL } } };
-
-static const char *const *settings_of(const struct device_class *c)
-{
-    for (u32 i = 0; i < LEN(special); i++)
-        if (!strcmp(special[i].class, c->name))
-            return special[i].settings;
-    return NULL;
-}
 
 /* Answers of a disk come when they come: two machines agree only when they are at rest. */
 static bool has_disk(const struct device_class *c)
@@ -57,7 +35,7 @@ static void start(struct bench *n, bool enable)
 {
     rig_start(&n->r, RAM_MIB, 2);
     rig_ends_open(&n->r, &n->ends);
-    n->d = rig_device(&n->r, class->name, settings_of(class), n->ends.list);
+    n->d = rig_device(&n->r, class->name, rig_settings(class->name), n->ends.list);
     if (enable && n->d->bus && machine_bus(n->r.m, "pci"))
         rig_pci_enable(&n->r, n->d);
 }
@@ -84,17 +62,17 @@ struct access {
 /* By the places of one bench, which are those of the other. */
 static struct access choose(const struct bench *n)
 {
-    u32 i = (u32)(noise() % n->nplaces);
-    struct access x = { .addr = n->place[i].base + noise() % n->place[i].len,
-                        .val = noise(),
-                        .size = 1u << (noise() & 3),
+    u32 i = (u32)(random64() % n->nplaces);
+    struct access x = { .addr = n->place[i].base + random64() % n->place[i].len,
+                        .val = random64(),
+                        .size = 1u << (random64() & 3),
                         .port = i < n->nports,
-                        .store = noise() & 1 };
+                        .store = random64() & 1 };
 
     if (x.port && x.size == 8)
         x.size = 4;
-    if (noise() & 1) /* small numbers and addresses in RAM reach further */
-        x.val &= (1 << (noise() % 23)) - 1;
+    if (random64() & 1) /* small numbers and addresses in RAM reach further */
+        x.val &= (1 << (random64() % 23)) - 1;
     return x;
 }
 
@@ -114,7 +92,7 @@ static void fill_ram(struct bench *n)
 
     for (u64 at = 0x100000; at < RAM_MIB << 20; at += sizeof(page)) {
         for (u32 i = 0; i < LEN(page); i++)
-            page[i] = noise() & noise() & 0x3fffff;
+            page[i] = random64() & random64() & 0x3fffff;
         rig_put(&n->r, at, page, sizeof(page));
     }
 }
@@ -129,7 +107,7 @@ static void work(struct bench *n)
 
         run(n, &x);
         if (i % 64 == 0)
-            rig_clock(&n->r, (i64)(noise() % 100000));
+            rig_clock(&n->r, (i64)(random64() % 100000));
         if (i % 256 == 0)
             rig_lane(&n->r);
     }
@@ -223,7 +201,7 @@ static void goes_on_alike(void)
             break;
         }
         if (i % 32 == 0) {
-            i64 ns = (i64)(noise() % 1000000);
+            i64 ns = (i64)(random64() % 1000000);
 
             rig_clock(&a.r, ns);
             rig_clock(&b.r, ns);
@@ -258,12 +236,12 @@ static void damage_is_harmless(void)
     saved(&a, &good);
     stop(&a);
     for (u32 i = 0; i < 60; i++) {
-        size_t at = noise() % good.len, len = i & 1 ? good.len : at;
+        size_t at = random64() % good.len, len = i & 1 ? good.len : at;
         struct err e = { 0 };
         u8 was = good.p[at];
 
         start(&b, false);
-        good.p[at] ^= (u8)(i & 1 ? 1u << (noise() & 7) : 0);
+        good.p[at] ^= (u8)(i & 1 ? 1u << (random64() & 7) : 0);
         machine_pause(b.r.m);
         if (machine_load(b.r.m, (struct span){ good.p, len }, &e)) {
             CHECK(e.text[0]);

@@ -34,8 +34,7 @@ static void begin(void)
     struct device *dev;
 
     rig_start(&rig, RAM_MIB, 1);
-    for (const char *p = "abcd"; *p; p++)
-        rig_wire(&rig, (const char[]){ 'p', 'c', 'i', '.', *p, 0 });
+    rig_pci_wires(&rig);
     CHECK_EQ(blk_open_mem(&disk, DISK, false, machine_lane(rig.m), NULL), 0);
     CHECK_EQ(blk_open_mem(&disc, 64 * 2048, true, machine_lane(rig.m), NULL), 0);
     ends[0] = (struct device_end){ "scsi.0", disk };
@@ -53,15 +52,6 @@ static void end(void)
     blk_close(disk);
     blk_close(disc);
     rig_stop(&rig);
-}
-
-static bool level(void)
-{
-    bool on = false;
-
-    for (u32 i = 0; i < rig.nwires; i++)
-        on |= rig.wires[i].level;
-    return on;
 }
 
 /* A command of the adapter's own; bytes of the reply that came. */
@@ -368,22 +358,22 @@ static void one_interrupt_at_a_time(void)
     struct bl_ccb c = { .cdb_len = 6 };
 
     start();
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     post(&c);
     rig_lane_until(&rig, delivered, NULL);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     CHECK_EQ(reg(BL_INTERRUPT), BL_VALID | BL_INBOX);
     reg_set(BL_COMMAND, BL_TEST); /* its end waits behind the mailbox */
     CHECK_EQ(reg(BL_INTERRUPT), BL_VALID | BL_INBOX);
     reg_set(BL_CONTROL, BL_RESET_INTERRUPT);
     CHECK_EQ(reg(BL_INTERRUPT), BL_VALID | BL_COMPLETE);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     reg_set(BL_CONTROL, BL_RESET_INTERRUPT);
     CHECK_EQ(reg(BL_INTERRUPT), 0);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     ask(BL_INTERRUPTS, (const u8[]){ 0 }, 1, NULL, 0);
     reg_set(BL_COMMAND, BL_TEST);
-    CHECK(!level()); /* silent */
+    CHECK(!rig_wire_is_up(&rig)); /* silent */
     CHECK_EQ(reg(BL_INTERRUPT), BL_VALID | BL_COMPLETE);
     end();
 }

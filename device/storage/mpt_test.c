@@ -38,8 +38,7 @@ static void begin(void)
     struct device_end ends[3] = { { 0 } };
 
     rig_start(&rig, RAM_MIB, 1);
-    for (const char *p = "abcd"; *p; p++)
-        rig_wire(&rig, (const char[]){ 'p', 'c', 'i', '.', *p, 0 });
+    rig_pci_wires(&rig);
     CHECK_EQ(blk_open_mem(&disk, DISK, false, machine_lane(rig.m), NULL), 0);
     CHECK_EQ(blk_open_mem(&disc, 64 * 2048, true, machine_lane(rig.m), NULL), 0);
     ends[0] = (struct device_end){ "scsi.0", disk };
@@ -58,15 +57,6 @@ static void end(void)
     blk_close(disk);
     blk_close(disc);
     rig_stop(&rig);
-}
-
-static bool level(void)
-{
-    bool on = false;
-
-    for (u32 i = 0; i < rig.nwires; i++)
-        on |= rig.wires[i].level;
-    return on;
 }
 
 /* ---- the doorbell ---- */
@@ -496,11 +486,11 @@ static void interrupts(void)
     reg_set(MPT_INTR_MASK, 9);
     post(&m, sizeof(m), MPT_REQUEST_QUEUE);
     rig_lane_until(&rig, answered, NULL);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     reg_set(MPT_INTR_MASK, 1);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     CHECK_EQ(reg(MPT_REPLY_QUEUE), 0);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     end();
 }
 
@@ -669,7 +659,7 @@ static void moved_under_load(void)
         post(&m, sizeof(m), MPT_REQUEST_QUEUE);
         if (i == ALL / 2) {
             rig_lane_until(&rig, answered, NULL); /* some run, some have, some stand */
-            CHECK(level());
+            CHECK(rig_wire_is_up(&rig));
         }
     }
     CHECK(move_out(&move, &rig, disk));

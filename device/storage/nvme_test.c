@@ -36,8 +36,7 @@ static void begin(void)
     struct device_end ends[3] = { { 0 } };
 
     rig_start(&rig, RAM_MIB, 1);
-    for (const char *p = "abcd"; *p; p++)
-        rig_wire(&rig, (const char[]){ 'p', 'c', 'i', '.', *p, 0 });
+    rig_pci_wires(&rig);
     CHECK_EQ(blk_open_mem(&disk, DISK, false, machine_lane(rig.m), NULL), 0);
     ends[0] = (struct device_end){ "nvme.0", disk };
     dev = rig_device(&rig, "nvme", NULL, ends);
@@ -52,15 +51,6 @@ static void end(void)
     machine_clear(rig.m);
     blk_close(disk);
     rig_stop(&rig);
-}
-
-static bool level(void)
-{
-    bool on = false;
-
-    for (u32 i = 0; i < rig.nwires; i++)
-        on |= rig.wires[i].level;
-    return on;
 }
 
 static void enable(void)
@@ -451,20 +441,20 @@ static void interrupts(void)
     struct nvme_command c = transfer(false, 0, 1, DATA, 0);
 
     start();
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     submit(1, &c);
     take(1, false);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     reg_set(NVME_INTMS, 1 << 1);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     reg_set(NVME_INTMC, 1 << 1);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     reg_set(NVME_DOORBELLS + 12, queue[1].head);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     rig_msix_enable(&rig, dev, 17);
     rig_msi_clear(&rig);
     CHECK_EQ(run(1, c), NVME_OK);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     CHECK_EQ(rig_msi_seen(&rig, 0xfee00000, 1), 1);
     end();
 }

@@ -103,15 +103,6 @@ static void end(void)
     rig_stop(&rig);
 }
 
-static bool level(void)
-{
-    bool on = false;
-
-    for (u32 i = 0; i < rig.nwires; i++)
-        on |= rig.wires[i].level;
-    return on;
-}
-
 static u32 state_word(u32 at)
 {
     u8 b[4];
@@ -382,19 +373,19 @@ static void interrupts(void)
 
     begin(1, 1);
     run(&w);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     reg_set(PVSCSI_INTR_MASK, 1);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     reg_set(PVSCSI_INTR_STATUS, 1);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     run(&w);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     reg_set(PVSCSI_INTR_STATUS, 1);
     rig_msix_enable(&rig, dev, 1);
     rig_msi_clear(&rig);
     run(&w);
     run(&w); /* nobody clears the status in between: told again */
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     CHECK_EQ(rig_msi_seen(&rig, 0xfee00000, 0), 2);
     end();
 }
@@ -762,7 +753,7 @@ static void disks_come_and_go(void)
     reg_set(PVSCSI_INTR_MASK, 0xf);
     CHECK_EQ(device_end_set(dev, "scsi.5", disk, false, &e), 0);
     CHECK_EQ(reg(PVSCSI_INTR_STATUS), PVSCSI_INTR_MESSAGE);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     CHECK_EQ(state_word(PVSCSI_RS_MSG_PROD), 1);
     CHECK_EQ(message(0).type, PVSCSI_MSG_ADDED);
     CHECK_EQ(message(0).target, 5);

@@ -39,8 +39,7 @@ static void begin_on(struct rig *r)
     struct device_end ends[2] = { { 0 } };
 
     rig_start(r, RAM_MIB, 1);
-    for (const char *p = "abcd"; *p; p++)
-        rig_wire(r, (const char[]){ 'p', 'c', 'i', '.', *p, 0 });
+    rig_pci_wires(r);
     CHECK_EQ(vsock_open(&vsock, machine_lane(r->m), NULL), 0);
     CHECK_EQ(vsock_serve(vsock, VMCI_HYPERVISOR, HOST_PORT, accepted, NULL, NULL), 0);
     ends[0] = (struct device_end){ "vsock", vsock };
@@ -81,15 +80,6 @@ static void end(void)
     if (host >= 0)
         close(host);
     host = -1;
-}
-
-static bool level(void)
-{
-    bool on = false;
-
-    for (u32 i = 0; i < rig.nwires; i++)
-        on |= rig.wires[i].level;
-    return on;
 }
 
 /* ---- datagrams ---- */
@@ -328,11 +318,11 @@ static void rings(void)
     CHECK_EQ(send_to(VMCI_HYPERVISOR, VMCI_DOORBELL_LINK, p, 16), 0);
     CHECK_EQ(send_to(VMCI_HYPERVISOR, VMCI_DOORBELL_LINK, p, 16), VMCI_EXISTS);
     reg(VMCI_CAUSE);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     CHECK_EQ(send_to(VMCI_HYPERVISOR, VMCI_DOORBELL_NOTIFY, p, 8), 0);
-    CHECK(level());
+    CHECK(rig_wire_is_up(&rig));
     CHECK(reg(VMCI_CAUSE) & VMCI_CAUSE_NOTIFICATION);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
     rig_get(&rig, BITMAP + 7, &b, 1);
     CHECK_EQ(b, 1);
     CHECK_EQ(send_to(VMCI_HYPERVISOR, VMCI_DOORBELL_UNLINK, p, 8), 0);
@@ -592,7 +582,7 @@ static void by_messages(void)
     CHECK(rig_msi_seen(&rig, 0xfee00000, 0));
     CHECK_EQ(rig_msi_seen(&rig, 0xfee00000, 1), 0);
     CHECK_EQ(rig_msi_seen(&rig, 0xfee00000, 2) > 0, dma);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
 }
 
 static void reset_while_up(void)
@@ -603,7 +593,7 @@ static void reset_while_up(void)
     reg_set(VMCI_CONTROL, VMCI_CONTROL_RESET);
     rig_lane(&rig);
     CHECK_EQ(recv(host, b, sizeof(b), 0), 0);
-    CHECK(!level());
+    CHECK(!rig_wire_is_up(&rig));
 }
 
 /* Another machine goes on: the socket of the host is not there, and the guest is told. */
