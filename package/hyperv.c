@@ -7,6 +7,7 @@
  */
 #include "package/hyperv_int.h"
 #include "package/locate.h"
+#include "package/number.h"
 #include "package/place.h"
 #include <ctype.h>
 #include <errno.h>
@@ -64,17 +65,7 @@ static const char *hyperv_class(const struct xml_node *c, const char *element)
 static int hyperv_number(struct hyperv *x, const struct xml_node *n, const char *name, u64 most,
                          u64 *v)
 {
-    const char *text = hyperv_take(n, name);
-    char *end;
-
-    if (!*text)
-        return 0;
-    errno = 0;
-    *v = strtoull(text, &end, 10);
-    if (end == text || *end || errno || *text == '-' || *v > most)
-        return err_set(x->e, -EBADMSG, "%s: %s: \"%.40s\" is not a number up to %llu", x->file,
-                       name, text, (unsigned long long)most);
-    return 0;
+    return number_said(hyperv_take(n, name), x->file, name, most, v, x->e);
 }
 
 /* ---- drives ---- */

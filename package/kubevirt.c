@@ -484,14 +484,10 @@ static int kube_objects(struct kube *x, struct tree *list)
 static int kube_probe(struct source *s)
 {
     char text[16385];
-    size_t n;
 
-    if (s->kind != SOURCE_FILES || !s->main || s->main->size > YAML_MAX)
+    if (s->kind != SOURCE_FILES || !s->main || s->main->size > YAML_MAX ||
+        !source_head(s->main, text, sizeof(text)))
         return 0;
-    n = (size_t)min_u64(s->main->size, sizeof(text) - 1);
-    if (source_read(s->main, 0, text, n, NULL) || memchr(text, 0, n))
-        return 0;
-    text[n] = 0;
     return strstr(text, "apiVersion") && strstr(text, "kubevirt.io/") && strstr(text, "kind") ? 90
                                                                                               : 0;
 }

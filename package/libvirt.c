@@ -4,6 +4,7 @@
  * machine itself.  Also inside <domainsnapshot> and <domstatus>.  Left out: containers.
  */
 #include "package/libvirt_int.h"
+#include "package/number.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -41,15 +42,12 @@ static int libvirt_memory(struct libvirt *x)
     const struct xml_node *n = xml_child(x->domain, "memory");
     const char *unit = xml_attr(n, "unit");
     u64 value, scale;
-    char *end;
 
     if (!n) {
         note(x->n, NOTE_CHANGED, "memory", "none is said: it is 1 GiB");
         return 0;
     }
-    errno = 0;
-    value = strtoull(n->text, &end, 10);
-    if (!isdigit((u8)*n->text) || *end || errno || !libvirt_unit(unit ? unit : "", &scale) ||
+    if (!number_decimal(n->text, &value) || !libvirt_unit(unit ? unit : "", &scale) ||
         value > (1ull << 62) / scale)
         return err_set(x->e, -EBADMSG, "%s: memory: \"%.40s\" %.20s is no size", x->file, n->text,
                        unit ? unit : "");

@@ -4,6 +4,7 @@
  * snapshot.  Volumes ("local:100/vm-100-disk-0.qcow2") are looked for beside the file by their
  * last component.  Left out: vma archives, storages themselves.
  */
+#include "package/number.h"
 #include "package/place.h"
 #include "package/proxmox_int.h"
 #include "package/source.h"
@@ -216,15 +217,12 @@ static int pve_lines(struct pve *x, char *text)
 static int pve_number(struct pve *x, const char *key, u64 most, u64 *v)
 {
     const char *s = pve_get(x, key);
-    char *end;
 
     if (!strncmp(s, "current=", 8))
         s += 8;
     if (!*s)
         return 0;
-    errno = 0;
-    *v = strtoull(s, &end, 10);
-    if (!isdigit((u8)*s) || *end || errno || !*v || *v > most)
+    if (!number_decimal(s, v) || !*v || *v > most)
         return err_set(x->e, -EBADMSG, "%s: %s: \"%.40s\" is not a number from 1 to %llu", x->file,
                        key, s, (unsigned long long)most);
     return 0;
@@ -614,12 +612,9 @@ static int pve_probe(struct source *s)
     u32 index;
     size_t n;
 
-    if (s->kind != SOURCE_FILES || !s->main || s->main->size > PVE_MAX)
+    if (s->kind != SOURCE_FILES || !s->main || s->main->size > PVE_MAX ||
+        !source_head(s->main, text, sizeof(text)))
         return 0;
-    n = (size_t)min_u64(s->main->size, sizeof(text) - 1);
-    if (source_read(s->main, 0, text, n, NULL) || memchr(text, 0, n))
-        return 0;
-    text[n] = 0;
     while ((line = strsep(&next, "\n"))) {
         for (size_t i = 0; i < LEN(keys); i++) {
             size_t len = strlen(keys[i]);

@@ -6,6 +6,7 @@
  * are encrypted.
  */
 #include "package/locate.h"
+#include "package/number.h"
 #include "package/place.h"
 #include "package/pvs_int.h"
 #include "package/source.h"
@@ -25,32 +26,16 @@ struct pvs {
     struct desc_device *bus[PVS_BUSES];
 };
 
-static bool pvs_parse(const char *text, u64 *v)
-{
-    char *end;
-
-    errno = 0;
-    *v = strtoull(text, &end, 10);
-    return isdigit((u8)*text) && !*end && !errno;
-}
-
 static u64 pvs_value(const struct xml_node *n, const char *name)
 {
     u64 v;
 
-    return pvs_parse(xml_text(n, name), &v) ? v : 0;
+    return number_decimal(xml_text(n, name), &v) ? v : 0;
 }
 
 static int pvs_number(struct pvs *x, const struct xml_node *n, const char *name, u64 most, u64 *v)
 {
-    const char *text = xml_take_text(n, name);
-
-    if (!*text)
-        return 0;
-    if (!pvs_parse(text, v) || *v > most)
-        return err_set(x->e, -EBADMSG, "%s: %s: \"%.40s\" is not a number up to %llu", x->file,
-                       name, text, (unsigned long long)most);
-    return 0;
+    return number_said(xml_take_text(n, name), x->file, name, most, v, x->e);
 }
 
 static const char *pvs_copy(struct pvs *x, const char *text)
@@ -130,7 +115,7 @@ static int pvs_drive(struct pvs *x, const struct xml_node *n, enum desc_media me
     k = v ? place_disk(x->d, x->n, media, v, (long)place) : NULL;
     if (!k)
         return -ENOMEM;
-    if (media == DESC_DISK && pvs_parse(xml_text(n, "Size"), &size) && size < 1ull << 40) {
+    if (media == DESC_DISK && number_decimal(xml_text(n, "Size"), &size) && size < 1ull << 40) {
         k->capacity = size << 20;
         xml_take_text(n, "Size");
     }

@@ -301,6 +301,14 @@ int source_read(const struct source_file *f, u64 at, void *p, size_t n, struct e
     return r ? err_set(e, r, "%s: \"%s\": %s", f->path, f->name, strerror(-r)) : 0;
 }
 
+bool source_head(const struct source_file *f, char *text, size_t room)
+{
+    size_t n = (size_t)min_u64(f->size, room - 1);
+
+    text[n] = 0;
+    return !source_read(f, 0, text, n, NULL) && !memchr(text, 0, n);
+}
+
 int source_load(const struct source_file *f, u64 most, struct buf *b, struct err *e)
 {
     u8 *to;

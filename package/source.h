@@ -46,6 +46,9 @@ void source_close(struct source *s);
 /* NULL and -ENOENT when there is none; other errors when it may not be used. */
 int source_find(struct source *s, const char *name, const struct source_file **f, struct err *e);
 int source_read(const struct source_file *f, u64 at, void *p, size_t n, struct err *e);
+/* The beginning of a text, as much as there is room for, ended by a 0.  false: it cannot be read,
+ * or is no text. */
+bool source_head(const struct source_file *f, char *text, size_t room);
 /* The whole of a small file, ended by a 0 that is not counted; the caller frees. */
 int source_load(const struct source_file *f, u64 most, struct buf *b, struct err *e);
 bool source_has_suffix(const char *name, const char *suffix); /* in any case */

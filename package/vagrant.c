@@ -5,6 +5,7 @@
  * libvirt and qemu.  Those formats are read by their own readers.  An unpacked box is read by
  * its metadata.json.
  */
+#include "package/number.h"
 #include "package/place.h"
 #include "package/source.h"
 #include "package/vagrant_int.h"
@@ -126,10 +127,9 @@ static int box_disks(struct box *x, const char *bus)
 
 static u64 box_number(const char *s, u64 most)
 {
-    char *end;
-    u64 v = strtoull(s, &end, 10);
+    u64 v;
 
-    return *s && !*end && v && v <= most ? v : 0;
+    return number_decimal(s, &v) && v <= most ? v : 0;
 }
 
 static int box_images(struct box *x)
@@ -270,17 +270,12 @@ static int box_probe(struct source *s)
 {
     const struct source_file *f = s->kind == SOURCE_TAR ? s->files : s->main;
     char text[4097];
-    size_t n;
 
     while (f && s->kind == SOURCE_TAR && strcmp(f->name, "metadata.json"))
         f = f->next;
     if (!f || (s->kind == SOURCE_FILES && strcmp(source_base(f->name), "metadata.json")))
         return 0;
-    n = (size_t)min_u64(f->size, sizeof(text) - 1);
-    if (source_read(f, 0, text, n, NULL))
-        return 0;
-    text[n] = 0;
-    return strstr(text, "\"provider\"") ? 100 : 0;
+    return source_head(f, text, sizeof(text)) && strstr(text, "\"provider\"") ? 100 : 0;
 }
 
 static int box_read(struct desc *d, struct source *s, struct notes *n, struct err *e)

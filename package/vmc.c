@@ -6,6 +6,7 @@
  */
 #include "package/format.h"
 #include "package/locate.h"
+#include "package/number.h"
 #include "package/place.h"
 #include "package/source.h"
 #include "package/xml_tree.h"
@@ -33,17 +34,7 @@ static const char *vmc_take(const struct xml_node *n, const char *name)
 
 static int vmc_number(struct vmc *x, const struct xml_node *n, const char *name, u64 most, u64 *v)
 {
-    const char *text = vmc_take(n, name);
-    char *end;
-
-    if (!*text)
-        return 0;
-    errno = 0;
-    *v = strtoull(text, &end, 10);
-    if (end == text || *end || errno || *text == '-' || *v > most)
-        return err_set(x->e, -EBADMSG, "%s: %s: \"%.40s\" is not a number up to %llu", x->file,
-                       name, text, (unsigned long long)most);
-    return 0;
+    return number_said(vmc_take(n, name), x->file, name, most, v, x->e);
 }
 
 static bool vmc_true(const char *text)

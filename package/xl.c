@@ -377,14 +377,10 @@ static int xl_probe(struct source *s)
     static const char *const suffixes[] = { ".cfg", ".xl", ".xm", ".hvm", ".pv", ".pvh" };
     char text[8193], *next = text, *line;
     int hits = 0, named = 0;
-    size_t n;
 
-    if (s->kind != SOURCE_FILES || !s->main || s->main->size > XL_MAX)
+    if (s->kind != SOURCE_FILES || !s->main || s->main->size > XL_MAX ||
+        !source_head(s->main, text, sizeof(text)))
         return 0;
-    n = (size_t)min_u64(s->main->size, sizeof(text) - 1);
-    if (source_read(s->main, 0, text, n, NULL) || memchr(text, 0, n))
-        return 0;
-    text[n] = 0;
     while ((line = strsep(&next, "\n"))) {
         size_t len = strspn(line, "abcdefghijklmnopqrstuvwxyz_");
         const char *after = line + len + strspn(line + len, " \t");

@@ -401,17 +401,15 @@ static int xva_probe(struct source *s)
 {
     const struct source_file *f = xva_xml(s);
     char text[1025];
-    size_t n;
 
     if (!f)
         return 0;
     if (s->kind == SOURCE_TAR)
         return 95;
-    n = (size_t)min_u64(f->size, sizeof(text) - 1);
-    if (!source_has_suffix(f->name, ".xml") || source_read(f, 0, text, n, NULL))
-        return 0;
-    text[n] = 0;
-    return strstr(text, "<appliance") ? 95 : 0;
+    return source_has_suffix(f->name, ".xml") && source_head(f, text, sizeof(text)) &&
+                   strstr(text, "<appliance")
+               ? 95
+               : 0;
 }
 
 static int xva_parse(struct xva *x, const struct buf *text)

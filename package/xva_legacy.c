@@ -3,6 +3,7 @@
  * Exports of XenEnterprise 3.x (2006 and 2007), after "Xen API: legacy import format": a
  * directory with ova.xml and, for each disk, a directory of compressed chunks.  Read only.
  */
+#include "package/number.h"
 #include "package/place.h"
 #include "package/xml_tree.h"
 #include "package/xva_int.h"
@@ -16,10 +17,9 @@
 
 static u64 legacy_number(const char *s, u64 otherwise)
 {
-    char *end;
-    u64 v = s ? strtoull(s, &end, 10) : 0;
+    u64 v;
 
-    return s && *s && !*end ? v : otherwise;
+    return s && number_decimal(s, &v) ? v : otherwise;
 }
 
 static const struct xml_node *legacy_vdi(const struct xml_node *root, const char *name)
