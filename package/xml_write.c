@@ -125,21 +125,27 @@ void xml_attribute(struct xml_write *w, const char *name, const char *value)
     xml_put(w, "\"");
 }
 
-void xml_attribute_f(struct xml_write *w, const char *name, const char *fmt, ...)
+/* What fmt makes, as the value of an attribute or a leaf. */
+static void xml_print(struct xml_write *w, const char *name, const char *fmt, va_list ap,
+                      void (*put)(struct xml_write *w, const char *name, const char *text))
 {
     char *text;
-    va_list ap;
-    int n;
 
-    va_start(ap, fmt);
-    n = vasprintf(&text, fmt, ap);
-    va_end(ap);
-    if (n < 0) {
+    if (vasprintf(&text, fmt, ap) < 0) {
         w->error = -ENOMEM;
         return;
     }
-    xml_attribute(w, name, text);
+    put(w, name, text);
     free(text);
+}
+
+void xml_attribute_f(struct xml_write *w, const char *name, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    xml_print(w, name, fmt, ap, xml_attribute);
+    va_end(ap);
 }
 
 void xml_chars_out(struct xml_write *w, const char *text)
@@ -178,19 +184,11 @@ void xml_leaf(struct xml_write *w, const char *name, const char *text)
 
 void xml_leaf_f(struct xml_write *w, const char *name, const char *fmt, ...)
 {
-    char *text;
     va_list ap;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&text, fmt, ap);
+    xml_print(w, name, fmt, ap, xml_leaf);
     va_end(ap);
-    if (n < 0) {
-        w->error = -ENOMEM;
-        return;
-    }
-    xml_leaf(w, name, text);
-    free(text);
 }
 
 void xml_note(struct xml_write *w, const char *text)
