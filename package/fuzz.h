@@ -55,22 +55,36 @@ static int fuzz_package(const uint8_t *data, size_t n, const char *suffix)
     return 0;
 }
 
+static inline void fuzz_tar_sum(uint8_t *header)
+{
+    unsigned sum = 0;
+
+    memset(header + 148, ' ', 8);
+    for (int i = 0; i < 512; i++)
+        sum += header[i];
+    snprintf((char *)header + 148, 8, "%06o", sum & 0777777);
+}
+
+/* Headers at whole blocks that say "ustar" get their sum, or nothing would come further. */
+static inline void fuzz_tar_sums(uint8_t *p, size_t n)
+{
+    for (size_t at = 0; at + 512 <= n; at += 512)
+        if (!memcmp(p + at + 257, "ustar", 5))
+            fuzz_tar_sum(p + at);
+}
+
 /* The same as the only member of a tar. */
 static inline int fuzz_in_tar(const char *name, const uint8_t *data, size_t n, const char *suffix)
 {
     u8 *tar = calloc(1, n + 4 * 512);
-    unsigned sum = 0;
 
     if (!tar)
         return 0;
     memcpy(tar, name, strlen(name));
     snprintf((char *)tar + 124, 24, "%011zo%c%011o", n, 0, 0);
-    memset(tar + 148, ' ', 8);
     tar[156] = '0';
     memcpy(tar + 257, "ustar\00000", 8);
-    for (unsigned i = 0; i < 512; i++)
-        sum += tar[i];
-    snprintf((char *)tar + 148, 8, "%06o", sum);
+    fuzz_tar_sum(tar);
     memcpy(tar + 512, data, n);
     fuzz_package(tar, 512 + (n + 1535) / 512 * 512, suffix);
     free(tar);
