@@ -16,7 +16,8 @@
 #define BLOCK 65536
 #define RAW_MAX (256ull << 20) /* bigger disks are compared by their blocks with content */
 
-static char corpus[4096], dir[] = "/dev/shm/mimic-corpus-XXXXXX";
+static const char *corpus;
+static char dir[] = "/dev/shm/mimic-corpus-XXXXXX";
 
 struct row {
     char *cell[12];
@@ -242,10 +243,9 @@ static int drop(const char *path, const struct stat *st, int kind, struct FTW *f
 
 static void images(const char *top)
 {
-    if (access(corpus, F_OK)) {
-        check_skip("no corpus beside the project");
+    corpus = check_corpus();
+    if (!corpus)
         return;
-    }
     CHECK(mkdtemp(dir) != NULL);
     each_row(top, unpack_row);
     each_row(top, try_row);
@@ -263,11 +263,6 @@ static void images_of_tools(void)
 
 int main(void)
 {
-    const char *source = getenv("MIMIC_SOURCE");
-
-    snprintf(corpus, sizeof(corpus), "%s/../shared/corpus", source ? source : ".");
-    if (access(corpus, F_OK))
-        snprintf(corpus, sizeof(corpus), "%s/../../shared/corpus", source ? source : ".");
     CASE(images_of_products);
     CASE(images_of_tools);
     return check_end();

@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char corpus[4096], dir[] = "/dev/shm/mimic-ovf-XXXXXX";
+static const char *corpus;
+static char dir[] = "/dev/shm/mimic-ovf-XXXXXX";
 static unsigned read_ok, refused;
 
 /* The value that holds without a deployment option. */
@@ -249,12 +250,14 @@ static void packages_of_products(void)
     static char line[200000];
     FILE *f;
 
+    corpus = check_corpus();
+    if (!corpus)
+        return;
     snprintf(index, sizeof(index), "%s/INDEX.tsv", corpus);
     f = fopen(index, "re");
-    if (!f) {
-        check_skip("no corpus beside the project");
+    CHECK(f);
+    if (!f)
         return;
-    }
     while (fgets(line, sizeof(line), f)) {
         char *cell = line, *name = strsep(&cell, "\t"), *facts = strrchr(cell ? cell : "", '\t');
 
@@ -268,12 +271,8 @@ static void packages_of_products(void)
 
 int main(void)
 {
-    const char *source = getenv("MIMIC_SOURCE");
     char command[100];
 
-    snprintf(corpus, sizeof(corpus), "%s/../shared/corpus", source ? source : ".");
-    if (access(corpus, F_OK))
-        snprintf(corpus, sizeof(corpus), "%s/../../shared/corpus", source ? source : ".");
     if (!mkdtemp(dir))
         return 1;
     CASE(packages_of_products);

@@ -68,17 +68,12 @@ static void a_machine(void)
 
 static void a_real_one(void)
 {
-    const char *source = getenv("MIMIC_SOURCE");
-    char path[4096];
+    const char *corpus = check_corpus();
+    char path[PATH_MAX + 100];
 
-    snprintf(path, sizeof(path), "%s/../shared/corpus/vmc/virtualpc.vmc", source ? source : ".");
-    if (access(path, R_OK))
-        snprintf(path, sizeof(path), "%s/../../shared/corpus/vmc/virtualpc.vmc",
-                 source ? source : ".");
-    if (access(path, R_OK)) {
-        check_skip("no corpus beside the project");
+    if (!corpus)
         return;
-    }
+    snprintf(path, sizeof(path), "%s/vmc/virtualpc.vmc", corpus);
     CHECK_EQ(open_path(path), 0);
     CHECK_TEXT(err.text, "");
     CHECK_EQ(d.memory, 650u << 20);

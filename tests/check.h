@@ -2,6 +2,7 @@
 #ifndef TESTS_CHECK_H
 #define TESTS_CHECK_H
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,26 @@ static const char *check_skipped;
 static inline void check_skip(const char *why)
 {
     check_skipped = why;
+}
+/*
+ * Files of products and tools that are kept beside the project, in ../shared/corpus; NULL, and
+ * the case is skipped, where they are not.
+ */
+static inline const char *check_corpus(void)
+{
+    static const char *const places[] = { "../shared/corpus", "../../shared/corpus" };
+    static char found[PATH_MAX];
+    const char *source = getenv("MIMIC_SOURCE");
+
+    for (int i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/%s", source ? source : ".", places[i]);
+        if (realpath(path, found))
+            return found;
+    }
+    check_skip("no corpus beside the project");
+    return NULL;
 }
 static inline void check_case(const char *name, void (*fn)(void))
 {

@@ -190,20 +190,15 @@ static inline int round_trip(const char *name, const char *format, const char *t
 static inline unsigned round_corpus(const char *pattern, const char *format, const char *to,
                                     unsigned *refused)
 {
-    const char *source = getenv("MIMIC_SOURCE");
+    const char *corpus = check_corpus();
     unsigned good = 0;
-    char path[4096];
+    char path[PATH_MAX + 100];
     glob_t g;
 
     *refused = 0;
-    snprintf(path, sizeof(path), "%s/../shared/corpus", source ? source : ".");
-    if (access(path, F_OK))
-        snprintf(path, sizeof(path), "%s/../../shared/corpus", source ? source : ".");
-    if (access(path, F_OK)) {
-        check_skip("no corpus beside the project");
+    if (!corpus)
         return 0;
-    }
-    snprintf(path + strlen(path), sizeof(path) - strlen(path), "/%s", pattern);
+    snprintf(path, sizeof(path), "%s/%s", corpus, pattern);
     if (glob(path, 0, NULL, &g))
         return 0;
     for (size_t i = 0; i < g.gl_pathc; i++) {
