@@ -209,6 +209,8 @@ static u32 build_decode(struct build *t, const u32 n[2])
             if (t->n || rc)
                 break;
         }
+        if (t->mode & MODE_CS64K && t->b->pc + at + in->len > 0x10000)
+            break; /* beyond the limit: a fault */
         if (t->g->options.check && build_is_private(in)) {
             if (t->n)
                 break;

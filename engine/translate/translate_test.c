@@ -12,6 +12,21 @@ PROGRAM(loop_32, X86_MODE32, NULL, 0xb9, 0xe8, 3, 0, 0, 0x31, 0xc0, 1, 0xc8, 0x6
 /* mov cx,1000; l: add ax,cx; mov [bx+si],ax; push ax; pop dx; loop l; hlt */
 PROGRAM(loop_16, X86_MODE16, NULL, 0xb9, 0xe8, 3, 1, 0xc8, 0x89, 0, 0x50, 0x5a, 0xe2, 0xf8, 0xf4)
 
+/* The last instruction begins below the limit of the code segment, in the middle of a page, and
+ * ends above it: inc ax; inc ax; inc ax; mov al,1.  Vector 13 comes to the hlt. */
+static void prepare_limit(u8 *ram, struct x86_state *s)
+{
+    static const u8 code[] = { 0x40, 0x40, 0x40, 0xb0, 1, 0xf4 };
+    static const u8 vector[] = { 0, 0, CODE >> 4 & 0xff, CODE >> 12 };
+
+    s->seg[SEG_CS].base = CODE + 0x20;
+    s->seg[SEG_CS].sel += 2;
+    s->rip = 0xfffc;
+    memcpy(ram + CODE + 0x20 + 0xfffc, code, sizeof(code));
+    memcpy(ram + 13 * 4ul, vector, sizeof(vector));
+}
+PROGRAM(limit_16, X86_MODE16, prepare_limit, 0xf4)
+
 /* fib(15) by recursive calls */
 PROGRAM(calls_64, X86_MODE64, NULL, 0xbf, 0xf, 0, 0, 0, 0xe8, 1, 0, 0, 0, 0xf4, 0x83, 0xff, 2, 0x73,
         3, 0x89, 0xf8, 0xc3, 0x53, 0x57, 0xff, 0xcf, 0xe8, 0xef, 0xff, 0xff, 0xff, 0x89, 0xc3, 0x5f,
@@ -359,6 +374,7 @@ int main(int argc, char **argv)
     CASE(loop_64);
     CASE(loop_32);
     CASE(loop_16);
+    CASE(limit_16);
     CASE(calls_64);
     CASE(evicted_64);
     CASE(flags_64);
