@@ -311,23 +311,12 @@ static void make_start(struct engine *g, struct vcpu *v, struct block *b,
     b->lines = head->lines;
 }
 
-/* Lock held.  0, or no trace: -ENODATA: never of this path. */
-static int make_trace(struct engine *g, struct vcpu *v, struct block *head,
-                      const struct trace_path *p)
+/* The code of a trace behind what there is, installed when it is whole.  0, or -ENODATA. */
+static int make_code(struct engine *g, struct block *b)
 {
-    u64 off = head->gpa & (PAGE - 1);
-    const u8 *host = x86_ram(&g->mem, head->gpa, PAGE - off, false);
-    struct block *b = cache_alloc(g, sizeof(*b));
     struct build *t = g->build;
     struct tracer *tr = g->tracer;
 
-    if (!b || !host || head->gpa2)
-        return -ENODATA;
-    b->trace = cache_alloc(g, sizeof(*b->trace));
-    if (!b->trace)
-        return -ENOMEM;
-    b->trace->head = head;
-    make_start(g, v, b, p, host);
     if (!make_decode(t) || make_arrays(t) || !trace_analyse(t) || !trace_emit(t))
         return -ENODATA;
     b->trace->page = tr->frame;
@@ -342,6 +331,29 @@ static int make_trace(struct engine *g, struct vcpu *v, struct block *head,
     cache_install(g, b);
     g->count_trace++;
     return 0;
+}
+
+/* Lock held.  0, or no trace: -ENODATA: never of this path. */
+static int make_trace(struct engine *g, struct vcpu *v, struct block *head,
+                      const struct trace_path *p)
+{
+    u64 off = head->gpa & (PAGE - 1);
+    const u8 *host = x86_ram(&g->mem, head->gpa, PAGE - off, false);
+    struct block *b = cache_alloc(g, sizeof(*b));
+    u32 slots = g->nslot;
+    int r;
+
+    if (!b || !host || head->gpa2)
+        return -ENODATA;
+    b->trace = cache_alloc(g, sizeof(*b->trace));
+    if (!b->trace)
+        return -ENOMEM;
+    b->trace->head = head;
+    make_start(g, v, b, p, host);
+    r = make_code(g, b);
+    if (r)
+        g->nslot = slots; /* nothing has run that could have used its slots */
+    return r;
 }
 
 void trace_make(struct engine *g, struct vcpu *v, struct block *head, const struct trace_path *p)

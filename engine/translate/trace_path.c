@@ -473,6 +473,7 @@ static void path_liveness(struct build *t)
     }
 }
 
+/* Its slots; false: all are taken.  Whoever drops the trace gives them back (make_trace). */
 static bool path_slots(struct build *t)
 {
     struct tracer *tr = t->trace;
@@ -485,8 +486,10 @@ static bool path_slots(struct build *t)
             return false;
         tr->group[k].slot = t->g->nslot++;
     }
-    tr->bound = t->g->nslot;
-    return t->g->nslot++ < TRACE_SLOTS;
+    if (t->g->nslot == TRACE_SLOTS)
+        return false;
+    tr->bound = t->g->nslot++;
+    return true;
 }
 
 bool trace_analyse(struct build *t)
