@@ -35,7 +35,9 @@ struct cpu_io {
     void (*store)(void *arg, u64 gpa, u32 size, u64 val);
     int (*rdmsr)(void *arg, u32 msr, u64 *val); /* MSRs that the engine has not; -EINVAL: #GP */
     int (*wrmsr)(void *arg, u32 msr, u64 val);
-    void (*cpuid)(void *arg, u32 leaf, u32 sub, u32 regs[4]); /* in: the model's; out: shown */
+    /* regs: the model's in, what is shown out; the same answer each time, for an engine may keep
+     * it, until a control register, XCR0 or an MSR of the machine is written */
+    void (*cpuid)(void *arg, u32 leaf, u32 sub, u32 regs[4]);
     /* VMCALL (1), VMMCALL (2): true when done, false: #UD */
     bool (*hypercall)(void *arg, struct x86_state *regs, u8 kind);
     int (*vector)(void *arg, u32 open); /* acknowledges and answers a vector, or VECTOR_* */
