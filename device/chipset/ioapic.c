@@ -116,23 +116,31 @@ void ioapic_eoi(struct device *d, u8 vector)
     }
 }
 
+static bool ioapic_gives(const struct ioapic *io, u32 pin)
+{
+    return pin < IOAPIC_PINS && !(io->state.table[pin] & (RTE_LEVEL | RTE_MASKED));
+}
+
 static bool ioapic_waits(const struct ioapic *io, u32 pin)
 {
-    u64 rte = io->state.table[pin];
-    struct apic_message msg = ioapic_message(rte);
+    struct apic_message msg = ioapic_message(io->state.table[pin]);
 
-    return !(rte & (RTE_LEVEL | RTE_MASKED)) && io->lapic && lapic_waits(io->lapic, &msg);
+    return io->lapic && lapic_waits(io->lapic, &msg);
 }
 
 bool irqchip_waits(struct machine *m, u32 pin)
 {
-    struct device *io = machine_device(m, "ioapic"), *pic = machine_device(m, "pic");
+    struct ioapic *io = (struct ioapic *)machine_device(m, "ioapic");
+    struct device *pic = machine_device(m, "pic");
     bool waits = false;
 
     machine_irq_lock(m);
-    if (!machine_chips(m))
-        waits = (io && pin < IOAPIC_PINS && ioapic_waits((struct ioapic *)io, pin)) ||
-                (pic && pin < 16 && pic_waits(pic, ioapic_line(pin)));
+    if (!machine_chips(m)) {
+        if (io && ioapic_gives(io, pin)) /* a PIC beside it that nobody serves holds nothing up */
+            waits = ioapic_waits(io, pin);
+        else if (pic && pin < 16)
+            waits = pic_waits(pic, ioapic_line(pin));
+    }
     machine_irq_unlock(m);
     return waits;
 }
