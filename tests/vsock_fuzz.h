@@ -21,8 +21,6 @@ static struct vsock *vsock;
 static int host[HOSTS] = { -1, -1, -1, -1 };
 static u32 next_host;
 
-static void fuzz_settle(void); /* the target's: what was asked for has been done */
-
 static void fuzz_keep(int fd)
 {
     int *at = &host[next_host++ % HOSTS];
@@ -57,6 +55,7 @@ static struct device *fuzz_sockets(const char *class)
     return d;
 }
 
+/* The target then lets what was asked for be done. */
 static void fuzz_host(struct cursor *c)
 {
     u8 b[4096] = { 1 }, what = get_u8(c);
@@ -89,6 +88,5 @@ static void fuzz_host(struct cursor *c)
                                                 .wait_for_guest = what >> 7,
                                                 .done = fuzz_done });
     }
-    fuzz_settle();
 }
 #endif

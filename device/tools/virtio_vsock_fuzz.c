@@ -150,6 +150,7 @@ static void fuzz_step(struct cursor *c)
         break;
     default:
         fuzz_host(c);
+        fuzz_settle();
     }
 }
 

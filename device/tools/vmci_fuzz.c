@@ -143,6 +143,7 @@ static void fuzz_step(struct cursor *c)
         break;
     case 8:
         fuzz_host(c);
+        fuzz_settle();
         break;
     case 9:
         fuzz_dma(c);
