@@ -190,9 +190,36 @@ int vm_build_blk(struct vm *vm, const struct desc_disk *d, struct blk **b, struc
     return 0;
 }
 
+enum build_efi { EFI_DRIVES, EFI_DRIVES_BY_ROM, EFI_DRIVES_NOT }; /* what OVMF has for it */
+
+/* Controllers whose disks are host ends of their own, "<prefix>.<unit>". */
+struct build_storage {
+    const char *class, *prefix;
+    u32 units;
+    enum build_efi efi;
+};
+static const struct build_storage build_storages[] = {
+    { "pvscsi", "scsi", 64, EFI_DRIVES_BY_ROM },
+    { "lsilogic", "scsi", 16, EFI_DRIVES_BY_ROM },
+    { "lsisas1068", "scsi", 16, EFI_DRIVES_BY_ROM },
+    { "buslogic", "scsi", 16, EFI_DRIVES_NOT },
+    { "ahci", "sata", 30, EFI_DRIVES },
+    { "nvme", "nvme", 16, EFI_DRIVES },
+    { "fdc", "floppy", 2, EFI_DRIVES },
+};
+static const struct build_storage build_ide = { "ide", "ide", 4, EFI_DRIVES };
+
+static const struct build_storage *build_storage_of(const char *class)
+{
+    for (u32 i = 0; i < LEN(build_storages); i++)
+        if (!strcmp(build_storages[i].class, class))
+            return &build_storages[i];
+    return NULL;
+}
+
 /* A controller with the disks that name it: ends "scsi.<unit>" or "ide.<unit>". */
-static int build_controller(struct vm *vm, const char *name, const char *class, const char *prefix,
-                            u32 units, struct err *e)
+static int build_controller(struct vm *vm, const char *name, const struct build_storage *of,
+                            struct err *e)
 {
     struct device_end ends[VM_DISKS_MAX + 1] = { { NULL, NULL } };
     const char *settings[BUILD_SETTINGS + 1] = { NULL };
@@ -206,7 +233,7 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
 
         if (!d->controller || strcmp(d->controller, name))
             continue;
-        if (d->unit >= units || n == VM_DISKS_MAX)
+        if (d->unit >= of->units || n == VM_DISKS_MAX)
             return err_set(e, -EINVAL, "%s: %s has no place %u", d->name, name, d->unit);
         if (!d->path && d->media == DESC_DISK)
             return err_set(e, -ENOENT, "%s: the package names no file for it", d->name);
@@ -217,26 +244,26 @@ static int build_controller(struct vm *vm, const char *name, const char *class, 
             return r;
         if (!b)
             continue;
-        snprintf(kinds[n], sizeof(kinds[n]), "%s.%u", prefix, d->unit);
+        snprintf(kinds[n], sizeof(kinds[n]), "%s.%u", of->prefix, d->unit);
         ends[n] = (struct device_end){ kinds[n], b };
         n++;
     }
-    if (cds && !strcmp(class, "nvme"))
+    if (cds && !strcmp(of->class, "nvme"))
         return err_set(e, -EINVAL, "%s: NVMe has no CD-ROM drives", name);
-    if (cds || !strcmp(class, "fdc")) {
+    if (cds || !strcmp(of->class, "fdc")) {
         settings[nset++] = cds ? "cd" : "drives";
         settings[nset++] = number;
     }
     snprintf(number, sizeof(number), "%llu", cds ? (unsigned long long)cds : most + 1);
-    if (!strcmp(class, "ide") && vm_board_is_vmware(vm)) {
+    if (!strcmp(of->class, "ide") && vm_board_is_vmware(vm)) {
         settings[nset++] = "vmware";
         settings[nset++] = "1";
     }
-    if (!strcmp(class, "pvscsi") && vm->efi) {
+    if (of->efi == EFI_DRIVES_BY_ROM && vm->efi) {
         settings[nset++] = "efi";
         settings[nset++] = "1";
     }
-    return build_device(vm, class, name, settings, ends, e);
+    return build_device(vm, of->class, name, settings, ends, e);
 }
 
 static int build_virtio_disks(struct vm *vm, const char *controller, struct err *e)
@@ -267,30 +294,6 @@ static bool build_has_disks(const struct desc *d, const char *controller)
     return false;
 }
 
-/* Controllers whose disks are host ends of their own, "<prefix>.<unit>". */
-struct build_storage {
-    const char *class, *prefix;
-    u32 units;
-    bool bios_only; /* OVMF has no driver for it; a BIOS is given one */
-};
-static const struct build_storage build_storages[] = {
-    { "pvscsi", "scsi", 64 },
-    { "lsilogic", "scsi", 16, true },
-    { "lsisas1068", "scsi", 16, true },
-    { "buslogic", "scsi", 16, true },
-    { "ahci", "sata", 30 },
-    { "nvme", "nvme", 16 },
-    { "fdc", "floppy", 2 },
-};
-
-static const struct build_storage *build_storage_of(const char *class)
-{
-    for (u32 i = 0; i < LEN(build_storages); i++)
-        if (!strcmp(build_storages[i].class, class))
-            return &build_storages[i];
-    return NULL;
-}
-
 const char *vm_disk_prefix(const char *class)
 {
     const struct build_storage *b = build_storage_of(class);
@@ -308,8 +311,8 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
         const struct build_storage *b = build_storage_of(v->class);
 
         if (b) {
-            r = build_controller(vm, v->name, b->class, b->prefix, b->units, e);
-            if (!r && b->bios_only && vm->efi && build_has_disks(d, v->name))
+            r = build_controller(vm, v->name, b, e);
+            if (!r && b->efi == EFI_DRIVES_NOT && vm->efi && build_has_disks(d, v->name))
                 note(notes, NOTE_LOST, v->name,
                      "the EFI firmware has no driver for %s: the guest cannot boot from its disks, "
                      "but by BIOS or with --kernel",
@@ -317,7 +320,7 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
         } else if (!strcmp(v->class, "ide") && !ide) {
             r = pci_place(vm->machine, v->name, vm_build_south(vm), 1, e);
             if (!r)
-                r = build_controller(vm, v->name, "ide", "ide", 4, e);
+                r = build_controller(vm, v->name, &build_ide, e);
             ide = true;
         } else if (!strcmp(v->class, "virtio_blk")) {
             r = build_virtio_disks(vm, v->name, e);
@@ -333,7 +336,7 @@ static int build_storage(struct vm *vm, struct notes *notes, struct err *e)
     }
     if (!r && !ide && vm_board_is_vmware(vm)) { /* a function of the south bridge in any case */
         r = pci_place(vm->machine, "ide", vm_build_south(vm), 1, e);
-        r = r ? r : build_controller(vm, "ide", "ide", "ide", 4, e);
+        r = r ? r : build_controller(vm, "ide", &build_ide, e);
     }
     return r;
 }

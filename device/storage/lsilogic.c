@@ -96,6 +96,8 @@ static const struct mpt_kind lsi_kind = {
     .wrote = lsi_wrote,
     .chip = "LSI53C1030",
     .ident = &lsi_ident,
+    .rom = lsilogic_rom,
+    .rom_size = &lsilogic_rom_size,
 };
 
 static int lsi_create(struct device *d, struct err *e)

@@ -201,6 +201,8 @@ static const struct mpt_kind sas_kind = {
     .page = sas_page,
     .chip = "LSISAS1068",
     .ident = &sas_ident,
+    .rom = lsisas1068_rom,
+    .rom_size = &lsisas1068_rom_size,
 };
 
 static int sas_create(struct device *d, struct err *e)

@@ -438,6 +438,7 @@ static void mpt_attach(struct mpt *m, u32 target)
 
 int mpt_create(struct mpt *m, const struct mpt_kind *kind, struct err *e)
 {
+    struct pci_ident ident = *kind->ident;
     int r;
 
     m->kind = kind;
@@ -449,7 +450,9 @@ int mpt_create(struct mpt *m, const struct mpt_kind *kind, struct err *e)
     r = bell_new(&m->dev, mpt_rung, 0, &m->bell);
     if (r)
         return err_set(e, r, "no bell");
-    return pci_plug(&m->dev, kind->ident, e);
+    if (m->config.efi)
+        ident.rom = kind->rom, ident.rom_size = *kind->rom_size;
+    return pci_plug(&m->dev, &ident, e);
 }
 
 void mpt_destroy(struct device *d)
@@ -513,7 +516,7 @@ const struct field mpt_config_fields[] = {
     FIELD_TEXT(8, struct mpt_config, cd_revision, 0, "INQUIRY revision of CD-ROM drives"),
     FIELD_TEXT(9, struct mpt_config, serial, 0,
                "start of the serial numbers, the target follows; empty: none are told"),
-    FIELD(0, struct mpt_config, pad, F_LOCAL, "none"),
+    FIELD(10, struct mpt_config, efi, 0, "1: with an expansion ROM by which EFI boots from it"),
     FIELD_END
 };
 

@@ -47,7 +47,7 @@ struct mpt_config {
     char vendor[9], product[17], revision[5];
     char cd_vendor[9], cd_product[17], cd_revision[5];
     char serial[17];
-    u8 pad;
+    u8 efi;
 };
 
 struct mpt_request {
@@ -81,6 +81,8 @@ struct mpt_kind {
     void (*wrote)(struct mpt *m, const struct mpt_page_ask *ask, const u8 *page, u32 len);
     const char *chip;
     const struct pci_ident *ident;
+    const u8 *rom; /* mpt_efi.c for it */
+    const u32 *rom_size;
 };
 
 struct mpt {

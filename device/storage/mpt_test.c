@@ -5,6 +5,7 @@
 #include "bus/scsi.h"
 #include "device/storage/mpt_wire.h"
 #include "tests/check.h"
+#include "tests/efi_rom.h"
 #include "tests/rig.h"
 #include "tests/storage_move.h"
 #include <errno.h>
@@ -15,7 +16,7 @@ enum { FRAMES = 0x10000, REPLIES = 0x40000, SENSE = 0x50000, LIST = 0x60000, PAG
 enum { DATA = 0x100000, DISK = 4 << 20, RAM_MIB = 16, BLOCK = 512, REPLY = 128, NREPLIES = 64 };
 enum { SLOTS = 1024 }; /* of frames: as many as there are requests at a time */
 
-static const char *class;
+static const char *class, *efi = "0";
 static struct rig rig;
 static struct blk *disk, *disc;
 static struct device *dev;
@@ -34,7 +35,7 @@ static void reg_set(u32 off, u32 v)
 
 static void begin(void)
 {
-    static const char *const settings[] = { "cd", "2", NULL };
+    const char *settings[] = { "cd", "2", "efi", efi, NULL };
     struct device_end ends[3] = { { 0 } };
 
     rig_start(&rig, RAM_MIB, 1);
@@ -770,6 +771,31 @@ static void sas_is_discovered(void)
     end();
 }
 
+/* How large the expansion ROM says that it is; 0: there is none. */
+static u32 rom_room(const char *with)
+{
+    u32 val;
+
+    efi = with;
+    begin();
+    rig_pci_set(dev, 0x30, 4, 0xfffff800);
+    val = rig_pci_get(dev, 0x30, 4);
+    end();
+    efi = "0";
+    return ~val + 1;
+}
+
+static void rom(void)
+{
+    bool sas = strcmp(class, "lsilogic");
+    u32 size = sas ? lsisas1068_rom_size : lsilogic_rom_size;
+
+    efi_rom(sas ? lsisas1068_rom : lsilogic_rom, size, MPT_VENDOR,
+            sas ? MPT_DEVICE_1068 : MPT_DEVICE_1030);
+    CHECK_EQ(rom_room("0"), 0);
+    CHECK(rom_room("1") >= size);
+}
+
 int main(void)
 {
     static const char *const classes[] = { "lsilogic", "lsisas1068" };
@@ -795,6 +821,7 @@ int main(void)
         CASE(pages_of_all_kinds);
         CASE(parallel_negotiates);
         CASE(sas_is_discovered);
+        CASE(rom);
     }
     return check_end();
 }

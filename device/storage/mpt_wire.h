@@ -197,6 +197,9 @@ enum mpt_page_type {
     MPT_PAGE_SAS_ENCLOSURE = 0x15,
 };
 
+extern const u8 lsilogic_rom[], lsisas1068_rom[]; /* mpt_efi.c, compiled for EFI */
+extern const u32 lsilogic_rom_size, lsisas1068_rom_size;
+
 /* A list's elements: 24 bits of length, flags; chains have a length of 16 bits. */
 enum mpt_sge {
     MPT_SGE_END_OF_LIST = 0x01,

@@ -5,6 +5,7 @@
 #include "bus/scsi.h"
 #include "device/storage/pvscsi_wire.h"
 #include "tests/check.h"
+#include "tests/efi_rom.h"
 #include "tests/rig.h"
 #include <errno.h>
 #include <pthread.h>
@@ -850,20 +851,9 @@ static void threshold(void)
     end();
 }
 
-/* PCI Firmware 3.0, 5.1.2 and UEFI 2.8, 14.4.2: a driver for EFI on 64-bit processors. */
 static void rom(void)
 {
-    const u8 *p = pvscsi_rom, *pci = p + le16(p + 0x18), *image = p + le16(p + 0x16);
-
-    CHECK_EQ(le16(p), 0xaa55);
-    CHECK_EQ(le16(p + 2) * 512u, pvscsi_rom_size);
-    CHECK_EQ(le32(p + 4), 0xef1);
-    CHECK_EQ(le16(p + 8), 11);
-    CHECK_EQ(le16(p + 10), 0x8664);
-    CHECK(!memcmp(pci, "PCIR", 4) && pci[20] == 3 && pci[21] == 0x80);
-    CHECK_EQ(le16(pci + 4), PVSCSI_VENDOR);
-    CHECK_EQ(le16(pci + 6), PVSCSI_DEVICE);
-    CHECK(!memcmp(image, "MZ", 2) && !memcmp(image + le32(image + 60), "PE\0", 4));
+    efi_rom(pvscsi_rom, pvscsi_rom_size, PVSCSI_VENDOR, PVSCSI_DEVICE);
 }
 
 int main(void)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""EFI guests: OVMF, GRUB from a CD, a Debian kernel; variables that outlive the VM and kill -9."""
-import os, shutil, subprocess, time
+"""EFI guests: OVMF, GRUB from a CD, a Debian kernel; variables that outlive the VM and kill -9; GRUB
+from disks that OVMF has no driver for."""
+import os, re, shutil, subprocess, time
 from vmtest import MIMIC, check, kernels, main, run, scratch
 
 GRUB = """serial --unit=0 --speed=115200
@@ -13,21 +14,39 @@ menuentry debian {
 }
 """
 
-def cd(folder):
+def grub(folder, config):
     tree = os.path.join(folder, "tree")
     os.makedirs(os.path.join(tree, "boot", "grub"))
-    shutil.copy(os.path.join(kernels(), "vmlinuz-cloud"), os.path.join(tree, "vmlinuz"))
-    shutil.copy(os.path.join(kernels(), "initrd-64"), os.path.join(tree, "initrd"))
     with open(os.path.join(tree, "boot", "grub", "grub.cfg"), "w") as f:
-        f.write(GRUB)
+        f.write(config)
+    return tree
+
+def image(folder, tree):
     iso = os.path.join(folder, "efi.iso")
     subprocess.run(["grub-mkrescue", "-o", iso, tree], check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
     return iso
 
+def cd(folder):
+    tree = grub(folder, GRUB)
+    shutil.copy(os.path.join(kernels(), "vmlinuz-cloud"), os.path.join(tree, "vmlinuz"))
+    shutil.copy(os.path.join(kernels(), "initrd-64"), os.path.join(tree, "initrd"))
+    return image(folder, tree)
+
 def arguments(iso, state):
     return ["run", "--firmware", "efi", "--cdrom", iso, "--memory", "512", "--console", "serial",
             "--no-reboot", "--state", state]
+
+# A word that is kept on the disk, and the beginning of another disk.
+KEEPS = """serial --unit=0 --speed=115200
+terminal_output serial
+load_env -f /boot/grub/kept
+echo "@G was $word"
+word=$word.$word
+save_env -f /boot/grub/kept word
+hexdump -n 16 (hd1)0+1
+halt
+"""
 
 def boot(iso, state):
     code, out = run(arguments(iso, state), 240)
@@ -69,6 +88,21 @@ def thrown_away():
         check("@I done" in out and code == 0, "exit code %d:\n%s" % (code, out[-1500:]))
         check(not os.path.exists(os.path.join(state, "nvram.fd")), "variables were kept")
 
+def by_their_roms():
+    """Adapters that OVMF has no driver for: GRUB reads and writes by the driver in their ROM."""
+    with scratch() as d:
+        tree = grub(d, KEEPS)
+        subprocess.run(["grub-editenv", os.path.join(tree, "boot", "grub", "kept"), "set", "word=kept"], check=True)
+        disk, other = image(d, tree), os.path.join(d, "other.img")
+        with open(other, "wb") as f:
+            f.write(b"the other disk's".ljust(1 << 20, b"\0"))
+        for bus in ("lsilogic", "lsisas1068"):
+            for word in ("kept", "kept.kept"):
+                code, out = run(["run", "--firmware", "efi", "--disk", disk, "--disk", other, "--disk-bus", bus,
+                                 "--memory", "256", "--console", "serial", "--state", os.path.join(d, bus)], 240)
+                check(code == 0 and "Scsi(0x0,0x0)" in out and re.search(r"@G was %s\s" % word, out) and
+                      "the other disk's" in out, "%s, exit code %d:\n%s" % (bus, code, out[-1500:]))
+
 main([("OVMF, GRUB, kernel, twice with one store", through_grub),
       ("killed four times, then booted", killed_while_it_writes),
-      ("throwaway variables", thrown_away)])
+      ("throwaway variables", thrown_away), ("disks by the drivers in their adapters' ROMs", by_their_roms)])

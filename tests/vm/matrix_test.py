@@ -26,8 +26,9 @@ NICS = {"vmxnet3": ("VmxNet3", "vmxnet3"), "e1000": ("E1000", "e1000"), "e1000e"
 # guest, firmware, what its kernel's release holds, [storage and card]
 GUESTS = [("demo", "bios", "-amd64", "lsilogic e1000, lsisas1068 e1000e, ahci vmxnet3, nvme virtio_net, ide e1000, "
            "virtio_blk virtio_net, buslogic pcnet, pvscsi vmxnet3"),
-          # Debian's OVMF has no drivers for SCSI adapters, so EFI cannot start from one
-          ("wide", "efi", "-amd64", "ahci vmxnet3, nvme e1000e, ide e1000, virtio_blk virtio_net"),
+          # Debian's OVMF has no drivers for SCSI adapters, and buslogic brings none either
+          ("wide", "efi", "-amd64", "ahci vmxnet3, nvme e1000e, ide e1000, virtio_blk virtio_net, lsilogic e1000, "
+           "lsisas1068 e1000e, pvscsi vmxnet3"),
           ("wide", "bios", "-cloud", "nvme virtio_net, ide vmxnet3, virtio_blk virtio_net, pvscsi vmxnet3, buslogic vmxnet3"),
           ("i386", "bios", "-686-pae", "lsilogic pcnet, buslogic pcnet, ide e1000, lsisas1068 e1000, pvscsi vmxnet3, "
            "ahci e1000e, nvme vmxnet3, virtio_blk virtio_net")]
