@@ -203,6 +203,7 @@ static void mpt_reset_all(struct mpt *m, bool all)
     for (u32 i = 0; i < MPT_REQUESTS + MPT_MANAGERS; i++)
         m->request[i].busy = m->request[i].manages = false;
     memcpy(fresh.unit, s->unit, sizeof(fresh.unit));
+    fresh.intr_mask = all ? MPT_INTR_DOORBELL | MPT_INTR_REPLY : s->intr_mask;
     *s = fresh;
     for (u32 i = 0; i < MPT_TARGETS && all; i++)
         scsi_reset(&s->unit[i], SCSI_ASC_RESET);

@@ -11,7 +11,7 @@
 
 /* The page: a request, replies, sense. */
 enum { REPLIES_AT = 512, REPLY = 128, REPLIES = 8, SENSE_AT = 2048 };
-enum { TARGETS = 16, HALVES_MAX = 128, WHO_ROM = 3, SGE_END_OF_BUFFER = 0x40 };
+enum { TARGETS = 16, HALVES_MAX = 128, WHO_ROM = 2, SGE_END_OF_BUFFER = 0x40 };
 
 const u32 adapter_targets = TARGETS, adapter_pages = 1, adapter_bar = 1;
 const u32 adapter_most = 8 << 20; /* of one element; it could be 16 MiB - 1 */

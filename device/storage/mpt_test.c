@@ -495,6 +495,22 @@ static void interrupts(void)
     end();
 }
 
+/* A kernel masks them, resets what the firmware left running, and would not know of any. */
+static void masked_through_resets(void)
+{
+    start();
+    reg_set(MPT_INTR_MASK, MPT_INTR_DOORBELL | MPT_INTR_REPLY);
+    reg_set(MPT_DOORBELL, (u32)MPT_UNIT_RESET << 24);
+    CHECK_EQ(ioc(), MPT_IOC_READY);
+    CHECK_EQ(reg(MPT_INTR_MASK), MPT_INTR_DOORBELL | MPT_INTR_REPLY);
+    reg_set(MPT_INTR_MASK, MPT_INTR_DOORBELL);
+    reg_set(MPT_DOORBELL, (u32)MPT_UNIT_RESET << 24);
+    CHECK_EQ(reg(MPT_INTR_MASK), MPT_INTR_DOORBELL);
+    reg_set(MPT_DOORBELL, (u32)MPT_IO_UNIT_RESET << 24);
+    CHECK_EQ(reg(MPT_INTR_MASK), MPT_INTR_DOORBELL | MPT_INTR_REPLY);
+    end();
+}
+
 static void diagnostic_reset(void)
 {
     static const u8 key[] = { 0xff, 4, 0xb, 2, 7, 0xd };
@@ -813,6 +829,7 @@ int main(void)
         CASE(queues_that_are_full);
         CASE(small_reply_frames);
         CASE(interrupts);
+        CASE(masked_through_resets);
         CASE(diagnostic_reset);
         CASE(task_management);
         CASE(task_management_by_doorbell);
