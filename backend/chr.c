@@ -28,7 +28,7 @@ enum {
     CHR_MOST = 1 << 20,     /* bytes that may wait at all */
     CHR_CHUNK = 4096,       /* a pipe that is ready takes as many without blocking */
     CHR_LARGE = 32 << 10,   /* where the descriptor never blocks */
-    CHR_GATHER_NS = 500000, /* the writer lets this time pass to write more at once */
+    CHR_GATHER_NS = 500000, /* the writer lets this time pass for a line to become whole */
     CHR_WAIT_MS = 100,      /* the longest that a put waits */
     CHR_LAST_MS = 2000,     /* the longest that a close waits for a stuck reader */
 };
@@ -44,6 +44,7 @@ struct chr {
     pthread_cond_t wake, room;
     pthread_t writer;
     bool has_writer, ending, broken, idle, told, wants_room;
+    bool line;    /* one has ended: who reads may tell the time by it */
     bool closing; /* the last call that is owed frees it */
     u32 posted;   /* calls that the loop still owes us */
 
@@ -172,7 +173,7 @@ static void *chr_writer(void *arg)
             c->idle = true;
             pthread_cond_wait(&c->wake, &c->lock);
             t = chr_in(CHR_GATHER_NS);
-            while (!c->ending && c->kept.len < CHR_CHUNK &&
+            while (!c->ending && !c->line && c->kept.len < CHR_CHUNK &&
                    pthread_cond_timedwait(&c->wake, &c->lock, &t) != ETIMEDOUT)
                 ;
         }
@@ -180,6 +181,7 @@ static void *chr_writer(void *arg)
             break;
         n = (ssize_t)min_u64(c->kept.len, blocks ? CHR_CHUNK : CHR_LARGE);
         memcpy(chunk, c->kept.p, (size_t)n);
+        c->line = false;
         pthread_mutex_unlock(&c->lock);
         n = chr_write(c, chunk, (size_t)n, &until);
         pthread_mutex_lock(&c->lock);
@@ -218,8 +220,10 @@ static void chr_put_fd(struct chr *c, const u8 *p, u32 n)
         c->told = true;
         n = 0;
     }
-    if (n && !buf_add(&c->kept, p, n) && (c->idle || c->kept.len >= CHR_CHUNK)) {
+    if (n && !buf_add(&c->kept, p, n) &&
+        (c->idle || c->kept.len >= CHR_CHUNK || memchr(p, '\n', n))) {
         c->idle = false;
+        c->line |= !!memchr(p, '\n', n);
         pthread_cond_signal(&c->wake);
     }
     pthread_mutex_unlock(&c->lock);
