@@ -69,7 +69,8 @@ def programs_do_not_crash():
     s = Guest.session
     s.shell("dmesg -C; for i in $(seq 60); do ls -la /etc | md5sum | cut -c1-8; vmware-toolbox-cmd timesync status;"
             " done >/dev/null 2>&1; true", 200)
-    check(s.shell("dmesg | grep -E 'traps:|segfault' || true") == "", "programs crashed")
+    crashed = s.shell("dmesg | grep -E -A 2 'traps:|segfault' || true")
+    check(crashed == "", "programs crashed: " + crashed)
 
 def published_port():
     s = Guest.session
