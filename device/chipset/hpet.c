@@ -13,7 +13,6 @@
 #include <stdio.h>
 
 enum { HPET_TIMERS = 3, HPET_NS = 10, HPET_SIZE = 0x400, PERIOD_MIN_NS = 20000 };
-enum { OWED_NS = 1000000000, AGAIN_NS = 2000000 };
 enum {
     REG_ID = 0,
     REG_CONFIG = 0x10,
@@ -166,7 +165,7 @@ static void hpet_fire(struct device *d, u32 i)
     struct hpet_timer *t = &h->state.timer[i];
     u64 now = hpet_counter(h), n = hpet_move(t, now);
 
-    t->owed = hpet_owes(t) ? min_u64(t->owed + n, OWED_NS / HPET_NS / t->period + 1) : 0;
+    t->owed = hpet_owes(t) ? min_u64(t->owed + n, IRQCHIP_OWED_NS / HPET_NS / t->period + 1) : 0;
     if (!t->owed) {
         if (n)
             hpet_raise(h, i);
@@ -175,7 +174,7 @@ static void hpet_fire(struct device *d, u32 i)
         hpet_raise(h, i);
     }
     if (t->owed)
-        timer_owe(h->timer[i], machine_now(d->machine) + AGAIN_NS);
+        timer_owe(h->timer[i], machine_now(d->machine) + IRQCHIP_AGAIN_NS);
     else
         hpet_arm_at(h, i, now);
 }

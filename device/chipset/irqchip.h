@@ -40,6 +40,8 @@ void lapic_send(struct device *d, const struct apic_message *msg);
  * to be taken by a processor?  Another one now would be lost.  Not where nobody would take it.
  */
 bool irqchip_waits(struct machine *m, u32 pin); /* ioapic.c; no irq lock held */
+/* ns: how old edges may become that wait to be given, and when one is tried again at the latest */
+enum { IRQCHIP_OWED_NS = 1000000000, IRQCHIP_AGAIN_NS = 2000000 };
 bool pic_waits(struct device *d, u32 line);
 bool lapic_waits(struct device *d, const struct apic_message *msg);
 

@@ -12,7 +12,7 @@
 #include <errno.h>
 
 enum { PIT_HZ = 1193182, PIT_CHANNELS = 3, PIT_CONTROL = 3, PIT_PERIOD_MIN_NS = 20000 };
-enum { PIT_PIN = 2, PIT_OWED_NS = 1000000000, PIT_AGAIN_NS = 2000000 };
+enum { PIT_PIN = 2 };
 enum { RW_LATCH = 0, RW_LOW = 1, RW_HIGH = 2, RW_BOTH = 3 };
 enum { P61_GATE = 1, P61_SPEAKER = 2, P61_REFRESH = 0x10, P61_OUT = 0x20 };
 
@@ -145,7 +145,7 @@ static void pit_forget(struct pit *p)
 {
     const struct pit_channel *c = &p->state.channel[0];
     u64 gone = pit_ticks(p, c) / c->count;
-    u64 most = pit_is_fast(c) ? 0 : (u64)(PIT_OWED_NS / pit_period_ns(c));
+    u64 most = pit_is_fast(c) ? 0 : (u64)(IRQCHIP_OWED_NS / pit_period_ns(c));
 
     p->state.given = min_u64(p->state.given, gone);
     if (gone - p->state.given > most)
@@ -172,7 +172,7 @@ static void pit_fire(struct device *d)
 {
     struct pit *p = (struct pit *)d;
     const struct pit_channel *c = &p->state.channel[0];
-    i64 now = machine_now(d->machine), again = now + PIT_AGAIN_NS;
+    i64 now = machine_now(d->machine), again = now + IRQCHIP_AGAIN_NS;
 
     if (p->state.off || !c->loaded || !pit_is_periodic(c)) {
         pit_update(p);
