@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #ifndef DEVICE_STORAGE_EFI_DRIVER_H
 #define DEVICE_STORAGE_EFI_DRIVER_H
-#include <stdint.h>
+#include "base/types.h"
 
 /*
  * What a driver in an expansion ROM needs of EFI: UEFI 2.8, sections 4.4 (boot services), 11.1
  * (driver binding), 14.4 (PCI I/O), 15.7 (extended SCSI pass through).  Members that no driver of
  * ours uses are only counted.
  */
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
 #define EFI __attribute__((ms_abi))
 
 #define EFI_ERROR(n) (1ull << 63 | (n))

@@ -4,36 +4,22 @@
  * requests and completions.
  */
 #include "device/storage/efi_scsi.h"
+#include "device/storage/pvscsi_wire.h"
+#include <stddef.h>
 
-enum { PV_VENDOR_DEVICE = 0x07c015ad, PV_TARGETS = 64 };
-enum { REG_COMMAND = 0, REG_DATA = 4, REG_STATUS = 0x100c, REG_KICK = 0x4018 };
-enum { CMD_RESET = 1, CMD_RINGS = 3, RINGS_WORDS = 132 };
-enum { FLAG_NONE = 4, FLAG_TO_HOST = 8, FLAG_TO_DEVICE = 16, TAG_SIMPLE = 0x20 };
-enum { HOST_UNDERRUN = 0x0c, HOST_NO_DEVICE = 0x11 };
-enum { SENSE_AT = 3 * EFI_PAGE };
+enum { PV_TARGETS = 64, TAG_SIMPLE = 0x20, SENSE_AT = 3 * EFI_PAGE };
 
+/* The rings state page, as far as it is used. */
 struct pv_state {
     u32 req_prod, req_cons, req_log2, cmp_prod, cmp_cons, cmp_log2;
 };
-struct pv_request {
-    u64 context, data, data_len, sense;
-    u32 sense_len, flags;
-    u8 cdb[16], cdb_len, lun[8], tag, bus, target;
-    u8 rest[60];
-};
-struct pv_completion {
-    u64 context, data_len;
-    u32 sense_len;
-    u16 host, scsi;
-    u32 rest[2];
-};
-_Static_assert(sizeof(struct pv_request) == 128 && sizeof(struct pv_completion) == 32, "pvscsi");
+_Static_assert(offsetof(struct pv_state, cmp_log2) == PVSCSI_RS_CMP_LOG2, "pvscsi");
 
 const u32 adapter_targets = PV_TARGETS, adapter_pages = 4, adapter_bar = 0, adapter_most = ~0u;
 
 int adapter_is(u32 id)
 {
-    return id == PV_VENDOR_DEVICE;
+    return id == ((u32)PVSCSI_DEVICE << 16 | PVSCSI_VENDOR);
 }
 
 /* ---- requests ---- */
@@ -43,7 +29,7 @@ static volatile struct pv_state *pv_state(struct adapter *a)
     return (volatile struct pv_state *)a->pages;
 }
 
-static u64 pv_wait(struct adapter *a, struct pv_completion *c)
+static u64 pv_wait(struct adapter *a, struct pvscsi_completion_wire *c)
 {
     volatile struct pv_state *s = pv_state(a);
     u32 mask = (1u << s->cmp_log2) - 1;
@@ -55,7 +41,7 @@ static u64 pv_wait(struct adapter *a, struct pv_completion *c)
     }
     memcpy(c, a->pages + 2 * EFI_PAGE + (s->cmp_cons & mask) * sizeof(*c), sizeof(*c));
     s->cmp_cons++;
-    adapter_store(a, REG_STATUS, 1);
+    adapter_store(a, PVSCSI_INTR_STATUS, PVSCSI_INTR_COMPLETION);
     return 0;
 }
 
@@ -64,37 +50,41 @@ static void pv_ask(struct adapter *a, const struct adapter_request *w)
     volatile struct pv_state *s = pv_state(a);
     const struct efi_scsi_packet *k = w->packet;
     u32 mask = (1u << s->req_log2) - 1;
-    struct pv_request *r = (struct pv_request *)(a->pages + EFI_PAGE) + (s->req_prod & mask);
+    struct pvscsi_request_wire *r =
+        (struct pvscsi_request_wire *)(a->pages + EFI_PAGE) + (s->req_prod & mask);
 
     memset(r, 0, sizeof(*r));
     r->context = 1;
-    r->data = w->data;
+    r->data_addr = w->data;
     r->data_len = w->len;
-    r->sense = a->bus + SENSE_AT;
+    r->sense_addr = a->bus + SENSE_AT;
     r->sense_len = SENSE_ROOM;
-    r->flags = !w->len ? FLAG_NONE : k->direction == EFI_SCSI_IN ? FLAG_TO_HOST : FLAG_TO_DEVICE;
+    r->flags = !w->len                       ? PVSCSI_FLAG_NO_DATA
+               : k->direction == EFI_SCSI_IN ? PVSCSI_FLAG_TO_HOST
+                                             : PVSCSI_FLAG_TO_DEVICE;
     memcpy(r->cdb, k->cdb, k->cdb_len);
     r->cdb_len = k->cdb_len;
     r->tag = TAG_SIMPLE;
     r->target = w->target;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     s->req_prod++;
-    adapter_store(a, REG_KICK, 0);
+    adapter_store(a, PVSCSI_KICK_RW, 0);
 }
 
 u64 adapter_run(struct adapter *a, const struct adapter_request *r, struct adapter_answer *answer)
 {
-    struct pv_completion c;
+    struct pvscsi_completion_wire c;
     u64 err;
 
     pv_ask(a, r);
     err = pv_wait(a, &c);
     if (err)
         return err;
-    answer->outcome = c.host == 0 || c.host == HOST_UNDERRUN ? ADAPTER_DONE
-                      : c.host == HOST_NO_DEVICE             ? ADAPTER_NOBODY
-                                                             : ADAPTER_FAILED;
-    answer->status = (u8)c.scsi;
+    answer->outcome = c.host_status == PVSCSI_HOST_OK || c.host_status == PVSCSI_HOST_UNDERRUN
+                          ? ADAPTER_DONE
+                      : c.host_status == PVSCSI_HOST_NO_DEVICE ? ADAPTER_NOBODY
+                                                               : ADAPTER_FAILED;
+    answer->status = (u8)c.scsi_status;
     answer->moved = c.data_len < r->len ? (u32)c.data_len : r->len;
     answer->sense = a->pages + SENSE_AT;
     answer->sense_len = c.sense_len;
@@ -105,30 +95,26 @@ u64 adapter_run(struct adapter *a, const struct adapter_request *r, struct adapt
 
 static void pv_rings(struct adapter *a)
 {
-    u32 words[RINGS_WORDS];
     u64 page = a->bus / EFI_PAGE;
+    struct pvscsi_setup_rings rings = { .req_pages = 1,
+                                        .cmp_pages = 1,
+                                        .state_ppn = page,
+                                        .req_ppn = { page + 1 },
+                                        .cmp_ppn = { page + 2 } };
 
-    memset(words, 0, sizeof(words));
-    words[0] = words[1] = 1;
-    for (u32 i = 0; i < 3; i++) { /* state; the first pages of requests and of completions */
-        u32 at = i == 0 ? 2 : i == 1 ? 4 : 68;
-
-        words[at] = (u32)(page + i);
-        words[at + 1] = (u32)((page + i) >> 32);
-    }
-    adapter_store(a, REG_COMMAND, CMD_RINGS);
-    for (u32 i = 0; i < RINGS_WORDS; i++)
-        adapter_store(a, REG_DATA, words[i]);
+    adapter_store(a, PVSCSI_COMMAND, PVSCSI_CMD_SETUP_RINGS);
+    for (u32 i = 0; i < sizeof(rings) / sizeof(u32); i++)
+        adapter_store(a, PVSCSI_COMMAND_DATA, ((const u32 *)&rings)[i]);
 }
 
 u64 adapter_begin(struct adapter *a)
 {
-    adapter_store(a, REG_COMMAND, CMD_RESET);
+    adapter_store(a, PVSCSI_COMMAND, PVSCSI_CMD_RESET);
     pv_rings(a);
     return 0;
 }
 
 void adapter_end(struct adapter *a)
 {
-    adapter_store(a, REG_COMMAND, CMD_RESET);
+    adapter_store(a, PVSCSI_COMMAND, PVSCSI_CMD_RESET);
 }

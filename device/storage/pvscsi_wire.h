@@ -126,6 +126,7 @@ _Static_assert(sizeof(struct pvscsi_completion_wire) == PVSCSI_COMPLETION_SIZE,
 
 enum pvscsi_host_status {
     PVSCSI_HOST_OK = 0,
+    PVSCSI_HOST_UNDERRUN = 0x0c,
     PVSCSI_HOST_NO_DEVICE = 0x11,
     PVSCSI_HOST_PARAMETER = 0x1a,
     PVSCSI_HOST_BUS_RESET = 0x25,
