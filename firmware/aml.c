@@ -351,6 +351,21 @@ void crs_memory_window(struct aml_crs *c, u32 first, u32 last, bool cacheable)
     put_le32(p + 22, last - first + 1);
 }
 
+void crs_memory_window64(struct aml_crs *c, u64 first, u64 last)
+{
+    u8 *p = crs_room(c, 46);
+
+    if (!p)
+        return;
+    p[0] = 0x8a;
+    put_le16(p + 1, 43);
+    p[4] = 0x0c;
+    p[5] = 1;
+    put_le64(p + 14, first);
+    put_le64(p + 22, last);
+    put_le64(p + 38, last - first + 1);
+}
+
 void aml_crs(struct aml *a, struct aml_crs *c)
 {
     u8 *end = crs_room(c, 2);

@@ -60,5 +60,6 @@ void crs_fixed(struct aml_crs *c, u32 base, u32 len);
 void crs_bus_numbers(struct aml_crs *c, u16 first, u16 last);
 void crs_io_window(struct aml_crs *c, u16 first, u16 last);
 void crs_memory_window(struct aml_crs *c, u32 first, u32 last, bool cacheable);
+void crs_memory_window64(struct aml_crs *c, u64 first, u64 last);
 void aml_crs(struct aml *a, struct aml_crs *c); /* ends it and writes it as a Buffer */
 #endif

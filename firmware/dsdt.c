@@ -7,6 +7,7 @@
  */
 #include "bus/pci.h"
 #include "device/chipset/vmgenid.h"
+#include "engine/x86/cpu.h"
 #include "firmware/acpi_int.h"
 #include "firmware/aml_int.h"
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 enum { PCI_SLOTS = 32, SCI = 9, DSDT_NUMBERS = 128 };
 enum { PCI_HOLE_END = 0xfebfffff };
+#define HIGH_WINDOW_ALIGN (1ull << 30)
 
 static void dsdt_device(struct aml *a, const char *name, const char *hid, struct aml_crs *c)
 {
@@ -210,6 +212,22 @@ static void dsdt_numbers(struct aml *a, struct machine *m)
     }
 }
 
+/*
+ * Behind the RAM, up to what processors can address: EFI puts BARs of 64 bits there, and guests
+ * those of devices that come later.
+ */
+static void dsdt_high_window(struct aml_crs *c, struct machine *m)
+{
+    u64 first = (1ull << 32) + machine_ram_size(m) - machine_low_ram(m), last;
+    u32 model[4];
+
+    x86_cpuid_model(0x80000008, 0, model);
+    last = (1ull << (model[0] & 0xff)) - 1;
+    first = (first + HIGH_WINDOW_ALIGN - 1) & ~(HIGH_WINDOW_ALIGN - 1);
+    if (first < last)
+        crs_memory_window64(c, first, last);
+}
+
 static void dsdt_pci(struct aml *a, struct machine *m, struct space *ports)
 {
     const struct device *isa = machine_device(m, "piix3");
@@ -222,6 +240,7 @@ static void dsdt_pci(struct aml *a, struct machine *m, struct space *ports)
     crs_io_window(&c, 0xd00, 0xffff);
     crs_memory_window(&c, 0xa0000, 0xbffff, true);
     crs_memory_window(&c, (u32)machine_low_ram(m), PCI_HOLE_END, false);
+    dsdt_high_window(&c, m);
     aml_device(a, "PCI0");
     aml_name(a, "_HID");
     aml_eisa(a, "PNP0A03");

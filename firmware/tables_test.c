@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ACPI and SMBIOS as a guest reads them: sums, pointers, a walk through the AML. */
 #include "device/chipset/fwcfg.h"
+#include "engine/x86/cpu.h"
 #include "firmware/acpi_int.h"
 #include "firmware/aml_int.h"
 #include "firmware/boot_int.h"
@@ -252,6 +253,33 @@ static void aml_is_well_formed(void)
     }
 }
 
+/* The host bridge's windows: the high one begins behind the RAM and ends with the addresses. */
+static void high_window(void)
+{
+    static const struct {
+        u32 ram_mib;
+        u64 first;
+    } want[] = { { 16, 1ull << 32 }, { 4096, 5ull << 30 } };
+    u32 model[4];
+
+    x86_cpuid_model(0x80000008, 0, model);
+    for (u32 i = 0; i < LEN(want); i++) {
+        const u8 *dsdt = low + le32(acpi_find(acpi_build(want[i].ram_mib, 1), "FACP") + 40);
+        u32 found = 0;
+
+        for (u32 at = 36; at + 46 <= le32(dsdt + 4); at++)
+            if (dsdt[at] == 0x8a && le16(dsdt + at + 1) == 43) {
+                u64 first = le64(dsdt + at + 14), last = le64(dsdt + at + 22);
+
+                CHECK_EQ(first, want[i].first);
+                CHECK_EQ(last, (1ull << (model[0] & 0xff)) - 1);
+                CHECK_EQ(le64(dsdt + at + 38), last - first + 1);
+                found++;
+            }
+        CHECK_EQ(found, 1);
+    }
+}
+
 static void aml_lengths(void)
 {
     static const struct {
@@ -414,6 +442,7 @@ int main(void)
 {
     CASE(acpi_adds_up);
     CASE(aml_is_well_formed);
+    CASE(high_window);
     CASE(aml_lengths);
     CASE(loader_agrees);
     CASE(smbios_of_vmware);

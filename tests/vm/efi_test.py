@@ -53,6 +53,9 @@ def boot(iso, state):
     check("starting Boot000" in out, "the firmware started nothing:\n" + out[-1500:])
     check("efi: EFI v2" in out, "the kernel sees no EFI:\n" + out[-1500:])
     check("@I done" in out and code == 0, "exit code %d:\n%s" % (code, out[-1500:]))
+    check("root bus resource [mem 0x100000000-" in out, "the host bridge has no window above 4 GiB")
+    check(re.search(r"BAR \d \[mem 0x[0-9a-f]{9}-0x[0-9a-f]{9} 64bit", out) and "can't claim" not in out,
+          "what the firmware put there did not stay")
 
 def variables(state):
     path = os.path.join(state, "nvram.fd")
