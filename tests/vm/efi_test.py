@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """EFI guests: OVMF, GRUB from a CD, a Debian kernel; variables that outlive the VM and kill -9; GRUB
-from disks that OVMF has no driver for."""
+from disks that OVMF has no driver for, and from the one of several that a package says."""
 import os, re, shutil, subprocess, time
-from vmtest import MIMIC, check, kernels, main, run, scratch
+from vmtest import MIMIC, Session, check, kernels, main, run, scratch
 
 GRUB = """serial --unit=0 --speed=115200
 terminal_output serial
@@ -106,6 +106,50 @@ def by_their_roms():
                 check(code == 0 and "Scsi(0x0,0x0)" in out and re.search(r"@G was %s\s" % word, out) and
                       "the other disk's" in out, "%s, exit code %d:\n%s" % (bus, code, out[-1500:]))
 
+def without_driver():
+    """A BusLogic adapter, for which no EFI firmware of ours has a driver: said before the guest starts."""
+    with scratch() as d:
+        disk = os.path.join(d, "a.img")
+        with open(disk, "wb") as f:
+            f.truncate(1 << 20)
+        s = Session([MIMIC, "run", "--firmware", "efi", "--disk", disk, "--disk-bus", "buslogic", "--memory", "128",
+                     "--console", "serial", "--throwaway"])
+        s.expect("lost +buslogic: the EFI firmware has no driver for buslogic: the guest cannot boot", 60)
+        s.kill()
+
+ORDER = """.encoding = "UTF-8"
+config.version = "8"
+virtualHW.version = "19"
+displayName = "order"
+firmware = "efi"
+memsize = "256"
+serial0.present = "TRUE"
+bios.bootOrder = "hdd"
+bios.hddOrder = "%s"
+"""
+DISKS = {"scsi0:1": "pvscsi", "scsi1:0": "lsilogic", "sata0:2": "", "ide0:0": "", "nvme0:0": ""}
+
+def boot_order():
+    """A VMware configuration with disks that all boot: the one that it says, on each kind of controller."""
+    with scratch() as d:
+        text = ORDER
+        for slot, kind in DISKS.items():
+            name = slot.replace(":", "-")
+            folder = os.path.join(d, name)
+            os.mkdir(folder)
+            iso = image(folder, grub(folder, "terminal_output serial\nserial\necho \"@G from %s\"\nhalt\n" % slot))
+            subprocess.run([MIMIC, "disk", "convert", "-q", "--from", "raw", iso, os.path.join(d, name + ".vmdk")],
+                           check=True)
+            text += '%s.present = "TRUE"\n%s.fileName = "%s.vmdk"\n' % (slot, slot, name)
+            text += '%s.present = "TRUE"\n' % slot.split(":")[0]
+            text += '%s.virtualDev = "%s"\n' % (slot.split(":")[0], kind) if kind else ""
+        for first in DISKS:
+            with open(os.path.join(d, "order.vmx"), "w") as f:
+                f.write(text % first)
+            code, out = run(["run", "--console", "serial", "--throwaway", os.path.join(d, "order.vmx")], 240)
+            check(code == 0 and "@G from %s" % first in out, "%s first, exit code %d:\n%s" % (first, code, out[-1500:]))
+
 main([("OVMF, GRUB, kernel, twice with one store", through_grub),
       ("killed four times, then booted", killed_while_it_writes),
-      ("throwaway variables", thrown_away), ("disks by the drivers in their adapters' ROMs", by_their_roms)])
+      ("throwaway variables", thrown_away), ("disks by the drivers in their adapters' ROMs", by_their_roms),
+      ("disks that EFI has no driver for", without_driver), ("the boot order", boot_order)])
