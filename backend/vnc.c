@@ -35,7 +35,7 @@ static int vnc_size(struct vnc *v, u32 width, u32 height)
 
     if (!shown)
         return -ENOMEM;
-    rfbNewFramebuffer(v->screen, (char *)shown, (int)width, (int)height, 8, 3, 4);
+    rfb.new_framebuffer(v->screen, (char *)shown, (int)width, (int)height, 8, 3, 4);
     free(v->shown);
     v->shown = shown;
     v->width = width;
@@ -76,7 +76,7 @@ static void vnc_picture(struct vnc *v)
             u32 high = (u32)min_u64(TILE, p.y + p.high - y);
 
             if (vnc_tile(v, &p, x, y, wide, high))
-                rfbMarkRectAsModified(v->screen, (int)x, (int)y, (int)(x + wide), (int)(y + high));
+                rfb.mark_rect(v->screen, (int)x, (int)y, (int)(x + wide), (int)(y + high));
         }
     free(p.pixel);
 }
@@ -113,7 +113,7 @@ static void vnc_viewer(struct vnc *v, int fd)
     if (fd >= FD_SETSIZE) /* the library selects */
         close(fd);
     else
-        rfbNewClient(v->screen, fd);
+        rfb.new_client(v->screen, fd);
 }
 
 static void vnc_accept(struct vnc *v)
@@ -193,7 +193,7 @@ static void *vnc_serve(void *arg)
             continue;
         vnc_picture(v);
         vnc_shape(v);
-        rfbProcessEvents(v->screen, FRAME_US);
+        rfb.process_events(v->screen, FRAME_US);
     }
 }
 
@@ -289,16 +289,18 @@ static int vnc_password(struct vnc *v, struct err *e)
                        v->how.password, VNC_PASSWORD_MAX);
     v->passwords[0] = v->password;
     v->screen->authPasswdData = v->passwords;
-    v->screen->passwordCheck = rfbCheckPasswordByList;
+    v->screen->passwordCheck = rfb.check_password;
     return 0;
 }
 
 static int vnc_screen(struct vnc *v, struct err *e)
 {
-    int argc = 0;
+    int argc = 0, r = vnc_library(e);
 
-    rfbLogEnable(0);
-    v->screen = rfbGetScreen(&argc, NULL, 640, 480, 8, 3, 4);
+    if (r)
+        return r;
+    rfb.log_enable(0);
+    v->screen = rfb.get_screen(&argc, NULL, 640, 480, 8, 3, 4);
     v->shown = v->screen ? calloc(640 * 480, sizeof(*v->shown)) : NULL;
     if (!v->shown)
         return err_set(e, -ENOMEM, "no memory for a VNC server");
@@ -366,9 +368,9 @@ void vnc_close(struct vnc *v)
     for (u32 i = 0; i < v->nhanded; i++)
         close(v->handed[i]);
     if (v->screen) {
-        rfbShutdownServer(v->screen, TRUE);
+        rfb.shutdown_server(v->screen, TRUE);
         v->screen->sslcertfile = NULL;
-        rfbScreenCleanup(v->screen);
+        rfb.screen_cleanup(v->screen);
     }
     if (v->listener >= 0)
         close(v->listener);

@@ -84,13 +84,13 @@ void vnc_cut(struct vnc *v, const char *text)
 /* The library sends UTF-8 to all or none: as soon as one viewer cannot, nobody gets it. */
 static bool desk_all_utf8(struct vnc *v)
 {
-    rfbClientIteratorPtr all = rfbGetClientIterator(v->screen);
+    rfbClientIteratorPtr all = rfb.clients(v->screen);
     rfbClientPtr client;
     bool yes = true;
 
-    while ((client = rfbClientIteratorNext(all)))
+    while ((client = rfb.clients_next(all)))
         yes &= client->enableExtendedClipboard;
-    rfbReleaseClientIterator(all);
+    rfb.clients_end(all);
     return yes;
 }
 
@@ -104,9 +104,9 @@ void vnc_desk_cut(struct vnc *v)
     pthread_mutex_unlock(&v->lock);
     latin = text ? text_to_latin(text) : NULL;
     if (latin && desk_all_utf8(v))
-        rfbSendServerCutTextUTF8(v->screen, text, (int)strlen(text), latin, (int)strlen(latin));
+        rfb.send_cut_utf8(v->screen, text, (int)strlen(text), latin, (int)strlen(latin));
     else if (latin)
-        rfbSendServerCutText(v->screen, latin, (int)strlen(latin));
+        rfb.send_cut(v->screen, latin, (int)strlen(latin));
     free(latin);
     free(text);
 }

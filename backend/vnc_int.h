@@ -32,6 +32,30 @@ struct vnc {
 
 void vnc_wake(struct vnc *v);
 
+/* vnc_library.c: the library's functions, there after vnc_library() was 0 */
+struct vnc_library {
+    void (*log_enable)(int on);
+    rfbScreenInfoPtr (*get_screen)(int *argc, char **argv, int width, int height, int bits,
+                                   int samples, int bytes);
+    void (*new_framebuffer)(rfbScreenInfoPtr s, char *pixels, int width, int height, int bits,
+                            int samples, int bytes);
+    void (*mark_rect)(rfbScreenInfoPtr s, int x1, int y1, int x2, int y2);
+    rfbClientPtr (*new_client)(rfbScreenInfoPtr s, rfbSocket fd);
+    rfbBool (*process_events)(rfbScreenInfoPtr s, long us);
+    void (*shutdown_server)(rfbScreenInfoPtr s, rfbBool clients);
+    void (*screen_cleanup)(rfbScreenInfoPtr s);
+    rfbBool (*check_password)(rfbClientPtr c, const char *response, int len);
+    rfbClientIteratorPtr (*clients)(rfbScreenInfoPtr s);
+    rfbClientPtr (*clients_next)(rfbClientIteratorPtr i);
+    void (*clients_end)(rfbClientIteratorPtr i);
+    void (*send_cut)(rfbScreenInfoPtr s, char *text, int len);
+    void (*send_cut_utf8)(rfbScreenInfoPtr s, char *text, int len, char *latin, int latin_len);
+    void (*set_cursor)(rfbScreenInfoPtr s, rfbCursorPtr c);
+    void (*free_cursor)(rfbCursorPtr c);
+};
+extern struct vnc_library rfb;
+int vnc_library(struct err *e);
+
 /* vnc_desk.c: clipboard and size; the server's thread */
 void vnc_desk(struct vnc *v);     /* hooks of the library */
 void vnc_desk_cut(struct vnc *v); /* what is handed goes out */

@@ -28,7 +28,7 @@ static rfbCursorPtr vnc_shape_new(const struct vnc_shape *s)
     c->richSource = calloc(n, 4);
     c->alphaSource = calloc(n, 1);
     if (!c->mask || !c->richSource || !c->alphaSource) {
-        rfbFreeCursor(c);
+        rfb.free_cursor(c);
         return NULL;
     }
     c->width = (unsigned short)s->width;
@@ -50,7 +50,7 @@ void vnc_shape(struct vnc *v)
     v->how.shape(v->how.arg, &s);
     if (s.shown == v->has_shape && (!s.shown || s.version == v->shape_version))
         return;
-    rfbSetCursor(v->screen, s.shown ? vnc_shape_new(&s) : NULL);
+    rfb.set_cursor(v->screen, s.shown ? vnc_shape_new(&s) : NULL);
     v->has_shape = s.shown;
     v->shape_version = s.version;
 }
