@@ -17,6 +17,7 @@ enum {
     EXT_LUKS = 0x0537be77,
     EXT_DATA_NAME = 0x44415441
 };
+enum { QCOW2_HEADER = 512 }; /* at least: the smallest cluster */
 
 /* The name of a feature bit, from the image's own table; or its number. */
 static void qcow2_feature(const u8 *table, size_t n, unsigned bit, char *name, size_t size)
@@ -290,10 +291,21 @@ static int qcow2_may_write(struct image *im, struct err *e)
     return r ? err_set(e, r, "%s: is damaged and not written: %s", image_path(im), first.text) : 0;
 }
 
+/* Bytes of its first cluster, in which all of the header is. */
+static size_t qcow2_head_length(struct image *im)
+{
+    u64 file = image_file_length(im, 0);
+    u8 bits[4] = { 0 };
+
+    if (file < 72 || image_file_read(im, 0, 20, bits, sizeof(bits)) || be32(bits) > 21)
+        return min_u64(file, QCOW2_HEADER);
+    return min_u64(file, max_u64(1ull << be32(bits), QCOW2_HEADER));
+}
+
 int qcow2_open(struct image *im, struct err *e)
 {
     struct qcow2 *q = im->priv = calloc(1, sizeof(*q));
-    size_t n = min_u64(image_file_length(im, 0), 1 << 21);
+    size_t n = qcow2_head_length(im);
     struct qcow2_names names = { 0 };
     u8 *head = calloc(1, n + 112);
     int r;

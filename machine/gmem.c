@@ -56,6 +56,14 @@ static bool gmem_is_apart(const struct gmem *g, u64 page)
     return atomic_load(&g->apart[page / 64]) >> page % 64 & 1;
 }
 
+static void gmem_set_apart(struct gmem *g, u64 first, u64 end)
+{
+    for (u64 n; first < end; first += n) {
+        n = min_u64(64 - first % 64, end - first);
+        atomic_fetch_or(&g->apart[first / 64], (~0ull >> (64 - n)) << first % 64);
+    }
+}
+
 int gmem_over(struct gmem *g, u64 at, u64 len, int fd, u64 off, struct err *e)
 {
     u64 words = g->size / GMEM_PAGE / 64 + 1;
@@ -71,8 +79,7 @@ int gmem_over(struct gmem *g, u64 at, u64 len, int fd, u64 off, struct err *e)
     if (mmap(g->host + at, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
              (off_t)off) == MAP_FAILED)
         return gmem_failed(e);
-    for (u64 i = at / GMEM_PAGE; i < (at + len) / GMEM_PAGE; i++)
-        atomic_fetch_or(&g->apart[i / 64], 1ull << i % 64);
+    gmem_set_apart(g, at / GMEM_PAGE, (at + len) / GMEM_PAGE);
     return 0;
 }
 

@@ -76,10 +76,14 @@ static int disk_parent_check(const struct image_open *parent, struct err *e)
 
 int vm_disk_create(const char *overlay, const struct image_open *parent, bool check, struct err *e)
 {
+    struct image_open alone = *parent; /* what is below it is opened with the overlay */
     struct image_create make = {
-        .path = overlay, .format = "qcow2", .parent = parent, .unsynced = true
+        .path = overlay, .format = "qcow2", .parent = check ? parent : &alone, .unsynced = true
     };
     int r = check ? disk_parent_check(parent, e) : 0;
+
+    alone.parent = NULL;
+    alone.flags |= IMAGE_NO_PARENT;
 
     return r ? r : image_create(&make, e);
 }
