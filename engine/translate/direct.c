@@ -15,21 +15,26 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { SPACES = 16, SANDBOXES = 4, PENDING = 64, STOPS = 32, AGAIN = 2 };
 /* us: of a system call's code at least; that two switches of processes take; fills count so */
 enum { BETWEEN = 60, SWITCHES = 7, SWITCHES_MAX = 25, FILL_SHARE = 8, CHANGED_MIN = 16 };
 enum { STOP_NS = 10000 };
+/* ms: of a restored VM only what computes so long has its pages moved; what counts at once; the
+ * pause after which it begins anew; between looks */
+enum { PATIENCE = 60, COUNTED = 10, REST = 500, LOOK = 4, MS_NS = 1000000 };
 enum { CS_USER = 0x33, SS_USER = 0x2b, PML4_FIRST = 64, PML4_LAST = 250 };
 enum { SI_TRACE = 2 }; /* siginfo's TRAP_TRACE */
 
 struct space {
     u64 cr3;
     bool on, stale;
-    bool tsc;                   /* the sandbox reads the host's counter by itself */
-    u64 used, not_before, wait; /* host TSC */
-    u64 skip;                   /* page of code that is left to the translator */
-    u32 waits;                  /* how often its pages were asked for */
+    bool tsc;                    /* the sandbox reads the host's counter by itself */
+    u64 used, not_before, wait;  /* host TSC */
+    u64 skip;                    /* page of code that is left to the translator */
+    u32 waits;                   /* how often its pages were asked for */
+    u64 had, seen, processor_at; /* ns that it computed before that; when; the thread's then */
     struct sandbox *sandbox;
     struct direct_pages pages;
     u64 pending[PENDING]; /* linear pages that the guest flushed */
@@ -262,6 +267,38 @@ static bool direct_computes(const struct vcpu *v, u64 now)
     return time > 2 * d->ms && time > (v->calls - d->calls) * (d->ms * BETWEEN / 1000);
 }
 
+/* Has it computed for so long that moving all of its memory pays? */
+static bool direct_is_worth(const struct direct *d, struct space *s, u64 now)
+{
+    struct timespec t;
+    u64 ns;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    ns = (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
+    if (now - s->seen > REST * d->ms)
+        s->had = 0;
+    else
+        s->had += min_u64(ns - s->processor_at, COUNTED * MS_NS);
+    s->seen = now;
+    s->processor_at = ns;
+    return s->had >= PATIENCE * (u64)MS_NS;
+}
+
+/* Pages of a restored VM that are not to be had yet: they come while everything stands. */
+static bool direct_must_wait(struct vcpu *v, struct space *s, u64 now)
+{
+    struct direct *d = v->direct;
+    bool worth;
+
+    if (!v->real_io.want)
+        return false;
+    worth = direct_is_worth(d, s, now);
+    if (!direct_pages_apart(v, worth))
+        return false;
+    s->not_before = now + (worth ? 2 * d->ms << min_u64(s->waits++, 10) : LOOK * d->ms);
+    return true;
+}
+
 void direct_sample(struct vcpu *v)
 {
     u64 cr3 = v->c.s.cr3, now = __builtin_ia32_rdtsc();
@@ -275,9 +312,7 @@ void direct_sample(struct vcpu *v)
     if (!s)
         s = direct_new_space(v, cr3, now);
     s->used = now;
-    if (v->real_io.want && direct_pages_apart(v)) /* they come while everything stands */
-        s->not_before = now + (2 * d->ms << min_u64(s->waits++, 10));
-    else if (!direct_promote(v, s, now))
+    if (!direct_must_wait(v, s, now) && !direct_promote(v, s, now))
         direct_demote(v, s, now);
 }
 

@@ -35,8 +35,8 @@ enum { DIRECT_PAGES_MAX = 1 << 16 };
 u32 direct_pages_find(const struct direct_pages *p, u64 lin); /* rights; 0: not mapped */
 /* Maps what the guest's tables map around lin, as far as it may be seen there. */
 int direct_pages_fill(struct vcpu *v, struct direct_pages *p, struct sandbox *s, u64 lin);
-/* How many of its pages are not in a file yet; they are asked for. */
-u32 direct_pages_apart(struct vcpu *v);
+/* How many of its pages are not in a file yet; ask: they are to come there. */
+u32 direct_pages_apart(struct vcpu *v, bool ask);
 /* Unmaps what is not as it was: one page, all. */
 int direct_pages_check(struct vcpu *v, struct direct_pages *p, struct sandbox *s, u64 lin);
 int direct_pages_check_all(struct vcpu *v, struct direct_pages *p, struct sandbox *s);

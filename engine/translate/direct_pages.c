@@ -169,14 +169,14 @@ static bool pages_code_is_plain(const u8 *p)
     return true;
 }
 
-/* Of a restored VM, and not in the slot's file yet: it will be. */
-static bool pages_apart(struct vcpu *v, const struct mem_slot *slot, u64 gpa)
+/* Of a restored VM, and not in the slot's file yet: it will be if it is asked for. */
+static bool pages_apart(struct vcpu *v, const struct mem_slot *slot, u64 gpa, bool ask)
 {
     u64 page = (slot->at + (gpa - slot->gpa)) / PAGE;
 
     if (!slot->apart || !(atomic_load(&slot->apart[page / 64]) >> page % 64 & 1))
         return false;
-    if (v->real_io.want)
+    if (ask && v->real_io.want)
         v->real_io.want(v->real_io.arg, gpa);
     return true;
 }
@@ -194,7 +194,8 @@ static u64 pages_look(struct vcpu *v, u64 lin, const struct mem_slot **slot, boo
         return 0;
     gpa = m.gpa & -(u64)PAGE;
     *slot = x86_slot(&v->engine->mem, gpa);
-    if (!*slot || !(*slot)->shared || gpa >> 12 >= v->engine->pages || pages_apart(v, *slot, gpa))
+    if (!*slot || !(*slot)->shared || gpa >> 12 >= v->engine->pages ||
+        pages_apart(v, *slot, gpa, true))
         return 0;
     if (m.write && m.dirty && !(*slot)->readonly)
         rights |= SANDBOX_WRITE;
@@ -276,6 +277,7 @@ int direct_pages_fill(struct vcpu *v, struct direct_pages *p, struct sandbox *s,
 enum { ENTRY_P = 1, ENTRY_US = 4, ENTRY_PS = 128, TABLES_MAX = 4096 };
 struct pages_count {
     struct vcpu *v;
+    bool ask;
     u32 tables, pages, apart;
 };
 
@@ -284,7 +286,7 @@ static void pages_count_one(struct pages_count *c, u64 gpa, u64 len)
     for (; len && c->pages < DIRECT_PAGES_MAX; gpa += PAGE, len -= PAGE, c->pages++) {
         const struct mem_slot *slot = x86_slot(&c->v->engine->mem, gpa);
 
-        c->apart += slot && pages_apart(c->v, slot, gpa);
+        c->apart += slot && pages_apart(c->v, slot, gpa, c->ask);
     }
 }
 
@@ -312,11 +314,11 @@ static void pages_count_in(struct pages_count *c, u64 table, u32 level)
     }
 }
 
-u32 direct_pages_apart(struct vcpu *v)
+u32 direct_pages_apart(struct vcpu *v, bool ask)
 {
     u64 top = v->c.s.cr3 & 0xffffffffff000;
     const struct mem_slot *slot = x86_slot(&v->engine->mem, top);
-    struct pages_count c = { .v = v };
+    struct pages_count c = { .v = v, .ask = ask };
 
     if (slot && slot->apart)
         pages_count_in(&c, top, 4);
