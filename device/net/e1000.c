@@ -421,7 +421,7 @@ static void e1000_store(struct device *d, u32 off, u32 size, u64 val64)
         return;
     }
     if (off >= REG_RX && off < REG_RX + 0x20) {
-        if (ring_store(s->rx, off - REG_RX, val))
+        if (ring_store(s->rx, off - REG_RX, val) && c->waiting)
             bell_ring(c->rx_bell);
         return;
     }
@@ -461,8 +461,11 @@ static void e1000_tx_rung(struct device *d, u32 index)
 }
 static void e1000_rx_rung(struct device *d, u32 index)
 {
+    struct e1000 *c = (struct e1000 *)d;
+
     (void)index;
-    net_more(((struct e1000 *)d)->net);
+    c->waiting = false;
+    net_more(c->net);
 }
 
 static u32 e1000_deliver(void *arg, const struct net_frame *f, u32 n)
@@ -477,8 +480,10 @@ static u32 e1000_deliver(void *arg, const struct net_frame *f, u32 n)
     for (; took < n; took++) {
         if (!pci_master(&c->dev) || !e1000_wants(c, &f[took]))
             continue; /* nobody listens: gone, as on a wire */
-        if (!e1000_receive(c, &f[took]))
+        if (!e1000_receive(c, &f[took])) {
+            c->waiting = true;
             break;
+        }
         any = true;
     }
     if (any)
