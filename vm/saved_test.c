@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 enum { PAGE = 4096, PAGES = 700 };
 static char dir[64], path[100];
@@ -220,6 +221,96 @@ static void foreign(void)
     stop();
 }
 
+/* Files of other versions: the head as such a program would write it, the sum included. */
+static void another_version(void)
+{
+    static const u32 versions[] = { 0, 2, 0x10001 };
+    u8 head[64];
+    char text[60];
+
+    for (u32 i = 0; i < LEN(versions); i++) {
+        int fd;
+
+        start();
+        save(false);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        CHECK_EQ(pread(fd, head, sizeof(head), 0), sizeof(head));
+        put_le32(head + 8, versions[i]);
+        put_le64(head + 56, XXH3_64bits(head, 56));
+        CHECK_EQ(pwrite(fd, head, sizeof(head), 0), sizeof(head));
+        close(fd);
+        CHECK_EQ(load(true), -EOPNOTSUPP);
+        snprintf(text, sizeof(text), "version %u of the file, this program knows 1", versions[i]);
+        CHECK(strstr(e.text, path) && strstr(e.text, text));
+        stop();
+    }
+}
+
+/* A file as the first release wrote it, its runs of zeroes left out: it is read for ever. */
+static void the_first_version(void)
+{
+    static const struct piece {
+        u32 at;
+        const char *bytes; /* hexadecimal */
+    } first[] = {
+        { 0, "894d696d6963564d0100000000000000fc42000000000000794000000000000083020000"
+             "00000000c41426c72f2b9c4f00000000000000007f4812d54fba36b9" },
+        { 4096, "1111111111111111" },
+        { 12288, "2222222222222222" },
+        { 16384, "04000000000000000300000000000000010000000300000094c95e156c8539a428b52ffd"
+                 "60001f8d0000281111002200041000f4f7e21efd3dc3da28b52ffd201081000000000000"
+                 "010000000000000002000000040000000000000002000000000000001b0000007a31539f"
+                 "a37450747b2261223a2262227d7b2273656374696f6e73223a5b7b226e616d65223a2270"
+                 "6c61696e2e64617461222c226174223a343039362c226c656e677468223a31323238382c"
+                 "2273756d223a2230303030303030303030303030303030227d2c7b226e616d65223a2270"
+                 "6c61696e2e706c61696e222c226174223a31363338342c226c656e677468223a31362c22"
+                 "73756d223a2232613930666631353361643537333635227d2c7b226e616d65223a22706c"
+                 "61696e2e72756e73222c226174223a31363430302c226c656e677468223a382c2273756d"
+                 "223a2238616231383233306438343431326265227d2c7b226e616d65223a22706c61696e"
+                 "2e73756d73222c226174223a31363430382c226c656e677468223a382c2273756d223a22"
+                 "66356135336136333166353738316465227d2c7b226e616d65223a227061636b65642e64"
+                 "617461222c226174223a31363431362c226c656e677468223a32372c2273756d223a2230"
+                 "303030303030303030303030303030227d2c7b226e616d65223a227061636b65642e6d61"
+                 "70222c226174223a31363434332c226c656e677468223a32352c2273756d223a22613431"
+                 "62646264636139643064623865227d2c7b226e616d65223a227061636b65642e7061636b"
+                 "6564222c226174223a31363436382c226c656e677468223a31362c2273756d223a223432"
+                 "3961323862313934623933316165227d2c7b226e616d65223a227061636b65642e636875"
+                 "6e6b73222c226174223a31363438342c226c656e677468223a31322c2273756d223a2231"
+                 "633262646230353662303130393464227d2c7b226e616d65223a22766d222c226174223a"
+                 "31363439362c226c656e677468223a392c2273756d223a22383961313732316531643765"
+                 "38393832227d5d7d" },
+    };
+    struct saved *s;
+    struct span text;
+    int fd;
+
+    start();
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    for (u32 i = 0; i < LEN(first); i++)
+        for (const char *p = first[i].bytes; *p; p += 2) {
+            const char two[] = { p[0], p[1], 0 };
+            u8 b = (u8)strtoul(two, NULL, 16);
+            off_t at = first[i].at + (p - first[i].bytes) / 2;
+
+            CHECK_EQ(pwrite(fd, &b, 1, at), 1);
+        }
+    close(fd);
+    CHECK_EQ(saved_open(&s, path, &e), 0);
+    CHECK_EQ(saved_get(s, "vm", &text, &e), 0);
+    CHECK(text.len == 9 && !memcmp(text.p, "{\"a\":\"b\"}", 9));
+    CHECK_EQ(saved_check(s, &e), 0);
+    memset(ram, 0, 4 * PAGE);
+    memset(ram + PAGE, 0x11, 8);
+    memset(ram + 3 * PAGE, 0x22, 8);
+    CHECK_EQ(saved_load(s, "plain", back, 4 * PAGE, NULL, &e), 0);
+    CHECK(!memcmp(ram, back, 4 * PAGE));
+    memset(back, 0xee, 4 * PAGE);
+    CHECK_EQ(saved_load(s, "packed", back, 4 * PAGE, NULL, &e), 0);
+    CHECK(!memcmp(ram, back, 4 * PAGE));
+    saved_close(s);
+    stop();
+}
+
 static void never_in_place_of_another(void)
 {
     struct saved_writer *w;
@@ -307,6 +398,8 @@ int main(void)
     check_case("flipped: packed", packed_flipped);
     check_case("cut", cut);
     check_case("foreign", foreign);
+    check_case("another version", another_version);
+    check_case("the first version", the_first_version);
     check_case("never in place of another file", never_in_place_of_another);
     check_case("given up: nothing is left", given_up);
     check_case("no room", no_room);
