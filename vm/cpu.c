@@ -681,6 +681,45 @@ void vm_cpu_get(const struct vm_cpu *c, struct vm_cpu_saved *s)
     s->waiting = c->waiting;
 }
 
+/* What of cr4 the engine refuses, each bit tried alone, by the names that /proc/cpuinfo has. */
+static void cpu_lacks(struct vm_cpu *c, struct x86_state *s, char *text, size_t room)
+{
+    static const struct {
+        u64 bit;
+        const char *name;
+    } all[] = { { CR4_UMIP, "umip" },  { CR4_LA57, "la57" }, { CR4_FSGSBASE, "fsgsbase" },
+                { CR4_PCIDE, "pcid" }, { CR4_SMEP, "smep" }, { CR4_SMAP, "smap" },
+                { CR4_PKE, "pku" },    { CR4_PKS, "pks" } };
+    u64 was = s->cr4, rest = was;
+    size_t n = 0;
+
+    for (u32 i = 0; i < LEN(all); i++)
+        rest &= ~all[i].bit;
+    snprintf(text, room, "what the guest has switched on");
+    s->cr4 = rest;
+    if (c->vm->ops->set(c->v, s))
+        was = 0; /* something else is wrong */
+    for (u32 i = 0; i < LEN(all) && n < room; i++) {
+        s->cr4 = rest | all[i].bit;
+        if (was & all[i].bit && c->vm->ops->set(c->v, s))
+            n += (size_t)snprintf(text + n, room - n, "%s%s", n ? " " : "", all[i].name);
+    }
+}
+
+static int cpu_refused(struct vm_cpu *c, const struct vm_cpu_saved *saved, struct x86_state *s,
+                       int r, struct err *e)
+{
+    char lacks[120];
+
+    cpu_lacks(c, s, lacks, sizeof(lacks));
+    return err_set(
+        e, r,
+        "engine %s does not take its registers: it may lack %s (cr4 0x%llx, efer 0x%llx, "
+        "xcr0 0x%llx); another --engine may have it",
+        c->vm->ops->name, lacks, (unsigned long long)saved->state.cr4,
+        (unsigned long long)saved->state.efer, (unsigned long long)saved->state.xcr0);
+}
+
 int vm_cpu_set(struct vm_cpu *c, const struct vm_cpu_saved *s, struct err *e)
 {
     struct x86_state *state = aligned_alloc(64, sizeof(*state));
@@ -694,11 +733,7 @@ int vm_cpu_set(struct vm_cpu *c, const struct vm_cpu_saved *s, struct err *e)
     if (!r && s->nmi_pending > 2)
         r = err_set(e, -EBADMSG, "%u NMIs wait", s->nmi_pending);
     if (!r && (r = c->vm->ops->set(c->v, state)))
-        err_set(e, r,
-                "engine %s does not take its registers: it may lack what the guest has switched on "
-                "(cr4 0x%llx, efer 0x%llx, xcr0 0x%llx)",
-                c->vm->ops->name, (unsigned long long)state->cr4, (unsigned long long)state->efer,
-                (unsigned long long)state->xcr0);
+        cpu_refused(c, s, state, r, e);
     free(state);
     if (r)
         return r;

