@@ -124,6 +124,39 @@ PROGRAM(vector_64, X86_MODE64, NULL, 0x48, 0xc7, 0xc3, 0, 0, 0x20, 0, 0x48, 0xc7
         0xdd, 3, 0x4d, 1, 0xdc, 0xd9, 0xe8, 0xd9, 0xeb, 0xde, 0xc1, 0xdd, 0x1c, 0xb, 0xff, 0xc9,
         0x75, 0xd9, 0xf4)
 
+/*
+ * Blocks of instructions that were met before, with prefixes, while vector registers are in use:
+ * they are made without the decoder.  1: movdqu xmm0,[rbx+n]; movdqu xmm1,[rbx+n+16]; jmp 2;
+ * 2: movdqu [rsi+n],xmm0; movdqu [rsi+n+16],xmm1; jmp 3 ... eight times over; hlt
+ */
+static void prepare_alike(u8 *ram, struct x86_state *s)
+{
+    static const u16 fcw = 0x37f; /* else all that has to do with floating point is interpreted */
+    u8 *p = ram + CODE;
+
+    memcpy(s->xsave, &fcw, sizeof(fcw));
+    for (u32 i = 0; i < 512; i++)
+        ram[DATA + i] = (u8)(i * 7 + 1);
+    s->gpr[RBX] = DATA;
+    s->gpr[RSI] = DATA + 0x1000;
+    for (u32 n = 0; n < 8; n++)
+        for (u32 store = 0; store < 2; store++) {
+            for (u32 reg = 0; reg < 2; reg++) {
+                const u8 move[] = { 0xf3, 0xf, store ? 0x7f : 0x6f,
+                                    (u8)(0x83 + 3 * store + 8 * reg) };
+                u32 disp = n * 32 + reg * 16;
+
+                memcpy(p, move, sizeof(move));
+                memcpy(p + 4, &disp, 4);
+                p += 8;
+            }
+            memcpy(p, (const u8[]){ 0xeb, 0 }, 2);
+            p += 2;
+        }
+    *p = 0xf4;
+}
+PROGRAM(alike_64, X86_MODE64, prepare_alike, 0x90)
+
 /* Port I/O, CPUID and MMIO between translated instructions. */
 PROGRAM(io_64, X86_MODE64, NULL, 0xb9, 4, 0, 0, 0, 0xe4, 0x20, 1, 0xc3, 0xe6, 0x21, 0x8b, 4, 0x25,
         0, 0, 0, 0x20, 1, 4, 0x25, 0, 0, 0, 0x20, 0xff, 0xc9, 0x75, 0xe9, 0xf4)
@@ -388,6 +421,7 @@ int main(int argc, char **argv)
     CASE(fault_64);
     CASE(strings_64);
     CASE(vector_64);
+    CASE(alike_64);
     CASE(io_64);
     CASE(divide_64);
     CASE(align_64);
