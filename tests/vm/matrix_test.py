@@ -81,12 +81,18 @@ def package(folder, guest, firmware, storage, nic):
 DRIVER = ("p=$(readlink -f %s); until [ \"$(basename \"$(readlink $p/subsystem)\")\" = pci ]; do p=$(dirname $p); "
           "[ $p != / ]; done; basename $(readlink $p/driver || cat $p/host*/scsi_host/*/proc_name)")
 
+def login(s):
+    """systemd waits 90 s for the console's device, an initramfs 30 s for the disk, by the guest's clock."""
+    m = s.expect(r"(?=login: ?$)|Timed out waiting for device .*|\(initramfs\)", 900)
+    check(not m.group(), "it gave up: \"%s\" (was the host busy?); its last lines:\n%s" % (m.group(), s.text[-1500:]))
+    s.login(60)
+
 def row(guest, firmware, kernel, storage, nic):
     with scratch() as d:
         args = [MIMIC, "run", "--console", "serial", "--memory", "512", "--state", os.path.join(d, "state"),
                 package(d, guest, firmware, storage, nic)]
         s = Session(args)
-        s.login(900)
+        login(s)
         check(kernel in s.shell("uname -r"), "another kernel")
         s.shell("test %s /sys/firmware/efi" % ("-d" if firmware == "efi" else "! -e"))
         disk = s.shell(DRIVER % "/sys/dev/block/$(mountpoint -d /)")
@@ -101,7 +107,7 @@ def row(guest, firmware, kernel, storage, nic):
         time.sleep(3) # into the middle of it
         s.kill()
         s = Session(args)
-        s.login(900)
+        login(s)
         s.shell("md5sum </root/kept | cmp - /root/sum", 120)
         check(not s.shell("dmesg | grep -iE 'ext4.*(error|corrupt)' || true"), "the file system was damaged")
         s.send("systemctl poweroff")
