@@ -10,10 +10,17 @@ import re, subprocess, sys
 USES_VECTORS = re.compile(r"^(__asan_)?(bcmp|bcopy|bzero|r?mem(r?chr|cmp|cpy|pcpy|move|set|mem)|str(n?cat|n?cmp|n?cpy|r?chr|n?len|str|c?spn|pbrk)|stpn?cpy)(_chk)?$")
 
 def main():
-    out = subprocess.run(["nm", "-A", "-u", sys.argv[1]], stdout=subprocess.PIPE, check=True).stdout.decode()
-    bad = [l for l in out.splitlines() if USES_VECTORS.match(l.split()[-1])]
-    for line in bad:
-        print("%s calls %s" % (line.split(":")[-2], line.split()[-1]))
+    # relocations, as an unused name may be left in the table of symbols
+    out = subprocess.run(["objdump", "-r", "-w", sys.argv[1]], stdout=subprocess.PIPE, check=True).stdout.decode()
+    where, bad = "", set()
+    for line in out.splitlines():
+        if "file format" in line:
+            where = line.split(":")[0]
+        m = re.match(r"[0-9a-f]+ R_\S+\s+([\w.]+)", line)
+        if m and USES_VECTORS.match(m.group(1)):
+            bad.add("%s calls %s" % (where, m.group(1)))
+    for line in sorted(bad):
+        print(line)
     return int(bool(bad))
 
 sys.exit(main())
