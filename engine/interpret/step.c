@@ -69,8 +69,6 @@ static void step_decode(struct x86_cpu *c, struct step_entry *e, u64 lin, const 
     int r;
 
     e->fn = NULL;
-    if (mode == X86_MODE64 && !x86_canonical(c, lin))
-        x86_raise_code(c, VEC_GP, 0);
     step_vectors(c); /* Zydis is compiled as it likes */
     r = x86_decode(&e->in, (const u8 *)code, n, mode);
     if (r == -ENODATA) { /* the rest is on a page that may not be fetched from */
@@ -105,7 +103,7 @@ static const struct step_entry *step_find(struct x86_cpu *c)
     const u8 *host;
     u32 n = 15;
 
-    if (mode != X86_MODE64 && c->s.rip > cs->limit)
+    if (mode == X86_MODE64 ? !x86_canonical(c, lin) : c->s.rip > cs->limit)
         x86_raise_code(c, VEC_GP, 0);
     host = x86_fetch_host(c, lin);
     if (host)

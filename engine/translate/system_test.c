@@ -142,6 +142,8 @@ PROGRAM(stack_in_the_last_page, X86_MODE64, prepare_last, 0xbc, 0, 0, 6, 0, 0x50
 /* The same with a stack where no address can be: a fault that has no stack either. */
 PROGRAM(stack_nowhere, X86_MODE64, prepare_last, 0xbc, 0, 0, 6, 0, 0x50, 0xf, 0x20, 0xd9, 0xf, 0x22,
         0xd9, 0xbc, 1, 0, 0, 0, 0x48, 0xc1, 0xe4, 0x3f, 0x53, 0x53, 0xf4)
+/* To what stands for no pc in the cache of jumps: mov rax,0x8000000000000001; jmp rax */
+PROGRAM(jump_nowhere, X86_MODE64, NULL, 0x48, 0xb8, 1, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0xe0)
 
 /*
  * Two address spaces with PCIDs that differ in a page of data and one of code, left and come back
@@ -200,5 +202,6 @@ int main(int argc, char **argv)
     CASE(address_spaces);
     CASE(stack_in_the_last_page);
     CASE(stack_nowhere);
+    CASE(jump_nowhere);
     return check_end();
 }

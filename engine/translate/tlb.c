@@ -6,7 +6,11 @@
  */
 #include "engine/translate/direct.h"
 
-#define JUMP_NOWHERE 0x8000000000000001ull
+/* What no pc that is looked for at this entry is: its own place is another. */
+static u64 jump_nowhere(u32 at)
+{
+    return 1ull << 63 | !at;
+}
 
 static void used_add(u64 *used, u32 at)
 {
@@ -65,9 +69,11 @@ static void log_add(struct fill_log *l, u32 at)
         l->n++;
 }
 
-static void jump_forget(struct vcpu *v, struct jump *j)
+static void jump_forget(struct vcpu *v, u32 slot, u32 at)
 {
-    __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_RELAXED);
+    struct jump *j = &v->jumps[jump_first(slot) + at];
+
+    __atomic_store_n(&j->pc, jump_nowhere(at), __ATOMIC_RELAXED);
     j->host = engine_rx(v->engine, v->engine->no_jump);
 }
 static void jump_clear(struct vcpu *v, u32 slot, bool all)
@@ -76,15 +82,14 @@ static void jump_clear(struct vcpu *v, u32 slot, bool all)
 
     if (!all && l->n <= LOG_SIZE) {
         for (u32 i = 0; i < l->n; i++)
-            jump_forget(v, &v->jumps[jump_first(slot) + l->at[i]]);
+            jump_forget(v, slot, l->at[i]);
     } else {
-        struct jump *j = &v->jumps[jump_first(slot)];
         u32 word = 0;
         i32 at;
 
         while ((at = used_next(v->jump_used[slot], USED_JUMP, &word)) >= 0)
             for (u32 i = 0; i < USED_GROUP; i++)
-                jump_forget(v, &j[at + (i32)i]);
+                jump_forget(v, slot, (u32)at + i);
         for (u32 i = 0; i < LEN(v->jump_pages[slot]); i++)
             v->jump_pages[slot][i] = 0;
     }
@@ -100,10 +105,10 @@ static void jump_clear_page(struct vcpu *v, u32 slot, u64 page)
         !(v->jump_pages[slot][before / 64] >> before % 64 & 1))
         return;
     for (u64 pc = page - 15; pc != page + PAGE; pc++) {
-        struct jump *j = &v->jumps[jump_first(slot) + (pc & jump_mask(slot))];
+        u32 at = pc & jump_mask(slot);
 
-        if (j->pc == pc)
-            jump_forget(v, j);
+        if (v->jumps[jump_first(slot) + at].pc == pc)
+            jump_forget(v, slot, at);
     }
 }
 
@@ -363,7 +368,7 @@ void jump_put(struct vcpu *v, u32 slot, const struct jump *from)
     u32 at = from->pc & jump_mask(slot), page = from->pc >> 12 & 0xfff;
     struct jump *j = &v->jumps[jump_first(slot) + at];
 
-    __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_RELAXED);
+    __atomic_store_n(&j->pc, jump_nowhere(at), __ATOMIC_RELAXED);
     __atomic_store_n(&j->host, from->host, __ATOMIC_RELEASE);
     __atomic_store_n(&j->pc, from->pc, __ATOMIC_RELEASE);
     used_add(v->jump_used[slot], at);
@@ -428,7 +433,7 @@ void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool glob
     struct jump *j = &v->jumps[jump_first(slot) + at];
 
     jump_slot(v, mode);
-    __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_RELAXED);
+    __atomic_store_n(&j->pc, jump_nowhere(at), __ATOMIC_RELAXED);
     __atomic_store_n(&j->host, b->entry, __ATOMIC_RELEASE);
     __atomic_store_n(&j->pc, pc, __ATOMIC_SEQ_CST);
     used_add(v->jump_used[slot], at);
@@ -438,17 +443,17 @@ void jump_add(struct vcpu *v, u32 mode, u64 pc, const struct block *b, bool glob
     v->jump_pages[slot][page / 64] |= 1ull << page % 64;
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load(&b->dead))
-        jump_forget(v, j);
+        jump_forget(v, slot, at);
 }
 
 void jump_drop(struct vcpu *v, u64 pc, const u8 *host)
 {
     for (u32 s = 0; s < JUMP_SLOTS; s++) {
-        for (u64 at = pc & (PAGE - 1); at <= jump_mask(s); at += PAGE) {
+        for (u32 at = pc & (PAGE - 1); at <= jump_mask(s); at += PAGE) {
             struct jump *j = &v->jumps[jump_first(s) + at];
 
             if (__atomic_load_n(&j->host, __ATOMIC_ACQUIRE) == host)
-                __atomic_store_n(&j->pc, JUMP_NOWHERE, __ATOMIC_SEQ_CST);
+                __atomic_store_n(&j->pc, jump_nowhere(at), __ATOMIC_SEQ_CST);
         }
     }
 }
