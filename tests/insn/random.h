@@ -9,7 +9,7 @@
 
 static inline void random_bytes(u8 b[15], bool mode64)
 {
-    static const u8 prefix[] = { 0x66, 0xf2, 0xf3, 0x66, 0xf0 };
+    static const u8 prefix[] = { 0x66, 0xf2, 0xf3, 0x66, 0xf0, 0x64, 0x65, 0x67 };
     u32 n = 0;
 
     for (u32 i = 0; i < 15; i++)

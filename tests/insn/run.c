@@ -6,9 +6,14 @@
  * out: the return from a handler loads all registers of a case, and the exception at its end
  * (INT3, when nothing came before) gives them back.
  *
- *     insn_run CASES write FILE   keep a number for each case
- *     insn_run CASES check FILE   compare with them; what differs is shown
- *     insn_run CASES show N       show case N
+ * The code of cases that loop is in a file that is mapped at several places, where it runs in
+ * turn: few rounds first, then, when nothing was raised, as many as the case says.
+ *
+ *     insn_run CASES write FILE [CODE TURN]   keep a number for each case
+ *     insn_run CASES check FILE [CODE TURN]   compare with them; what differs is shown
+ *     insn_run CASES show N [CODE TURN]       show case N
+ *
+ * CODE: a file for that code, which several may share; TURN: the place that is first.
  */
 #include "tests/insn/cases.h"
 #include "tests/insn/random.h"
@@ -27,6 +32,7 @@
 enum { FLAT_CODE = 0x23, FLAT_CODE64 = 0x33, FLAT_DATA = 0x2b, LDT_CODE = 0x07, LDT_DATA = 0x0f };
 enum { FCW = 0, MXCSR = 24, ST = 32, XMM = 160, LEGACY_END = 416, HEADER = 512, YMM = 576 };
 enum { TRAP_DB = 1, TRAP_BP = 3, TRAP_UD = 6, TRAP_PF = 14, STEPS = 100, REPEAT = 3, SHOWN = 20 };
+enum { HOT_REPEAT = 6, HOT_FEW = 40 };
 enum { FLAGS_SEEN = 0x44dd5, FLAGS_ARITHMETIC = 0x8d5, INT3 = 0xcc };
 
 struct left {
@@ -35,11 +41,12 @@ struct left {
     u64 memory;
 };
 
-static const struct insn_case *cases;
-static u32 ncases, at, again, steps, differ;
+static const struct insn_case **cases;
+static u32 ncases, nhot, at, again, steps, differ, turn;
 static u64 digest, *digests, *expected;
 static struct left left;
-static bool show;
+static bool show, lasts; /* lasts: few rounds raised nothing */
+static u64 home_fs;
 static ucontext_t home;
 static u8 home_vectors[LEGACY_END];
 static u8 *data = (u8 *)(uintptr_t)CASE_DATA;
@@ -59,9 +66,21 @@ static u64 mix(u64 h, const void *p, u32 n)
 /* 16-bit code reaches 64 KiB. */
 static u8 *slot_of(u32 n)
 {
-    u32 slots = cases[n].mode == CASE_MODE16 ? 0xffff / CASE_SLOT : CASE_SLOTS;
+    u32 slots = cases[n]->mode == CASE_MODE16 ? 0xffff / CASE_SLOT : CASE_SLOTS;
 
     return (u8 *)(uintptr_t)CASE_CODE + n % slots * CASE_SLOT;
+}
+
+/* Where it is mapped that a case which loops runs at now. */
+static u8 *place_of(void)
+{
+    return (u8 *)(uintptr_t)CASE_HOT + (turn + again) % CASE_PLACES * (u64)CASE_HOT_APART;
+}
+
+static u8 *code_of(u32 n)
+{
+    return cases[n]->rounds ? place_of() + cases[n]->hot * 2 * CASE_PAGE + cases[n]->at
+                            : slot_of(n) + CASE_AT;
 }
 
 /* ---- before a case ---- */
@@ -73,6 +92,16 @@ static void case_memory(void)
     for (u32 i = CASE_READ_ONLY; i < CASE_PAGES; i++)
         memcpy(data + i * CASE_PAGE, data, CASE_PAGE);
     mprotect(data + CASE_READ_ONLY * CASE_PAGE, CASE_PAGE, PROT_READ);
+    memcpy(place_of() + CASE_NEAR, data, CASE_PAGE + 64);
+}
+
+static void case_rounds(const struct insn_case *c)
+{
+    u8 *kept = (u8 *)(uintptr_t)CASE_KEPT;
+
+    put_le64(kept + KEPT_ROUNDS, again == 0 ? 1 : again & 1 || !lasts ? HOT_FEW : c->rounds);
+    put_le64(kept + KEPT_RANDOM, c->seed);
+    put_le64(kept + KEPT_SUM, 0);
 }
 
 static void case_vectors(const struct insn_case *c, u8 *x)
@@ -94,21 +123,22 @@ static const u8 gregs[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_R
 
 static void case_load(ucontext_t *u)
 {
-    const struct insn_case *c = &cases[at];
+    const struct insn_case *c = cases[at];
     greg_t *g = u->uc_mcontext.gregs;
-    u8 *slot = slot_of(at);
+    u8 *code = code_of(at);
     u64 cs = c->mode == CASE_MODE64 ? FLAT_CODE64 : c->mode == CASE_MODE32 ? FLAT_CODE : LDT_CODE;
     u64 ss = c->mode == CASE_MODE16 ? LDT_DATA : FLAT_DATA;
 
     seed = c->seed | 1;
-    if (!again)
-        memcpy(slot + CASE_AT, c->code, c->len);
+    if (!again && !c->rounds)
+        memcpy(code, c->code, c->len);
     case_memory();
+    case_rounds(c);
     case_vectors(c, (u8 *)u->uc_mcontext.fpregs);
     for (u32 i = 0; i < 16; i++)
         g[gregs[i]] = (greg_t)c->gpr[i];
     g[REG_EFL] = (greg_t)(c->flags | 0x202);
-    g[REG_RIP] = (greg_t)(uintptr_t)slot + CASE_AT - (c->mode == CASE_MODE16 ? CASE_CODE : 0);
+    g[REG_RIP] = (greg_t)(uintptr_t)code - (c->mode == CASE_MODE16 ? CASE_CODE : 0);
     g[REG_CSGSFS] = (greg_t)(cs | ss << 48);
     __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"((u32)ss));
     steps = 0;
@@ -120,7 +150,7 @@ static void case_take(const ucontext_t *u)
 {
     const greg_t *g = u->uc_mcontext.gregs;
     const u8 *x = (const u8 *)u->uc_mcontext.fpregs;
-    u32 n = cases[at].mode == CASE_MODE64 ? 16 : 8;
+    u32 n = cases[at]->mode == CASE_MODE64 ? 16 : 8;
 
     memset(&left, 0, sizeof(left));
     for (u32 i = 0; i < n; i++)
@@ -129,7 +159,7 @@ static void case_take(const ucontext_t *u)
     left.flags = (u64)g[REG_EFL] & FLAGS_SEEN;
     left.trap = (u64)g[REG_TRAPNO];
     /* flags that the next instruction replaces need not be there when this one faults */
-    if (cases[at].row && left.trap != TRAP_DB && left.trap != TRAP_BP)
+    if (cases[at]->row && left.trap != TRAP_DB && left.trap != TRAP_BP)
         left.flags &= ~(u64)FLAGS_ARITHMETIC;
     left.code = left.trap == TRAP_UD ? 0 : (u64)g[REG_ERR];
     left.address = left.trap == TRAP_PF ? (u64)g[REG_CR2] : 0;
@@ -140,6 +170,9 @@ static void case_take(const ucontext_t *u)
     memcpy(left.ymm, x + YMM, 256);
     left.memory = mix(mix(0, data, CASE_HOLE * CASE_PAGE), data + CASE_READ_ONLY * CASE_PAGE,
                       (CASE_PAGES - CASE_READ_ONLY) * CASE_PAGE);
+    if (cases[at]->rounds)
+        left.memory = mix(mix(left.memory, (u8 *)(uintptr_t)CASE_KEPT, 32), place_of() + CASE_NEAR,
+                          CASE_PAGE + 64);
 }
 
 static void show_bytes(const char *name, u32 n, const u8 *p, u32 len)
@@ -173,13 +206,15 @@ static bool case_end(void)
 {
     bool bad;
 
-    if (++again < REPEAT)
+    lasts = left.trap == TRAP_BP && (lasts || again == 0);
+    if (++again < (cases[at]->rounds ? HOT_REPEAT : REPEAT))
         return true;
     bad = expected && digest != expected[at];
     again = 0;
     digests[at] = digest;
     digest = 0;
-    memset(slot_of(at) + CASE_AT, INT3, cases[at].len);
+    if (!cases[at]->rounds)
+        memset(slot_of(at) + CASE_AT, INT3, cases[at]->len);
     if (bad && !show && differ < SHOWN) {
         show = true; /* again, to be seen */
         return true;
@@ -194,27 +229,43 @@ static bool case_end(void)
     return ++at < ncases;
 }
 
+/* The C library's own is not there while a case runs. */
+static void set_fs(u64 base)
+{
+    u64 rax = SYS_arch_prctl;
+
+    __asm__ volatile("syscall"
+                     : "+a"(rax)
+                     : "D"((u64)ARCH_SET_FS), "S"(base)
+                     : "rcx", "r11", "memory");
+}
+
 static void handler(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
     u64 flags;
 
+    set_fs(home_fs);
     __asm__ volatile("pushfq\n\tpop %0" : "=r"(flags));
     __asm__ volatile("push %0\n\tpopfq" : : "r"(flags & ~0x40000ull) : "cc");
     if (!home.uc_mcontext.gregs[REG_RIP]) {
         home = *u;
         memcpy(home_vectors, u->uc_mcontext.fpregs, sizeof(home_vectors));
         case_load(u);
+        set_fs(CASE_FS);
         return;
     }
     case_take(u);
     if (show)
         case_show();
     digest = mix(digest, &left, sizeof(left));
-    if (left.trap == TRAP_DB && ++steps < STEPS)
+    if (left.trap == TRAP_DB && ++steps < STEPS) {
+        set_fs(CASE_FS);
         return;
+    }
     if (case_end()) {
         case_load(u);
+        set_fs(CASE_FS);
         return;
     }
     memcpy(u->uc_mcontext.fpregs, home_vectors, sizeof(home_vectors));
@@ -265,7 +316,51 @@ static void *load_file(const char *name, u64 *len)
     return p;
 }
 
-static void start(void)
+static void load_cases(const char *name)
+{
+    u64 len, off = 0;
+    const u8 *p = load_file(name, &len);
+
+    cases = calloc(len / offsetof(struct insn_case, code) + 1, sizeof(*cases));
+    while (cases && off < len) {
+        cases[ncases] = (const void *)(p + off);
+        nhot += cases[ncases]->rounds != 0;
+        off += CASE_SIZE(cases[ncases]);
+        ncases++;
+    }
+}
+
+/* All of it is there before the first runs, as a program's is. */
+static void map_loops(const char *name)
+{
+    u64 size = nhot * 2ul * CASE_PAGE;
+    int fd = name ? open(name, O_RDWR | O_CREAT, 0600) : memfd_create("code", 0);
+    u8 *p;
+
+    if (!nhot)
+        return;
+    if (fd < 0 || ftruncate(fd, (off_t)size)) {
+        perror("insn_run: code");
+        exit(2);
+    }
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    for (u32 i = 0; i < ncases && p != MAP_FAILED; i++)
+        if (cases[i]->rounds)
+            memcpy(p + cases[i]->hot * 2 * CASE_PAGE + cases[i]->at, cases[i]->code, cases[i]->len);
+    for (u32 i = 0; i < CASE_PLACES; i++) {
+        u64 place = CASE_HOT + i * (u64)CASE_HOT_APART;
+
+        if (p == MAP_FAILED || mmap((void *)(uintptr_t)place, size, PROT_READ | PROT_EXEC,
+                                    MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) == MAP_FAILED) {
+            perror("insn_run: mmap");
+            exit(2);
+        }
+    }
+    munmap(p, size);
+    close(fd);
+}
+
+static void start(const char *code)
 {
     static _Alignas(64) u8 stack[131072];
     static const int signals[] = { SIGILL, SIGSEGV, SIGFPE, SIGBUS, SIGTRAP };
@@ -279,9 +374,15 @@ static void start(void)
            PROT_READ);
     mprotect(data + (CASE_READ_ONLY + 1) * CASE_PAGE, (CASE_PAGES - CASE_READ_ONLY - 1) * CASE_PAGE,
              PROT_READ | PROT_WRITE);
+    map_at(CASE_KEPT, CASE_PAGE, PROT_READ | PROT_WRITE);
+    for (u32 i = 0; i < CASE_PLACES; i++)
+        map_at(CASE_HOT + i * (u64)CASE_HOT_APART + CASE_NEAR, 2 * CASE_PAGE,
+               PROT_READ | PROT_WRITE);
+    map_loops(code);
     memset((void *)(uintptr_t)CASE_CODE, INT3, CASE_SLOTS * CASE_SLOT);
     segments16();
     syscall(SYS_arch_prctl, ARCH_SET_GS, CASE_GS);
+    syscall(SYS_arch_prctl, ARCH_GET_FS, &home_fs);
     sigaltstack(&other, NULL);
     for (u32 i = 0; i < LEN(signals); i++)
         sigaction(signals[i], &a, NULL);
@@ -292,12 +393,12 @@ int main(int argc, char **argv)
     u64 len;
     FILE *f;
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: insn_run CASES write|check FILE, or show N\n");
+    if (argc != 4 && argc != 6) {
+        fprintf(stderr, "usage: insn_run CASES write|check FILE [CODE TURN], or show N\n");
         return 2;
     }
-    cases = load_file(argv[1], &len);
-    ncases = (u32)(len / sizeof(*cases));
+    load_cases(argv[1]);
+    turn = argc == 6 ? (u32)strtoul(argv[5], NULL, 0) : 0;
     digests = calloc(ncases, sizeof(*digests));
     if (!strcmp(argv[2], "check"))
         expected = load_file(argv[3], &len);
@@ -305,7 +406,7 @@ int main(int argc, char **argv)
         at = (u32)strtoul(argv[3], NULL, 0);
         show = true;
     }
-    start();
+    start(argc == 6 ? argv[4] : NULL);
     __asm__ volatile("ud2"
                      :
                      :
