@@ -81,7 +81,7 @@ struct e1000 {
     struct net *net;
     struct bell *tx_bell, *rx_bell;
     bool paused;
-    bool waiting; /* frames are, for buffers */
+    bool waiting;                         /* frames are, for buffers */
     u8 frame[FRAME_VLAN + NET_FRAME_MAX]; /* one that is being sent; the lane's */
 };
 
