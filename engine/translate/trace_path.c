@@ -32,8 +32,9 @@ bool trace_wants(const struct engine *g, const struct x86_insn *in)
     if (in->flags & INSN_BRANCH)
         return path_wants_branch(in);
     if (in->flags & INSN_STACK)
-        return in->osize == 8 && (in->op == ZYDIS_MNEMONIC_PUSH || in->op == ZYDIS_MNEMONIC_POP ||
-                                  in->op == ZYDIS_MNEMONIC_LEAVE);
+        return in->osize == 8 &&
+               (in->op == ZYDIS_MNEMONIC_PUSH || in->op == ZYDIS_MNEMONIC_LEAVE ||
+                (in->op == ZYDIS_MNEMONIC_POP && in->opd[0].kind == OPD_GPR));
     if (g->options.check && (in->op == ZYDIS_MNEMONIC_RDRAND || in->op == ZYDIS_MNEMONIC_RDSEED))
         return false;
     return !(in->flags & (INSN_STRING | INSN_PRIVILEGED | INSN_VSIB));
