@@ -658,7 +658,6 @@ static void it_moves_whole(void)
     g.r = &to; /* the guest goes on there */
     g.s = (struct svga *)d;
     size_is(16, 16);
-    CHECK_EQ(pixel(2, 2), 0);
     CHECK_EQ(rig_in(&to, g.port + SVGA_PORT_IRQ, 4), SVGA_IRQ_ANY_FENCE);
     SVGA_PUT(&g, 2);
     svga_guest_sync(&g);
