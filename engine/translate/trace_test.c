@@ -407,7 +407,7 @@ static u32 rnd_other(u8 *p)
     u8 reg = values[rnd(7)], low = reg & 7, high = reg >> 3;
     u32 n = 0, k;
 
-    switch (rnd(6)) {
+    switch (rnd(5)) {
     case 0: /* setcc */
         memcpy(p, (u8[]){ 0x40 | high, 0xf, 0x90 | rnd(16), 0xc0 | low }, 4);
         return 4;
@@ -421,10 +421,11 @@ static u32 rnd_other(u8 *p)
         p[n++] = 0x40 | high;
         p[n++] = 0x58 | low;
         return n;
-    case 4: /* push; pop [rsp-16]: no trace goes through it */
-        memcpy(p, (u8[]){ 0x40 | high, 0x50 | low, 0x8f, 0x44, 0x24, 0xf0 }, 6);
-        return 6;
-    case 3: /* inc, dec */
+    case 3: /* inc, dec; or push; pop [rsp-16], which no trace goes through: not often */
+        if (!rnd(16)) {
+            memcpy(p, (u8[]){ 0x40 | high, 0x50 | low, 0x8f, 0x44, 0x24, 0xf0 }, 6);
+            return 6;
+        }
         memcpy(p, (u8[]){ 0x48 | high, 0xff, 0xc0 | rnd(2) << 3 | low }, 3);
         return 3;
     default: /* jcc over the next */
