@@ -204,6 +204,7 @@ static void *chr_writer(void *arg)
  */
 static void chr_put_fd(struct chr *c, const u8 *p, u32 n)
 {
+    bool line;
     struct timespec t = { 0 };
 
     pthread_mutex_lock(&c->lock);
@@ -220,10 +221,10 @@ static void chr_put_fd(struct chr *c, const u8 *p, u32 n)
         c->told = true;
         n = 0;
     }
-    if (n && !buf_add(&c->kept, p, n) &&
-        (c->idle || c->kept.len >= CHR_CHUNK || memchr(p, '\n', n))) {
+    line = n && memchr(p, '\n', n);
+    if (n && !buf_add(&c->kept, p, n) && (c->idle || c->kept.len >= CHR_CHUNK || line)) {
         c->idle = false;
-        c->line |= !!memchr(p, '\n', n);
+        c->line |= line;
         pthread_cond_signal(&c->wake);
     }
     pthread_mutex_unlock(&c->lock);
