@@ -3,13 +3,8 @@
  * String functions in general registers: see plain.h.  Short forms: a compiler puts what is
  * small and of a known size in line.
  */
+#include "engine/x86/plain.h"
 #include "base/types.h"
-
-void *plain_memcpy(void *to, const void *from, size_t n);
-void *plain_memmove(void *to, const void *from, size_t n);
-void *plain_memset(void *to, int c, size_t n);
-int plain_memcmp(const void *a, const void *b, size_t n);
-void *plain_memchr(const void *p, int c, size_t n);
 
 void *plain_memcpy(void *to, const void *from, size_t n)
 {

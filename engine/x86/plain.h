@@ -6,6 +6,14 @@
  */
 #ifndef ENGINE_X86_PLAIN_H
 #define ENGINE_X86_PLAIN_H
+#include <stddef.h>
+
+/* As the functions of the C library; they may be called by these names too. */
+void *plain_memcpy(void *to, const void *from, size_t n);
+void *plain_memmove(void *to, const void *from, size_t n);
+void *plain_memset(void *to, int c, size_t n);
+int plain_memcmp(const void *a, const void *b, size_t n);
+void *plain_memchr(const void *p, int c, size_t n);
 
 #define PLAIN_CALL(name, is) __asm__(".set " #name ", plain_" #is)
 PLAIN_CALL(memcpy, memcpy);
