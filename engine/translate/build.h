@@ -147,8 +147,8 @@ struct xmem operand_check(struct build *t, const struct access *a);
 struct xmem operand_check_linear(struct build *t, const struct access *a, u8 *retry); /* at r10 */
 struct xmem operand_host(struct build *t, const struct access *a);        /* no check; r10, r11 */
 struct xmem operand_fold(struct build *t, struct xmem m);                 /* so that r10 is free */
-void operand_address(struct build *t, const struct access *a, u32 extra); /* effective: r10 */
-void operand_load_pc(struct build *t, u32 to, u64 pc); /* what pc is when it runs */
+void operand_address(struct build *t, const struct access *a); /* effective: r10 */
+void operand_load_pc(struct build *t, u32 to, u64 pc); /* what pc is when it runs; within 4 GiB */
 void operand_load_gpr(struct build *t, u32 to, u32 gpr);
 
 /* flow.c, stack.c, plain.c: true when they translated it */

@@ -21,8 +21,13 @@ void operand_load_gpr(struct build *t, u32 to, u32 gpr)
 void operand_load_pc(struct build *t, u32 to, u64 pc)
 {
     if (is_moving(t)) {
+        i64 off = (i64)pc;
+        i32 first = (i32)(off > INT32_MAX ? INT32_MAX : off < INT32_MIN ? INT32_MIN : off);
+
         x_load(&t->e, to, AT(page));
-        x_lea(&t->e, to, x_at((int)to, (i32)pc));
+        x_lea(&t->e, to, x_at((int)to, first));
+        if (off != first) /* 2 GiB from near the page's end, or from another page of a trace */
+            x_lea(&t->e, to, x_at((int)to, (i32)(off - first)));
     } else {
         x_mov_imm(&t->e, to, pc);
     }
@@ -65,32 +70,26 @@ struct xmem operand_host(struct build *t, const struct access *a)
     return m;
 }
 
-void operand_address(struct build *t, const struct access *a, u32 extra)
+void operand_address(struct build *t, const struct access *a)
 {
     struct emit *e = &t->e;
 
     if (a->page) {
-        operand_load_pc(t, R10, (u64)a->disp + extra);
+        operand_load_pc(t, R10, (u64)a->disp);
         if (a->asize == 4)
             x_mov32(e, R10, R10);
         return;
     }
     if (a->base == X86_NOREG && a->index == X86_NOREG) {
-        u64 at = (u64)a->disp + extra;
+        u64 at = (u64)a->disp;
 
         x_mov_imm(e, R10, a->asize == 8 ? at : a->asize == 4 ? (u32)at : (u16)at);
         return;
     }
     if (a->asize == 8) {
-        struct xmem m = operand_host(t, a);
-
-        m.disp += (i32)extra;
-        x_lea(e, R10, m);
+        x_lea(e, R10, operand_host(t, a));
     } else {
-        struct xmem m = operand_host(t, a);
-
-        m.disp += (i32)extra;
-        x_lea32(e, R10, m);
+        x_lea32(e, R10, operand_host(t, a));
         if (a->asize == 2)
             x_reg(e, 0x0fb7, R10, R10); /* movzx r10d, r10w */
     }
@@ -291,7 +290,7 @@ struct xmem operand_check(struct build *t, const struct access *a)
             return (struct xmem){ .base = R10, .index = R11 };
         }
     }
-    operand_address(t, a, 0);
+    operand_address(t, a);
     operand_segment(t, a);
     return operand_check_linear(t, a, retry);
 }

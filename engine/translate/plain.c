@@ -196,7 +196,7 @@ static bool plain_lea(struct build *t, const struct x86_insn *in)
     a.size = 1;
     if (in->osize == 2 || in->asize == 2 || in->asize < in->osize ||
         (a.base == X86_NOREG && a.index == X86_NOREG)) { /* RIP too */
-        operand_address(t, &a, 0);
+        operand_address(t, &a);
     } else {
         struct xmem m = operand_host(t, &a);
 
@@ -236,7 +236,7 @@ static bool plain_bit_string(struct build *t, const struct x86_insn *in)
     operand_of(t, in, &a);
     flags_free(t, t->live[t->i]);
     retry = e->p;
-    operand_address(t, &a, 0);
+    operand_address(t, &a);
     operand_load_gpr(t, R11, reg);
     if (!w)
         x_reg(e, 0x63 | X_W, R11, R11); /* movsxd */

@@ -62,7 +62,7 @@ static struct access group_here(const struct trace_group *g, const struct access
 /* r10: where the group's first byte is. */
 static void group_linear(struct build *t, const struct trace_group *g, const struct access *first)
 {
-    operand_address(t, first, 0);
+    operand_address(t, first);
     if (g->key.seg != X86_NOREG)
         x_gs_op(&t->e, 0x03 | X_W, R10, seg_base(g->key.seg));
 }
@@ -405,6 +405,18 @@ static void trace_expect(struct build *t)
     late_add(t, LATE_TRACE, x_jump(e, X_JNE))->a = EXIT_INDIRECT;
 }
 
+/* To r10, wherever that is when the trace ends here: a library may be far from its caller. */
+static void trace_indirect(struct build *t)
+{
+    if (t->i + 1 < t->n || t->trace->path->loop) {
+        trace_expect(t);
+        return;
+    }
+    trace_give_back(t);
+    flow_indirect(t);
+    t->ended = true;
+}
+
 static bool trace_ret(struct build *t)
 {
     struct access a;
@@ -415,13 +427,7 @@ static bool trace_ret(struct build *t)
     m = operand_check(t, &a);
     x_mem(&t->e, 0x8b | X_W, R10, &m);
     stack_move(t, 8);
-    if (t->i + 1 < t->n || t->trace->path->loop) {
-        trace_expect(t);
-        return true;
-    }
-    trace_give_back(t);
-    flow_indirect(t);
-    t->ended = true;
+    trace_indirect(t);
     return true;
 }
 
@@ -438,7 +444,7 @@ static bool trace_call(struct build *t, const struct x86_insn *in)
     stack_push_const(t, t->pc[t->i] + in->len, 8, true);
     if (!direct) {
         x_load(&t->e, R10, AT(keep[1]));
-        trace_expect(t);
+        trace_indirect(t);
     }
     return true;
 }
@@ -455,7 +461,7 @@ static bool trace_branch(struct build *t, const struct x86_insn *in)
             return true;
         flags_free(t, FLAGS_ARITH);
         flow_load_target(t, in);
-        trace_expect(t);
+        trace_indirect(t);
         return true;
     case ZYDIS_MNEMONIC_CALL:
         return trace_call(t, in);

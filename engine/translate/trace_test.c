@@ -86,6 +86,23 @@ static void prepare_elsewhere(u8 *ram, struct x86_state *s)
         memcpy(ram + 0x11000 + i, (const u8[]){ 0x31, 0xc0 }, 2);
     memcpy(ram + 0x11000, back, sizeof(back));
 }
+/* pushfq; pop rdx; and edx,1; add r8,rdx; ret: at 0x11000, and 517 GiB above the rest */
+static void prepare_far_end(u8 *ram, struct x86_state *s)
+{
+    static const u8 f[] = { 0x9c, 0x5a, 0x83, 0xe2, 1, 0x49, 1, 0xd0, 0xc3 };
+
+    memcpy(ram + 0x11000, f, sizeof(f));
+    memcpy(ram + TABLES + 8, ram + TABLES, 8);
+    memcpy(ram + TABLES + 0x1028, ram + TABLES + 0x1000, 8);
+}
+/* add rbx,[rsp]; ret: at 0x10020, and 2 GiB above as all is */
+static void prepare_reach(u8 *ram, struct x86_state *s)
+{
+    static const u8 f[] = { 0x48, 3, 0x1c, 0x24, 0xc3 };
+
+    memcpy(ram + 0x10020, f, sizeof(f));
+    memcpy(ram + TABLES + 0x1010, ram + TABLES + 0x1000, 8);
+}
 /* mov ebx,0x200000; inc r15; add rsp,8; iretq */
 static void prepare_far(u8 *ram, struct x86_state *s)
 {
@@ -360,6 +377,54 @@ static void two_places(void)
     CHECK(rig_traces > 1);
 }
 
+/*
+ * User code whose hot path ends where it goes far away, as a program's calls of a library do:
+ * by a jump, and by a call.
+ * mov ecx,300; mov r12,0x8140011000; 1: inc rbx 14 times; call 2f; dec ecx; jnz 1b; hlt;
+ * 2: jmp r12.  The other: inc rbx 15 times; call r12.
+ */
+#define INC_RBX 0x48, 0xff, 0xc3
+#define INC_RBX_7 INC_RBX, INC_RBX, INC_RBX, INC_RBX, INC_RBX, INC_RBX, INC_RBX
+static void far_end(void)
+{
+    static const u8 jump[] = {
+        0xb9,      0x2c,      1,    0, 0, 0x49, 0xbc, 0,    0x10, 1,    0x40, 0x81, 0,    0,    0,
+        INC_RBX_7, INC_RBX_7, 0xe8, 5, 0, 0,    0,    0xff, 0xc9, 0x75, 0xcd, 0xf4, 0x41, 0xff, 0xe4
+    };
+    static const u8 call[] = { 0xb9, 0x2c, 1,    0,    0,    0x49, 0xbc,      0,         0x10,
+                               1,    0x40, 0x81, 0,    0,    0,    INC_RBX_7, INC_RBX_7, INC_RBX,
+                               0x41, 0xff, 0xd4, 0xff, 0xc9, 0x75, 0xcc,      0xf4 };
+    struct program p = { X86_MODE64, jump, sizeof(jump), prepare_far_end, true };
+
+    rig_traces = 0;
+    program_compare(&p);
+    CHECK(rig_traces);
+    p.code = call;
+    p.size = sizeof(call);
+    rig_traces = 0;
+    program_compare(&p);
+    CHECK(rig_traces);
+}
+
+/*
+ * Displacements that reach beyond 2 GiB from the start of the page.
+ * start: jmp rel8 to 0x80; .org 0x80: mov ecx,3; 1: call start+0x80000020; add
+ * rbx,[start+0x80000000]; lea rax,[start+0x80000020]; xor [start+0x80000060],rax; dec ecx;
+ * jnz 1b; hlt
+ */
+static void reach(void)
+{
+    static const u8 code[] = { 0xb9, 3,    0,    0,    0,    0xe8, 0x96, 0xff, 0xff,
+                               0x7f, 0x48, 3,    0x1d, 0x6f, 0xff, 0xff, 0x7f, 0x48,
+                               0x8d, 5,    0x88, 0xff, 0xff, 0x7f, 0x48, 0x31, 5,
+                               0xc1, 0xff, 0xff, 0x7f, 0xff, 0xc9, 0x75, 0xe2, 0xf4 };
+    u8 all[0x80 + sizeof(code)] = { 0xeb, 0x7e };
+    struct program p = { X86_MODE64, all, sizeof(all), prepare_reach, true };
+
+    memcpy(all + 0x80, code, sizeof(code));
+    program_compare(&p);
+}
+
 /* ---- random loops ---- */
 
 static u64 seed;
@@ -542,6 +607,8 @@ int main(void)
     CASE(far_away);
     CASE(interrupts);
     CASE(two_places);
+    CASE(far_end);
+    CASE(reach);
     CASE(random_loops);
     CASE(beside);
     return check_end();
