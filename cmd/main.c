@@ -20,10 +20,12 @@ static int main_unknown(const char *word)
     char hint[64];
 
     near_start(&near, word, strlen(word));
+    near_offer(&near, "--help");
+    near_offer(&near, "--version");
     for (u32 i = 0; commands[i]; i++)
         near_offer(&near, commands[i]->name);
-    fprintf(stderr, "mimic: there is no command \"%s\"%s; mimic --help lists them\n", word,
-            near_hint(&near, "", hint, sizeof(hint)));
+    fprintf(stderr, "mimic: there is no %s \"%s\"%s; mimic --help lists them\n",
+            *word == '-' ? "option" : "command", word, near_hint(&near, "", hint, sizeof(hint)));
     return EXIT_USE;
 }
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { RUN_PORTS_MAX = 32 };
+enum { RUN_PORTS_MAX = 32, RUN_CONTROL_DIR = 4096 };
 
 struct run_options {
     u64 memory, cpus;
@@ -362,6 +362,42 @@ static const char *run_irqchip(const struct run_options *o)
     return where && *where ? where : "auto";
 }
 
+/* What the options say; `control` is room for the name of a directory. */
+static struct vm_how run_how(const struct run_options *o, const char *file, struct desc *d,
+                             char control[RUN_CONTROL_DIR])
+{
+    return (struct vm_how){ .desc = d,
+                            .vnc = { .on = o->vnc || (o->display && !strcmp(o->display, "vnc")),
+                                     .at = o->vnc,
+                                     .password = o->vnc_password,
+                                     .tls = o->vnc_tls },
+                            .cpu = o->cpu,
+                            .engine = run_engine(o),
+                            .irqchip = run_irqchip(o),
+                            .agent = o->agent,
+                            .vsock = o->vsock,
+                            .persona = o->persona ? o->persona : "auto",
+                            .bios = o->bios,
+                            .kernel = o->kernel,
+                            .initrd = o->initrd,
+                            .append = o->append,
+                            .state = run_state_dir(o, file, d),
+                            .throwaway = o->throwaway,
+                            .keep_code = !o->throwaway && !o->no_code_cache &&
+                                         (o->state || file || o->disks.n),
+                            .control = control_dir(control, RUN_CONTROL_DIR) ? NULL : control,
+                            .console = run_console(o),
+                            .must_tpm = o->tpm,
+                            .testdev = o->testdev,
+                            .no_reboot = o->no_reboot,
+                            .check = o->check,
+                            .no_direct = o->no_direct,
+                            .no_traces = o->no_traces,
+                            .lines = o->lines.v,
+                            .nlines = o->lines.n,
+                            .restricted = o->net && !strcmp(o->net, "restricted") };
+}
+
 static int run_run(int argc, char **argv)
 {
     struct net_port ports[RUN_PORTS_MAX];
@@ -371,7 +407,7 @@ static int run_run(int argc, char **argv)
     struct err e = { 0 };
     struct engine_eyes eyes = { 0 };
     struct vm_how how;
-    char cd[300] = "", control[4096];
+    char cd[300] = "", control[RUN_CONTROL_DIR];
     struct desc d;
     int r = opt_parse(&command_run, argc, argv, &o, &files, &e);
 
@@ -394,39 +430,10 @@ static int run_run(int argc, char **argv)
         r = files.n || o.kernel || o.disks.n || o.cdroms.n || o.floppies.n ? exit_code(r)
                                                                            : EXIT_USE;
     } else {
-        how = (struct vm_how){ .desc = &d,
-                               .vnc = { .on = o.vnc || (o.display && !strcmp(o.display, "vnc")),
-                                        .at = o.vnc,
-                                        .password = o.vnc_password,
-                                        .tls = o.vnc_tls },
-                               .cpu = o.cpu,
-                               .engine = run_engine(&o),
-                               .irqchip = run_irqchip(&o),
-                               .agent = o.agent,
-                               .vsock = o.vsock,
-                               .persona = o.persona ? o.persona : "auto",
-                               .bios = o.bios,
-                               .kernel = o.kernel,
-                               .initrd = o.initrd,
-                               .append = o.append,
-                               .state = run_state_dir(&o, files.n ? files.v[0] : NULL, &d),
-                               .throwaway = o.throwaway,
-                               .keep_code = !o.throwaway && !o.no_code_cache &&
-                                            (o.state || files.n || o.disks.n),
-                               .control = control_dir(control, sizeof(control)) ? NULL : control,
-                               .console = run_console(&o),
-                               .must_tpm = o.tpm,
-                               .testdev = o.testdev,
-                               .no_reboot = o.no_reboot,
-                               .check = o.check,
-                               .no_direct = o.no_direct,
-                               .no_traces = o.no_traces,
-                               .ports = ports,
-                               .nports = o.publish.n,
-                               .lines = o.lines.v,
-                               .nlines = o.lines.n,
-                               .restricted = o.net && !strcmp(o.net, "restricted"),
-                               .eyes = eyes };
+        how = run_how(&o, files.n ? files.v[0] : NULL, &d, control);
+        how.ports = ports;
+        how.nports = o.publish.n;
+        how.eyes = eyes;
         r = boot_vm("run", &(struct boot_how){ o.json, o.quiet, o.eyes.stats }, &how, &notes);
     }
     eyes_end(&eyes);
