@@ -429,20 +429,9 @@ void cache_calm(struct engine *g)
     pthread_mutex_unlock(&g->lock);
 }
 
-static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len)
+/* What was translated from these lines goes. */
+static void cache_page_drop(struct engine *g, struct code_page *p, u64 lines)
 {
-    struct code_page *p = *cache_page_slot(g, gpa);
-    u64 last = (off + len - 1) / 64, lines = (~0ull >> (63 - last)) & (~0ull << (off / 64));
-
-    if (!p)
-        atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
-    if (!p)
-        return;
-    if (cache_page_is_busy(g, p))
-        return;
-    /* code that is rewritten comes back soon: only after some stores is it a page of data */
-    if (!p->lines && ++p->quiet > QUIET)
-        atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
     if (!(p->lines & lines))
         return;
     for (struct block *b = p->first; b; b = b->page_next)
@@ -457,19 +446,47 @@ static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len)
     cache_page_sweep(g, p);
 }
 
-void cache_wrote(struct engine *g, u64 gpa, u64 len)
+/* `done`: the store that was told of before has been done since. */
+static void cache_wrote_page(struct engine *g, u64 gpa, u64 off, u64 len, bool done)
 {
+    struct code_page *p = *cache_page_slot(g, gpa);
+    u64 last = (off + len - 1) / 64, lines = (~0ull >> (63 - last)) & (~0ull << (off / 64));
+
+    if (!p)
+        atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
+    if (!p || (!done && cache_page_is_busy(g, p)))
+        return;
+    /* code that is rewritten comes back soon: only after some stores is it a page of data */
+    if (!done && !p->lines && ++p->quiet > QUIET)
+        atomic_fetch_and(&g->page[gpa >> 12], (u8)~PAGE_CODE);
+    cache_page_drop(g, p, lines);
+}
+
+static bool cache_told(struct engine *g, u64 gpa, u64 len, bool done)
+{
+    bool code = false;
+
     while (len) {
         u64 page = gpa & -(u64)PAGE, off = gpa - page, n = min_u64(len, PAGE - off);
 
         if (page >> 12 < g->pages && atomic_load(&g->page[page >> 12]) & PAGE_CODE) {
             pthread_mutex_lock(&g->lock);
-            cache_wrote_page(g, page, off, n);
+            cache_wrote_page(g, page, off, n, done);
             pthread_mutex_unlock(&g->lock);
+            code = true;
         }
         gpa += n;
         len -= n;
     }
+    return code;
+}
+bool cache_wrote(struct engine *g, u64 gpa, u64 len)
+{
+    return cache_told(g, gpa, len, false);
+}
+void cache_wrote_done(struct engine *g, u64 gpa, u64 len)
+{
+    cache_told(g, gpa, len, true);
 }
 
 void cache_empty(struct engine *g)

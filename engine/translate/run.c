@@ -155,6 +155,18 @@ u32 vcpu_mode(struct vcpu *v)
     return v->mode;
 }
 
+/* A store was told of before it was done: what was made of the old bytes meanwhile goes as well. */
+void vcpu_wrote(struct vcpu *v)
+{
+    u32 len = v->wrote_len;
+
+    if (!len)
+        return;
+    v->wrote_len = 0;
+    atomic_thread_fence(memory_order_seq_cst);
+    cache_wrote_done(v->engine, v->wrote_gpa, len);
+}
+
 /* One instruction by the interpreter, at s.rip. */
 enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
 {
@@ -165,6 +177,7 @@ enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op)
     v->stats.step[op & OP_NAME]++;
     was = tier_set(v, TIER_INTERPRET);
     r = x86_step(&v->c);
+    vcpu_wrote(v);
     if (!op || (op & OP_NAME) == ZYDIS_MNEMONIC_WRMSR)
         vcpu_memo(v);
     tier_set(v, was);

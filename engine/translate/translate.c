@@ -42,10 +42,15 @@ static void engine_hook_wrote(struct x86_cpu *c, u64 gpa, u32 len)
 {
     struct vcpu *v = (struct vcpu *)c;
 
-    if (v->check_phase == CHECK_TRIAL)
+    if (v->check_phase == CHECK_TRIAL) {
         check_wrote(v, gpa, len);
-    else
-        cache_wrote(v->engine, gpa, len);
+        return;
+    }
+    vcpu_wrote(v); /* the one before has been done */
+    if (cache_wrote(v->engine, gpa, len)) {
+        v->wrote_gpa = gpa;
+        v->wrote_len = len;
+    }
 }
 static void engine_hook_vectors(struct x86_cpu *c)
 {

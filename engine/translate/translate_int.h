@@ -197,6 +197,8 @@ struct vcpu {
     bool global_user;                     /* code of ring 3 ran from a global page, ever */
     u64 large[2][1024]; /* hashed 2 MiB and 1 GiB regions that large pages filled from */
     bool large_used;    /* one of them is not 0 */
+    u64 wrote_gpa;      /* the interpreter's last store to a page of code, while wrote_len is not 0 */
+    u32 wrote_len;
     enum stop stop;
     bool inside;             /* it may hold addresses of code and memory; under engine.cpus */
     atomic_uint asked, done; /* requests to flush everything: numbers */
@@ -421,7 +423,7 @@ void spaces_save(struct vcpu *v, u64 cr3);  /* before what it knows is flushed *
 void spaces_restore(struct vcpu *v);        /* of CR3, after the flush */
 void spaces_drop(struct vcpu *v, bool all); /* or only those of CR3's PCID */
 
-/* cache.c: blocks, links, code pages; engine lock held but for cache_map and cache_wrote */
+/* cache.c: blocks, links, code pages; engine lock held but for cache_map and cache_wrote* */
 int cache_map(u64 size, u8 **rw, u8 **rx, struct err *e);
 int cache_open(struct engine *g, struct err *e);
 void cache_close(struct engine *g);
@@ -431,7 +433,9 @@ struct block *cache_find(struct engine *g, u64 gpa, u64 gpa2, u64 pc, u32 mode);
 int cache_add(struct engine *g, struct block *b);
 struct block *cache_by_host(struct engine *g, const u8 *rx);
 void cache_link(struct engine *g, struct block_exit *x, struct block *to);
-void cache_wrote(struct engine *g, u64 gpa, u64 len);
+/* A store, before or after it: was there code?  Then, when told before, cache_wrote_done after. */
+bool cache_wrote(struct engine *g, u64 gpa, u64 len);
+void cache_wrote_done(struct engine *g, u64 gpa, u64 len);
 bool cache_verifies(struct engine *g, u64 gpa); /* blocks of the page are to verify themselves */
 void cache_unseen(struct engine *g, u64 gpa);   /* stores to the page go unseen from now */
 void cache_kill(struct engine *g, struct block *b);
@@ -477,6 +481,7 @@ void cache_install(struct engine *g, struct block *b);
 u32 vcpu_mode(struct vcpu *v);
 void vcpu_memo(struct vcpu *v); /* control state may have changed: what is known of modes */
 enum x86_stepped vcpu_interpret(struct vcpu *v, u32 op); /* one instruction, at s.rip */
+void vcpu_wrote(struct vcpu *v); /* the store that the engine was told of has been done */
 struct block *vcpu_block(struct vcpu *v, u32 mode, bool *global);
 /* Arithmetic flags from the block's form into RFLAGS, and back. */
 void flags_pack(struct vcpu *v);

@@ -382,6 +382,62 @@ static void atomic_two_cpus(void)
     rig_close(&r);
 }
 
+/*
+ * One vCPU stores to an instruction that another one is running, which translates it anew at once:
+ * also when the store comes late, the bytes that were there before are not what stays.
+ * mov ecx,40; 1: mov [0x11001],ecx; mov [0x200000],ecx; 2: cmp [0x200040],ecx; jne 2b; dec ecx;
+ * jnz 1b; hlt
+ * 1: call f; mov esi,[0x200000]; cmp esi,edi; je 1b; xor eax,eax; cpuid; call f; cmp eax,esi;
+ * je 2f; inc dword [0x200080]; 2: mov edi,esi; mov [0x200040],esi; cmp esi,1; jne 1b; hlt
+ * 0x11000: f: mov eax,0; ret
+ */
+static void (*hook_wrote)(struct x86_cpu *c, u64 gpa, u32 len);
+static void hook_wrote_early(struct x86_cpu *c, u64 gpa, u32 len)
+{
+    hook_wrote(c, gpa, len);
+    if (gpa >> 12 == 0x11)
+        usleep(500);
+}
+static void smc_two_cpus(void)
+{
+    static const u8 writer[] = { 0xb9, 0x28, 0,    0,    0,    0x89, 0xc,  0x25, 1,    0x10, 1,
+                                 0,    0x89, 0xc,  0x25, 0,    0,    0x20, 0,    0x39, 0xc,  0x25,
+                                 0x40, 0,    0x20, 0,    0x75, 0xf7, 0xff, 0xc9, 0x75, 0xe5, 0xf4 };
+    static const u8 reader[] = { 0xe8, 0xfb, 7,    0,    0,    0x8b, 0x34, 0x25, 0,    0,    0x20,
+                                 0,    0x39, 0xfe, 0x74, 0xf0, 0x31, 0xc0, 0xf,  0xa2, 0xe8, 0xe7,
+                                 7,    0,    0,    0x39, 0xf0, 0x74, 7,    0xff, 4,    0x25, 0x80,
+                                 0,    0x20, 0,    0x89, 0xf7, 0x89, 0x34, 0x25, 0x40, 0,    0x20,
+                                 0,    0x83, 0xfe, 1,    0x75, 0xce, 0xf4 };
+    static const u8 f[] = { 0xb8, 0, 0, 0, 0, 0xc3 };
+    pthread_t thread[CPUS];
+    struct engine *g;
+    struct rig r;
+
+    rig_open(&r, &engine_translate, CPUS, false);
+    g = r.engine;
+    hook_wrote = g->hooks.wrote;
+    g->hooks.wrote = hook_wrote_early;
+    rig_tables(r.ram);
+    memcpy(r.ram + CODE, writer, sizeof(writer));
+    memcpy(r.ram + CODE + 0x800, reader, sizeof(reader));
+    memcpy(r.ram + 0x11000, f, sizeof(f));
+    for (u32 i = 0; i < CPUS; i++) {
+        struct x86_state s;
+
+        rig_state(&s, X86_MODE64);
+        s.rip += i * 0x800;
+        s.gpr[RSP] -= i * PAGE;
+        s.gpr[RDI] = 0;
+        r.ops->set(r.v[i], &s);
+        pthread_create(&thread[i], NULL, counter_run, r.v[i]);
+    }
+    for (u32 i = 0; i < CPUS; i++)
+        pthread_join(thread[i], NULL);
+    CHECK_EQ(r.ram[DATA], 1);
+    CHECK_EQ(r.ram[DATA + 0x80], 0);
+    rig_close(&r);
+}
+
 static void random_64(void)
 {
     random_mode(X86_MODE64, 150);
@@ -427,6 +483,7 @@ int main(int argc, char **argv)
     CASE(align_64);
     CASE(interrupt_64);
     CASE(atomic_two_cpus);
+    CASE(smc_two_cpus);
     CASE(random_64);
     CASE(random_32);
     CASE(random_16);
