@@ -197,6 +197,13 @@ struct xmem operand_check_linear(struct build *t, const struct access *a, u8 *re
     return (struct xmem){ .base = R10, .index = R11 };
 }
 
+/* Its last byte; false: a displacement does not reach it. */
+static bool operand_last(const struct xmem *m, u32 size, struct xmem *last)
+{
+    *last = *m;
+    return !__builtin_add_overflow(m->disp, size - 1, &last->disp);
+}
+
 /* Stack accesses look in one cached page first. */
 static struct xmem operand_check_stack(struct build *t, const struct access *a)
 {
@@ -231,9 +238,9 @@ static struct xmem operand_check_stack(struct build *t, const struct access *a)
 void operand_stack_late(struct build *t, const struct late *l)
 {
     struct emit *e = &t->e;
-    struct xmem first = x_at(R9, (i32)l->value), last = first;
+    struct xmem first = x_at(R9, (i32)l->value), last;
 
-    last.disp += l->a - 1;
+    operand_last(&first, l->a, &last); /* it was asked */
     x_lea32(e, R11, first);
     if (is_code64(t))
         x_lea(e, R10, last);
@@ -253,7 +260,7 @@ struct xmem operand_check(struct build *t, const struct access *a)
                                 (a->seg == SEG_DS || a->seg == SEG_SS || a->seg == SEG_ES);
     bool evicted = (a->base != X86_NOREG && is_evicted(t, a->base)) ||
                    (a->index != X86_NOREG && is_evicted(t, a->index));
-    struct xmem known;
+    struct xmem known, stack = x_at(R9, (i32)a->disp);
     u8 *retry = e->p;
 
     if (t->trace && trace_operand(t, a, &known))
@@ -261,13 +268,12 @@ struct xmem operand_check(struct build *t, const struct access *a)
     if (none && flat && !a->page)
         return operand_check_const(t, a);
     if (a->base == RSP && a->index == X86_NOREG && flat && a->size < 256 &&
-        a->asize == (long_mode ? 8 : 4))
+        a->asize == (long_mode ? 8 : 4) && operand_last(&stack, a->size, &known))
         return operand_check_stack(t, a);
     if (!none && flat && !evicted && a->asize >= 4 && (a->asize == 8) == long_mode) {
-        struct xmem m = operand_host(t, a), last = m;
+        struct xmem m = operand_host(t, a), last;
 
-        last.disp += (i32)a->size - 1;
-        if (last.disp >= m.disp) {
+        if (operand_last(&m, a->size, &last)) {
             x_lea32(e, R11, m);
             if (long_mode)
                 x_lea(e, R10, last);

@@ -3,6 +3,7 @@
 #include "tests/check.h"
 
 #include "engine/translate/translate_rig.h" /* which checks */
+#include <errno.h>
 
 /* mov ecx,1000; xor eax,eax; l: add eax,ecx; imul ebx,eax,7; dec ecx; jnz l; hlt */
 PROGRAM(loop_64, X86_MODE64, NULL, 0xb9, 0xe8, 3, 0, 0, 0x31, 0xc0, 1, 0xc8, 0x6b, 0xd8, 7, 0xff,
@@ -212,6 +213,26 @@ static u64 rnd(void)
     seed ^= seed << 17;
     return seed * 0x2545f4914f6cdd1dull;
 }
+
+/*
+ * The first byte of a stack access is where a displacement still reaches, the last is not; 4 GiB
+ * below, another page is known, and 4 GiB above the guest's memory there is some of ours.
+ * mov rax,0xffffffff00280000; mov rbx,[rax]; mov rsp,-0x7fd7fffc; mov rdx,[rsp+0x7ffffffc]; mov
+ * [rsp+0x7ffffffe],rbx; hlt
+ */
+static void prepare_stack_reach(u8 *ram, struct x86_state *s)
+{
+    void *ours = mmap(ram + 0x280000 + (1ull << 32), PAGE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    CHECK(ours != MAP_FAILED || errno == EEXIST);
+    memset(ram + 0x280000, 0x5a, 64);
+    memcpy(ram + TABLES + 0xff8, ram + TABLES, 8);
+    memcpy(ram + TABLES + 0x1fe0, ram + TABLES + 0x1000, 8);
+}
+PROGRAM(stack_reach, X86_MODE64, prepare_stack_reach, 0x48, 0xb8, 0, 0, 0x28, 0, 0xff, 0xff, 0xff,
+        0xff, 0x48, 0x8b, 0x18, 0x48, 0xc7, 0xc4, 4, 0, 0x28, 0x80, 0x48, 0x8b, 0x94, 0x24, 0xfc,
+        0xff, 0xff, 0x7f, 0x48, 0x89, 0x9c, 0x24, 0xfe, 0xff, 0xff, 0x7f, 0xf4)
 
 static u32 rnd_move(u8 *p, u32 reg, u64 val, bool wide)
 {
@@ -480,6 +501,7 @@ int main(int argc, char **argv)
     CASE(alike_64);
     CASE(io_64);
     CASE(divide_64);
+    CASE(stack_reach);
     CASE(align_64);
     CASE(interrupt_64);
     CASE(atomic_two_cpus);
