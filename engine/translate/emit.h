@@ -241,10 +241,9 @@ enum {
     X_JE = 0x0f84,
     X_JNE = 0x0f85,
     X_JA = 0x0f87,
-    X_JG = 0x0f8f,
-    X_JL = 0x0f8c,
-    X_JGE = 0x0f8d,
-    X_JLE = 0x0f8e
+    X_JS = 0x0f88,
+    X_JNS = 0x0f89,
+    X_JG = 0x0f8f
 };
 static inline u8 *x_jump(struct emit *e, u32 op)
 {

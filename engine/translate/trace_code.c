@@ -272,7 +272,10 @@ static void group_late(struct build *t, const struct late *l, bool head)
 
 /* ---- before the loop ---- */
 
-/* r10: offset of the group in its page.  How far the leader may go until it leaves that. */
+/*
+ * r10: offset of the group in its page.  How far the leader may go until it leaves that.  It may
+ * be an index that wraps around: what counts is how far the two are apart, not which is greater.
+ */
 static void head_bound(struct build *t, const struct trace_group *g, bool first)
 {
     struct tracer *tr = t->trace;
@@ -292,7 +295,7 @@ static void head_bound(struct build *t, const struct trace_group *g, bool first)
     x_reg(e, (step > 0 ? 0x01 : 0x29) | X_W, R10, R11); /* add, sub */
     if (!first) {
         x_gs_op(e, 0x3b | X_W, R11, slot_at(tr->bound));
-        skip = x_jump(e, step > 0 ? X_JGE : X_JLE);
+        skip = x_jump(e, step > 0 ? X_JNS : X_JS);
     }
     x_store(e, slot_at(tr->bound), R11);
     if (skip)
@@ -514,7 +517,7 @@ static void trace_back(struct build *t)
             x_load(e, R10, gpr_at(leader));
         x_gs_op(e, 0x3b | X_W, is_evicted(t, leader) ? R10 : host_of(t, leader),
                 slot_at(tr->bound));
-        x_jump_to(e, tr->val[t->n][leader].off > 0 ? X_JG : X_JL, tr->recheck);
+        x_jump_to(e, tr->val[t->n][leader].off > 0 ? X_JNS : X_JS, tr->recheck);
     }
     x_jump_to(e, X_JMP, tr->top);
 }

@@ -157,6 +157,7 @@ bool trace_stack_access(const struct x86_insn *in, struct access *a)
     }
 }
 
+/* Sums of some of these, and of a group's span, are displacements. */
 static bool path_near(i64 v)
 {
     return trace_abs(v) < 1 << 28;
@@ -181,7 +182,7 @@ bool trace_key_of(const struct build *t, u32 i, const struct access *a, struct t
         k->index = v[a->index].root;
         k->scale = a->scale;
         k->off += v[a->index].off * (1 << a->scale);
-        if (!path_near(v[a->index].off))
+        if (!path_near(v[a->index].off * (1 << a->scale)))
             return false;
     }
     if (a->page && (k->seg != X86_NOREG || a->base != X86_NOREG))
