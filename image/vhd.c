@@ -167,9 +167,10 @@ static int vhd_batmap(struct image *im, struct err *e)
     v->full = malloc(len + 1);
     if (!v->full)
         return err_set(e, -ENOMEM, "%s: no memory", image_path(im));
-    if (!image_file_read(im, 0, be64(h + 8), v->full, len))
-        for (u64 i = 0; i < len; i++)
-            sum += v->full[i];
+    if (image_file_read(im, 0, be64(h + 8), v->full, len))
+        return 0;
+    for (u64 i = 0; i < len; i++)
+        sum += v->full[i];
     v->nfull = ~sum == be32(h + 24) ? (u32)len * 8 : 0;
     v->next = max_u64(v->next, be64(h + 8) < VHD_SIZE_MAX ? be64(h + 8) + len : 0);
     return 0;
