@@ -135,6 +135,7 @@ static void variables(void)
     CHECK_EQ(vmtools_set(tools, "b", "of the host"), 0);
     CHECK_EQ(vmtools_tell(tools, "told", "anew each time"), 0);
     CHECK_TEXT(rpci("info-set guestinfo.a of the guest "), "1 ");
+    CHECK_TEXT(rpci("info-set guestinfo.c caf\xe9"), "1 "); /* Latin-1 */
     CHECK_TEXT(rpci("info-get guestinfo.b"), "1 of the host");
     CHECK_TEXT(rpci("info-get guestinfo.told"), "1 anew each time");
     CHECK_TEXT(rpci("info-set host.a 1"), "0 Key is not one of guestinfo");

@@ -7,11 +7,11 @@
 #include "base/log.h"
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { VARS_MOST = 1024, VARS_BYTES = 1 << 20 };
@@ -116,23 +116,34 @@ void guestinfo_load(struct vmtools *t)
     t->dirty = false;
 }
 
+/* Whole or not at all: beside it, synced, renamed; nobody else's to read. */
+static bool guestinfo_put(const char *file, const json_t *o)
+{
+    char *name = NULL;
+    int fd = asprintf(&name, "%s.new", file) > 0
+                 ? open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)
+                 : -1;
+    bool ok = fd >= 0 && !json_dumpfd(o, fd, JSON_INDENT(1)) && !fsync(fd) && !rename(name, file);
+
+    if (fd >= 0)
+        close(fd);
+    free(name);
+    return ok;
+}
+
+/* A value that is not UTF-8, which JSON must be, is not kept; the others are. */
 void guestinfo_write(struct vmtools *t)
 {
     json_t *o = json_object();
-    char *name = NULL;
-    bool ok;
 
     pthread_mutex_lock(&t->lock);
     for (struct guestinfo *g = t->vars; o && g; g = g->next)
         if (g->keep)
-            json_object_set_new(o, g->key, json_string_nocheck(g->value));
+            json_object_set_new(o, g->key, json_string(g->value));
     t->dirty = false;
     pthread_mutex_unlock(&t->lock);
-    ok = o && asprintf(&name, "%s.new", t->file) > 0 && !json_dump_file(o, name, JSON_INDENT(1)) &&
-         !chmod(name, 0600) && !rename(name, t->file);
-    if (!ok)
+    if (!o || !guestinfo_put(t->file, o))
         log_warn("%s: the guest's variables were not written: %s", t->file, strerror(errno));
-    free(name);
     json_decref(o);
 }
 
