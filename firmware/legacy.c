@@ -52,9 +52,10 @@ int legacy_interrupts(struct boot *b, struct err *e)
         put_le16(table + 4 * v, (u16)(LEGACY_STUBS - (LEGACY_SEGMENT << 4) + stub));
         put_le16(table + 4 * v + 2, LEGACY_SEGMENT);
     }
-    machine_shadow(b->m, BIOS_AREA, BIOS_AREA_END - BIOS_AREA, true);
+    /* what lies below is written to: where the guest wants to wake is in the FACS */
+    machine_shadow(b->m, BIOS_AREA_SMBIOS, BIOS_AREA_END - BIOS_AREA_SMBIOS, true);
     r = gmem_write(b->ram, LEGACY_STUBS, stubs, sizeof(stubs));
-    machine_shadow(b->m, BIOS_AREA, BIOS_AREA_END - BIOS_AREA, false);
+    machine_shadow(b->m, BIOS_AREA_SMBIOS, BIOS_AREA_END - BIOS_AREA_SMBIOS, false);
     if (r)
         return err_set(e, r, "no RAM for the BIOS below 1 MiB");
     legacy_pic(ports, PIC1, FIRST_VECTOR, 1 << CASCADE, 0xb8);
