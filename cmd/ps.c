@@ -148,7 +148,9 @@ const struct command command_shutdown = {
     .name = "shutdown",
     .args = "VM",
     .about = "Press a running VM's power button",
-    .text = "A guest that does not power off within 90 seconds is stopped.",
+    .text =
+        "A guest that does not power off within 90 seconds is stopped; one that sleeps is woken\n"
+        "first.",
     .opts = stop_opts,
     .nopts = LEN(stop_opts),
     .run = shutdown_run,
@@ -163,7 +165,10 @@ const struct command command_pause = {
 const struct command command_resume = {
     .name = "resume",
     .args = "VM",
-    .about = "Let a paused VM go on",
+    .about = "Let a paused VM go on, wake one that sleeps",
+    .text = "A guest that its own user sent to sleep (to RAM) wakes as if its power button was "
+            "pressed; a\n"
+            "key on its screen, and the alarm of its clock, do the same.",
     .run = resume_run,
 };
 

@@ -10,7 +10,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { HEADER = 36, FADT_SIZE = 244, FACS_SIZE = 64, HPET_SIZE = 56, TPM2_SIZE = 76, TABLES = 8 };
+enum {
+    HEADER = 36,
+    FADT_SIZE = 244,
+    FACS_SIZE = 64,
+    FACS_VECTOR = 12,
+    HPET_SIZE = 56,
+    TPM2_SIZE = 76,
+    TABLES = 8
+};
 enum {
     FADT_WBINVD = 1 << 0,
     FADT_PROC_C1 = 1 << 2,
@@ -396,6 +404,16 @@ int acpi_offer(const struct acpi_tables *t, struct device *fwcfg, struct err *e)
     r = r ? r : fwcfg_file(fwcfg, "etc/table-loader", script.p, (u32)script.len, e);
     buf_fini(&script);
     return r;
+}
+
+/* The FACS is the first table. */
+u32 acpi_waking_vector(struct machine *m, u64 at)
+{
+    u8 facs[FACS_SIZE];
+
+    if (gmem_read(machine_ram(m), at, facs, sizeof(facs)) || memcmp(facs, "FACS", 4))
+        return 0;
+    return le32(facs + FACS_VECTOR);
 }
 
 int acpi_place(struct acpi_tables *t, struct machine *m, u64 at, u64 *rsdp, u64 *end, struct err *e)

@@ -50,5 +50,9 @@ struct acpi_tpm {
 };
 const struct acpi_tpm *acpi_tpm_of(struct machine *m);
 
+/* Where a guest that was started without a BIOS wants to wake, as acpi_place's FACS says; 0: it
+ * does not say. */
+u32 acpi_waking_vector(struct machine *m, u64 at);
+
 int dsdt_body(struct machine *m, struct buf *to);
 #endif

@@ -114,5 +114,7 @@ int start_long64(struct boot *b, u64 entry, struct x86_state *s, struct err *e);
 /* direct.c, bios.c */
 int direct_boot(struct machine *m, const struct firmware_how *how, u64 rsdp,
                 struct firmware_start *out, struct err *e);
+/* In real mode at the vector; nothing is written to RAM. */
+int direct_wake(struct machine *m, u32 vector, struct firmware_start *out, struct err *e);
 int bios_boot(struct machine *m, const struct firmware_how *how, struct err *e);
 #endif

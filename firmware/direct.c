@@ -85,3 +85,19 @@ int direct_boot(struct machine *m, const struct firmware_how *how, u64 rsdp,
     out->direct = true;
     return 0;
 }
+
+/* ACPI 5.2.10 and 16.3.2: CS is the vector's paragraph. */
+int direct_wake(struct machine *m, u32 vector, struct firmware_start *out, struct err *e)
+{
+    struct x86_segment *cs = &out->state.seg[SEG_CS];
+
+    if (!vector || vector >= HIGH_BASE)
+        return err_set(e, -ENOENT, "the guest slept and does not say where it wakes (0x%x)",
+                       vector);
+    cs->sel = (u16)(vector >> 4);
+    cs->base = vector & ~15u;
+    out->state.rip = vector & 15;
+    direct_apic(m);
+    out->direct = true;
+    return 0;
+}

@@ -2,10 +2,11 @@
 /*
  * The differentiated system description of our PC: processors, the PCI host bridge with its
  * windows and interrupt routing (PIIX: four links, registers 0x60-0x63 of the ISA bridge),
- * the ISA devices that are there, soft off.  ACPI 6.4 chapters 5 to 7 and 9; PCI Firmware
+ * the ISA devices that are there, soft off and sleep.  ACPI 6.4 chapters 5 to 7 and 9; PCI Firmware
  * Specification 4.3 (_PRT).
  */
 #include "bus/pci.h"
+#include "device/chipset/piix4pm.h"
 #include "device/chipset/vmgenid.h"
 #include "engine/x86/cpu.h"
 #include "firmware/acpi_int.h"
@@ -310,10 +311,22 @@ static void dsdt_processors(struct aml *a, u32 n)
     }
 }
 
+/* What SLP_TYP is for a state; there is no second register. */
+static void dsdt_sleep(struct aml *a, const char *name, u8 type)
+{
+    aml_name(a, name);
+    aml_package(a, 4);
+    aml_int(a, type);
+    for (u32 i = 1; i < 4; i++)
+        aml_int(a, 0);
+    aml_close(a);
+}
+
 int dsdt_body(struct machine *m, struct buf *to)
 {
     struct aml a = { .bad = false };
     struct aml_crs hpet = { .n = 0 };
+    const struct device *pm = machine_device(m, "piix4pm");
     int r;
 
     aml_scope(&a, "\\_SB_");
@@ -330,11 +343,9 @@ int dsdt_body(struct machine *m, struct buf *to)
     aml_close(&a);
     if (machine_device(m, "vmgenid"))
         dsdt_generation(&a);
-    aml_name(&a, "\\_S5_"); /* sleep type 0: PIIX4, soft off */
-    aml_package(&a, 4);
-    for (u32 i = 0; i < 4; i++)
-        aml_int(&a, 0);
-    aml_close(&a);
+    if (pm && piix4pm_sleeps(pm))
+        dsdt_sleep(&a, "\\_S3_", PIIX4PM_RAM);
+    dsdt_sleep(&a, "\\_S5_", PIIX4PM_OFF);
     r = a.bad || a.depth ? -ENOMEM : buf_add(to, a.b.p, a.b.len);
     buf_fini(&a.b);
     return r;

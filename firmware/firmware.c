@@ -53,3 +53,11 @@ int firmware_prepare(struct machine *m, const struct firmware_how *how, struct f
         return how->restored ? 0 : direct_boot(m, how, rsdp, out, e);
     return bios_boot(m, how, e);
 }
+
+/* A BIOS finds by itself where the guest wants to wake. */
+int firmware_wake(struct machine *m, bool direct, struct firmware_start *out, struct err *e)
+{
+    *out = (struct firmware_start){ 0 };
+    x86_state_reset(&out->state, 0);
+    return direct ? direct_wake(m, acpi_waking_vector(m, BIOS_AREA), out, e) : 0;
+}

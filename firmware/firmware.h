@@ -39,4 +39,7 @@ struct firmware_start {
  */
 int firmware_prepare(struct machine *m, const struct firmware_how *how, struct firmware_start *out,
                      struct err *e);
+
+/* The same for a guest that slept to RAM and wakes.  -ENOENT: it does not say where it goes on. */
+int firmware_wake(struct machine *m, bool direct, struct firmware_start *out, struct err *e);
 #endif

@@ -426,6 +426,38 @@ static void bios(void)
     free(rom);
 }
 
+/* A guest that slept goes on in real mode where the FACS says; where it does not, nowhere. */
+static void waking(void)
+{
+    static const u32 bad[] = { 0, 0x100000, 0xffffffff };
+    struct temp k = temp_file(image, linux_make(true));
+    struct firmware_start s;
+    struct err e = { 0 };
+    u8 vector[4];
+
+    rig_start(&r, 32, 1);
+    CHECK_EQ(start(k.path, NULL, "", &s, &e), 0);
+    CHECK_EQ(ram(0xe0000, 4), le32((const u8 *)"FACS"));
+    put_le32(vector, 0x9a125);
+    rig_put(&r, 0xe000c, vector, 4);
+    CHECK_EQ(firmware_wake(r.m, true, &s, &e), 0);
+    CHECK_EQ(s.state.seg[SEG_CS].sel, 0x9a12);
+    CHECK_EQ(s.state.seg[SEG_CS].base, 0x9a120);
+    CHECK_EQ(s.state.rip, 5);
+    CHECK(!(s.state.cr0 & CR0_PE) && s.direct);
+    CHECK_EQ(ram(0xe000c, 4), 0x9a125);
+    for (u32 i = 0; i < LEN(bad); i++) {
+        put_le32(vector, bad[i]);
+        rig_put(&r, 0xe000c, vector, 4);
+        CHECK_EQ(firmware_wake(r.m, true, &s, &e), (u64)-ENOENT);
+    }
+    CHECK_EQ(firmware_wake(r.m, false, &s, &e), 0);
+    CHECK_EQ(s.state.rip, 0xfff0);
+    CHECK(!s.direct);
+    rig_stop(&r);
+    unlink(k.path);
+}
+
 int main(void)
 {
     CASE(linux_64);
@@ -437,5 +469,6 @@ int main(void)
     CASE(multiboot_flat);
     CASE(prepare_again);
     CASE(bios);
+    CASE(waking);
     return check_end();
 }

@@ -306,6 +306,27 @@ static void aml_lengths(void)
     }
 }
 
+/* Sleep to RAM is told of where the board wakes from it, and nowhere else. */
+static void sleep_states(void)
+{
+    static const u8 off[] = { '_', 'S', '5', '_', 0x12 }, ram[] = { '_', 'S', '3', '_', 0x12 };
+
+    for (u32 i = 0; i < 3; i++) {
+        struct acpi_tables t;
+        struct err e = { 0 };
+
+        rig_start(&r, 16, 1);
+        if (i)
+            rig_device(&r, "piix4pm", (const char *const[]){ "sleeps", i == 1 ? "0" : "1", NULL },
+                       NULL);
+        CHECK_EQ(acpi_make(&t, r.m, "none", &e), 0);
+        CHECK(memmem(t.b.p, t.b.len, off, sizeof(off)));
+        CHECK(!memmem(t.b.p, t.b.len, ram, sizeof(ram)) == (i < 2));
+        acpi_fini(&t);
+        rig_stop(&r);
+    }
+}
+
 /* A BIOS that knows the loader must come to the same tables. */
 static void loader_agrees(void)
 {
@@ -444,6 +465,7 @@ int main(void)
     CASE(aml_is_well_formed);
     CASE(high_window);
     CASE(aml_lengths);
+    CASE(sleep_states);
     CASE(loader_agrees);
     CASE(smbios_of_vmware);
     CASE(smbios_of_nobody);

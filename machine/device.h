@@ -22,7 +22,12 @@ void domain_wait(struct domain *d); /* lets go of the lock until domain_wake; li
 void domain_wake(struct domain *d);
 void domain_assert(const struct domain *d); /* aborts unless this thread holds it */
 
-enum reset { RESET_POWER, RESET_SYSTEM, RESET_BUS };
+/*
+ * RESET_SLEEP: the guest sleeps to RAM.  All is off but RAM, the clock and what wakes it; as it is
+ * stays what firmware would set up again before the guest goes on (host bridge, screen), and what
+ * drivers set up but once: those of VMware's devices, where sleep takes nothing away.
+ */
+enum reset { RESET_POWER, RESET_SYSTEM, RESET_BUS, RESET_SLEEP };
 
 struct device_class;
 struct device {

@@ -212,7 +212,8 @@ int machine_bus_state(struct machine *m, const char *bus,
 
 void machine_reset(struct machine *m, enum reset kind)
 {
-    machine_shadow(m, 0xc0000, 0x40000, false);
+    if (kind != RESET_SLEEP)
+        machine_shadow(m, 0xc0000, 0x40000, false);
     for (u32 i = 0; i < m->nbuses; i++)
         if (m->buses[i].reset)
             m->buses[i].reset(m, m->buses[i].bus);
@@ -259,6 +260,8 @@ static void machine_asked(void *arg)
 /* One wish at a time: what a guest asks while another is on its way is not heard. */
 void machine_ask(struct machine *m, enum machine_event what, u32 code)
 {
+    if (what == MACHINE_SLEEP && m->cpus.hold)
+        m->cpus.hold(m->cpus.arg, machine_cpu_here());
     machine_ask_again(m, ((u32)what + 1) << ASK_CODE_BITS | (code & ((1u << ASK_CODE_BITS) - 1)));
 }
 
@@ -266,7 +269,7 @@ void machine_ask_again(struct machine *m, u32 ask)
 {
     u32 none = 0;
 
-    if (!ask || ask >> ASK_CODE_BITS > MACHINE_EXIT + 1)
+    if (!ask || ask >> ASK_CODE_BITS > MACHINE_WAKE + 1)
         return;
     if (atomic_compare_exchange_strong(&m->asked, &none, ask) &&
         loop_post(m->loop, machine_asked, m))
@@ -293,6 +296,20 @@ void machine_power_button(struct machine *m)
     domain_lock(m->button->domain);
     m->button_fn(m->button);
     domain_unlock(m->button->domain);
+}
+
+void machine_alarm_set(struct machine *m, struct device *d, void (*fn)(struct device *d))
+{
+    m->alarm = d;
+    m->alarm_fn = fn;
+}
+
+void machine_alarm(struct machine *m)
+{
+    if (!m->alarm)
+        return;
+    domain_assert(m->alarm->domain);
+    m->alarm_fn(m->alarm);
 }
 
 void machine_gpe_set(struct machine *m, struct device *d, void (*fn)(struct device *d, u32 bit))

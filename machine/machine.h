@@ -15,7 +15,8 @@ struct machine_cpus {
     void *arg;
     void (*kick)(void *arg, u32 cpu); /* look at the interrupt controllers again */
     void (*nmi)(void *arg, u32 cpu);
-    void (*init)(void *arg, u32 cpu);             /* INIT IPI */
+    void (*hold)(void *arg, u32 cpu); /* in its thread: it runs nothing more until it is parked */
+    void (*init)(void *arg, u32 cpu); /* INIT IPI */
     void (*startup)(void *arg, u32 cpu, u8 page); /* SIPI */
     void (*forget)(void *arg, u64 gpa, u64 len);  /* RAM there was written by a device */
     int (*slots)(void *arg);                      /* the map of memory slots has changed */
@@ -27,7 +28,7 @@ struct machine_cpus {
 /* What the local APICs' timers count before their divider; told in CPUID too. */
 enum { MACHINE_BUS_HZ = 1000000000 };
 
-enum machine_event { MACHINE_POWEROFF, MACHINE_RESET, MACHINE_EXIT };
+enum machine_event { MACHINE_POWEROFF, MACHINE_RESET, MACHINE_EXIT, MACHINE_SLEEP, MACHINE_WAKE };
 
 struct machine_make {
     u64 ram;         /* bytes; a multiple of 1 MiB, at least 1 MiB */
@@ -105,7 +106,8 @@ int machine_bus_state(struct machine *m, const char *bus,
                       int (*save)(const struct device *d, struct buf *to),
                       int (*load)(struct device *d, struct span from, struct err *e));
 
-/* A device asks: power off, reset, exit with a code (test device).  Any thread. */
+/* A device asks: power off, reset, exit with a code (test device), sleep, wake.  Any thread; the
+ * vCPU that asks to sleep stops at once. */
 void machine_ask(struct machine *m, enum machine_event what, u32 code);
 void machine_on_ask(struct machine *m, void (*fn)(void *arg, enum machine_event what, u32 code),
                     void *arg); /* fn runs on the VM thread */
@@ -113,6 +115,10 @@ void machine_on_ask(struct machine *m, void (*fn)(void *arg, enum machine_event 
 /* The power button of the machine's power management device. */
 void machine_power_button(struct machine *m);
 void machine_button_set(struct machine *m, struct device *d, void (*fn)(struct device *d));
+
+/* The clock's alarm, for the same device.  The domain of both is held. */
+void machine_alarm(struct machine *m);
+void machine_alarm_set(struct machine *m, struct device *d, void (*fn)(struct device *d));
 
 /* A general purpose event of the same device: ACPI code of ours answers it.  No domain held. */
 void machine_gpe(struct machine *m, u32 bit);

@@ -172,6 +172,8 @@ struct machine {
     void *msi_arg;
     struct device *button;
     void (*button_fn)(struct device *d);
+    struct device *alarm;
+    void (*alarm_fn)(struct device *d);
     struct device *gpe;
     void (*gpe_fn)(struct device *d, u32 bit);
     void (*on_ask)(void *arg, enum machine_event what, u32 code);

@@ -52,16 +52,29 @@ u8 vm_build_south(const struct vm *vm)
     return vm_board_is_vmware(vm) ? 7 : 1;
 }
 
+/*
+ * SeaBIOS wakes a guest, and so do we where there is no BIOS.  OVMF would have to be told at its
+ * first start, and would want what only SMM gives; a TPM would have to be started again by somebody.
+ */
+static bool build_sleeps(const struct vm *vm)
+{
+    return !vm->efi && !vm->how.desc->tpm;
+}
+
 static const char *const *build_board(const struct vm *vm, const char *part)
 {
-    static const char *const bios[] = { "board", "vmware-bios", NULL },
-                             *const efi[] = { "board", "vmware-efi", NULL },
-                             *const none[] = { "board", "vmware", NULL },
-                             *const south[] = { "vmware", "1", NULL };
+    static const char *const
+        bios[] = { "board", "vmware-bios", NULL },
+        *const efi[] = { "board", "vmware-efi", NULL }, *const none[] = { "board", "vmware", NULL },
+        *const south[] = { "vmware", "1", NULL }, *const sleeps[] = { "sleeps", "1", NULL },
+        *const both[] = { "vmware", "1", "sleeps", "1", NULL };
+    bool vmware = vm_board_is_vmware(vm);
 
-    if (vm_board_is_vmware(vm) && !strncmp(part, "piix", 4))
+    if (!strcmp(part, "piix4pm") && build_sleeps(vm))
+        return vmware ? both : sleeps;
+    if (vmware && !strncmp(part, "piix", 4))
         return south;
-    if (!vm_board_is_vmware(vm) || strcmp(part, "i440fx"))
+    if (!vmware || strcmp(part, "i440fx"))
         return NULL;
     return vm->efi ? efi : vm->how.kernel ? none : bios;
 }

@@ -9,6 +9,11 @@
 
 #define VERB_TELL_NS 100000000ll
 
+static const char *verb_state(const struct vm *vm)
+{
+    return vm->paused ? "paused" : atomic_load(&vm->asleep) ? "asleep" : "running";
+}
+
 static void verb_status(struct vm *vm, struct control_call *c)
 {
     const struct desc *d = vm->how.desc;
@@ -16,13 +21,13 @@ static void verb_status(struct vm *vm, struct control_call *c)
 
     for (u32 i = 0; d->has_uuid && i < 16; i++)
         snprintf(uuid + 2 * i, 3, "%02x", d->uuid[i]);
-    control_answer(c, json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:s?}", "name",
-                                d->name, "uuid", uuid, "pid", (int)getpid(), "state",
-                                vm->paused ? "paused" : "running", "engine", vm_engine(vm),
-                                "persona", vm_persona(vm), "firmware", vm_firmware(vm), "memory",
-                                (json_int_t)d->memory, "cpus", (int)d->cpus, "guest_time_ns",
-                                (json_int_t)machine_now(vm->machine), "directory",
-                                vm->how.throwaway ? NULL : vm->how.state));
+    control_answer(c,
+                   json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:s?}", "name",
+                             d->name, "uuid", uuid, "pid", (int)getpid(), "state", verb_state(vm),
+                             "engine", vm_engine(vm), "persona", vm_persona(vm), "firmware",
+                             vm_firmware(vm), "memory", (json_int_t)d->memory, "cpus", (int)d->cpus,
+                             "guest_time_ns", (json_int_t)machine_now(vm->machine), "directory",
+                             vm->how.throwaway ? NULL : vm->how.state));
 }
 
 static void verb_shutdown(struct vm *vm, struct control_call *c)
@@ -45,7 +50,8 @@ static void verb_pause(struct vm *vm, struct control_call *c)
 
 static void verb_resume(struct vm *vm, struct control_call *c)
 {
-    vm_resume(vm);
+    if (vm->paused || !vm_stir(vm))
+        vm_resume(vm);
     control_answer(c, NULL);
 }
 
@@ -114,7 +120,7 @@ static const struct control_verb control_plain[] = {
       verb_shutdown },
     { "stop", "ends it at once, as if the plug was pulled", verb_stop },
     { "pause", "everything stands still", verb_pause },
-    { "resume", "and goes on", verb_resume },
+    { "resume", "and goes on; a guest that sleeps wakes", verb_resume },
     { "save", "into \"file\"; \"compress\": small; \"keep\": it does not end", verb_save },
     { "stats", "counters of the engine", verb_stats },
     { 0 },

@@ -309,6 +309,14 @@ static void cpus_nmi(void *arg, u32 cpu)
     cpu_ask(&vm->cpus[cpu], ASK_NMI);
 }
 
+static void cpus_hold(void *arg, u32 cpu)
+{
+    struct vm *vm = arg;
+
+    atomic_fetch_or(&vm->cpus[cpu].ask, ASK_PARK);
+    vm->ops->kick(vm->cpus[cpu].v);
+}
+
 static void cpus_init(void *arg, u32 cpu)
 {
     struct vm *vm = arg;
@@ -542,6 +550,7 @@ int vm_cpus_new(struct vm *vm, struct err *e)
     struct machine_cpus cpus = { .arg = vm,
                                  .kick = cpus_kick,
                                  .nmi = cpus_nmi,
+                                 .hold = cpus_hold,
                                  .init = cpus_init,
                                  .startup = cpus_startup,
                                  .forget = cpus_forget,

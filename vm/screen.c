@@ -33,6 +33,8 @@ static void vm_screen_key(void *arg, u16 code, bool down)
 {
     struct vm_screen *s = arg;
 
+    if (down && vm_stir(s->vm))
+        return;
     if (!vm_usb_key(s->vm, code, down) && s->keyboard)
         ps2_key(s->keyboard, code, down);
 }

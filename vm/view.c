@@ -58,6 +58,8 @@ static void view_key(void *arg, u16 code, bool down)
 {
     struct vm_view *w = arg;
 
+    if (down && vm_stir(w->vm))
+        return;
     if (!vm_usb_key(w->vm, code, down) && w->i8042)
         ps2_key(w->i8042, code, down);
 }

@@ -21,6 +21,8 @@
 
 /* How long a guest may take from the power button to the end, before it is stopped. */
 #define VM_BUTTON_NS ((i64)90 * 1000000000)
+/* And from the press that wakes it to the one that it is to hear. */
+#define VM_AWAKE_NS ((i64)10 * 1000000000)
 
 void vm_finish(struct vm *vm, enum vm_end end, u32 code)
 {
@@ -56,9 +58,24 @@ static void vm_patience_ends(void *arg)
     vm_finish(vm, VM_STOPPED, 0);
 }
 
+bool vm_stir(struct vm *vm)
+{
+    bool asleep = atomic_load(&vm->asleep);
+
+    if (asleep)
+        machine_power_button(vm->machine);
+    return asleep;
+}
+
+/* The press that wakes a guest does no more. */
 void vm_press(struct vm *vm)
 {
     vm_resume(vm);
+    if (vm_stir(vm)) {
+        vm->pressed = false;
+        loop_timer_set(vm->wish_timer, loop_now() + VM_AWAKE_NS);
+        return;
+    }
     vm->pressed = !vm_agent_poweroff(vm);
     if (vm->pressed)
         machine_power_button(vm->machine);
@@ -143,10 +160,19 @@ static int vm_prepare(struct vm *vm, bool restored, struct err *e)
     return 0;
 }
 
+static void vm_go(struct vm *vm)
+{
+    if (vm->paused)
+        return;
+    vm_chips_give(vm);
+    vm_cpus_release(vm);
+}
+
 static void vm_reset(struct vm *vm)
 {
     struct err e = { 0 };
 
+    atomic_store(&vm->asleep, false);
     vm_cpus_park(vm);
     vm_chips_take(vm);
     machine_reset(vm->machine, RESET_SYSTEM);
@@ -158,10 +184,48 @@ static void vm_reset(struct vm *vm)
         memcpy(vm->result.text, e.text, sizeof(vm->result.text));
         return;
     }
-    if (vm->paused)
+    vm_go(vm);
+}
+
+static void vm_asked_reset(struct vm *vm)
+{
+    if (vm->how.no_reboot)
+        vm_finish(vm, VM_POWERED_OFF, 0);
+    else
+        vm_reset(vm);
+}
+
+/* ---- sleep to RAM ---- */
+
+/* A guest asleep is one whose boot processor waits too: so it is saved and restored. */
+static void vm_sleep(struct vm *vm)
+{
+    vm_cpus_park(vm);
+    vm_chips_take(vm);
+    atomic_store(&vm->asleep, true); /* the reset may ask at once to wake it */
+    machine_reset(vm->machine, RESET_SLEEP);
+    x86_state_reset(&vm->start->state, 0);
+    vm_cpus_reset(vm);
+    vm->cpus[0].waiting = true;
+    vm_go(vm);
+}
+
+static void vm_wake(struct vm *vm)
+{
+    struct err e = { 0 };
+
+    if (!atomic_load(&vm->asleep))
         return;
-    vm_chips_give(vm);
-    vm_cpus_release(vm);
+    vm_cpus_park(vm);
+    vm_chips_take(vm);
+    atomic_store(&vm->asleep, false);
+    if (firmware_wake(vm->machine, vm->how.kernel, vm->start, &e)) {
+        guest_error(machine_device(vm->machine, "piix4pm"), "%s: it starts again", e.text);
+        vm_asked_reset(vm);
+        return;
+    }
+    vm_cpus_reset(vm);
+    vm_go(vm);
 }
 
 static void vm_asked(void *arg, enum machine_event what, u32 code)
@@ -178,10 +242,13 @@ static void vm_asked(void *arg, enum machine_event what, u32 code)
         vm_finish(vm, VM_EXITED, code);
         break;
     case MACHINE_RESET:
-        if (vm->how.no_reboot)
-            vm_finish(vm, VM_POWERED_OFF, 0);
-        else
-            vm_reset(vm);
+        vm_asked_reset(vm);
+        break;
+    case MACHINE_SLEEP:
+        vm_sleep(vm);
+        break;
+    case MACHINE_WAKE:
+        vm_wake(vm);
         break;
     }
 }
@@ -362,6 +429,8 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
         r = vm_prepare(vm, saved, e);
     if (!r && saved)
         r = vm_load(vm, saved, e);
+    if (!r && saved)
+        atomic_store(&vm->asleep, vm->cpus[0].waiting);
     if (!r && saved)
         r = vm_share_open(vm, e);
     if (!r)

@@ -80,7 +80,8 @@ struct vm {
     struct vmtools_vsock *tools_vsock; /* the tools' way over it; or NULL */
     struct vm_share *share;            /* pages of RAM that are to come into its file; or NULL */
     bool paused;
-    u64 tsc_offset; /* of the machine's counter, as the vCPUs have it */
+    atomic_bool asleep; /* to RAM: no vCPU has anything to run until something wakes it */
+    u64 tsc_offset;     /* of the machine's counter, as the vCPUs have it */
 
     struct vm_result result;
     bool ended;
@@ -103,6 +104,8 @@ void vm_cpus_free(struct vm *vm);
 
 /* vm.c: the run ends, from the VM thread; the first one counts */
 void vm_finish(struct vm *vm, enum vm_end end, u32 code);
+/* Wakes it as its power button does; false: it does not sleep.  Any thread. */
+bool vm_stir(struct vm *vm);
 void vm_press(struct vm *vm); /* the power button; the guest has its time, then it is stopped */
 
 /* build.c */

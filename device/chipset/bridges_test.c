@@ -225,6 +225,115 @@ static void power_timer(void)
     rig_stop(&r);
 }
 
+/* A board whose firmware wakes guests; its clock is at 1 s past the epoch. */
+static void start_sleepy(void)
+{
+    rig_start(&r, 16, 1);
+    host = rig_device(&r, "i440fx", NULL, NULL);
+    pm = rig_device(&r, "piix4pm", (const char *const[]){ "sleeps", "1", NULL }, NULL);
+    rig_device(&r, "rtc", (const char *const[]){ "base", "1", NULL }, NULL);
+}
+static void cmos(u8 at, u8 val)
+{
+    rig_out(&r, 0x70, 1, at);
+    rig_out(&r, 0x71, 1, val);
+}
+static bool is_shadow_open(void)
+{
+    struct machine_slot s[32];
+    u32 n = machine_slots(r.m, s, LEN(s));
+
+    for (u32 i = 0; i < n && i < LEN(s); i++)
+        if (s[i].gpa <= 0xf0000 && s[i].gpa + s[i].len > 0xf0000)
+            return !s[i].readonly;
+    return false;
+}
+static void fall_asleep(u16 enabled)
+{
+    rig_out(&r, 0x600, 2, 0xffff);
+    rig_out(&r, 0x602, 2, enabled);
+    r.asks = 0;
+    rig_out(&r, 0x604, 2, 0x2401);
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 1);
+    CHECK_EQ(r.ask, MACHINE_SLEEP);
+    machine_reset(r.m, RESET_SLEEP);
+    rig_loop(&r);
+}
+
+static void sleep_until_the_alarm(void)
+{
+    start_sleepy();
+    for (u8 at = 1; at <= 5; at += 2) /* seconds, minutes, hours */
+        cmos(at, at == 1 ? 0x05 : 0xff);
+    cmos(0xb, 0x22);
+    config(0, 0, 0x58);
+    rig_out(&r, 0xcfd, 1, 0x30); /* PAM0 */
+    CHECK(is_shadow_open());
+    fall_asleep(0x400);
+    CHECK_EQ(r.asks, 1);
+    CHECK(is_shadow_open());
+    CHECK_EQ(config(0, 0, 0x58) >> 8 & 0xff, 0x30);
+    CHECK_EQ(rig_in(&r, 0x604, 2), 1); /* ACPI stays on */
+    rig_out(&r, 0x70, 1, 0xf);
+    CHECK_EQ(rig_in(&r, 0x71, 1), 0xfe);
+    rig_clock(&r, 3000000000ll);
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 1);
+    rig_clock(&r, 1500000000ll);
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 2);
+    CHECK_EQ(r.ask, MACHINE_WAKE);
+    CHECK_EQ(rig_in(&r, 0x600, 2), 0x8400);
+    rig_clock(&r, 60000000000ll); /* the next alarm finds it awake */
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 2);
+    machine_reset(r.m, RESET_SYSTEM);
+    CHECK(!is_shadow_open());
+    CHECK_EQ(rig_in(&r, 0x600, 2), 0);
+    rig_stop(&r);
+}
+
+static void sleep_until_the_button(void)
+{
+    start_sleepy();
+    cmos(1, 0xff);
+    cmos(3, 0xff);
+    cmos(5, 0xff);
+    cmos(0xb, 0x22);
+    fall_asleep(0); /* no alarm is enabled */
+    rig_clock(&r, 5000000000ll);
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 1);
+    machine_gpe(r.m, 5);
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 1);
+    machine_power_button(r.m);
+    rig_loop(&r);
+    CHECK_EQ(r.asks, 2);
+    CHECK_EQ(r.ask, MACHINE_WAKE);
+    CHECK_EQ(rig_in(&r, 0x600, 2), 0x8500);
+    fall_asleep(0x400); /* the alarm goes off each second: perhaps before all is quiet */
+    rig_clock(&r, 1000000000ll);
+    rig_loop(&r);
+    CHECK_EQ(r.ask, MACHINE_WAKE);
+    rig_stop(&r);
+}
+
+static void sleep_that_is_not_there(void)
+{
+    start();
+    rig_out(&r, 0x604, 2, 0x2401);
+    rig_loop(&r);
+    CHECK_EQ(r.ask, MACHINE_POWEROFF);
+    rig_stop(&r);
+    start_sleepy();
+    rig_out(&r, 0x604, 2, 0x2801);
+    rig_loop(&r);
+    CHECK_EQ(r.ask, MACHINE_POWEROFF);
+    rig_stop(&r);
+}
+
 int main(void)
 {
     CASE(configuration_ports);
@@ -235,5 +344,8 @@ int main(void)
     CASE(routing);
     CASE(power_button);
     CASE(power_timer);
+    CASE(sleep_until_the_alarm);
+    CASE(sleep_until_the_button);
+    CASE(sleep_that_is_not_there);
     return check_end();
 }

@@ -4,7 +4,8 @@
  * sheet; port 0xcf9 as in the 82371AB (PIIX4) data sheet, 4.2.6.
  *
  * The BIOS area is always read from RAM, so of each PAM pair only the write bit counts.
- * Left out: DRAM timing, SMRAM (the register is kept).
+ * Left out: DRAM timing, SMRAM (the register is kept).  While the guest sleeps the bridge keeps its
+ * registers, as a BIOS that wakes it expects.
  *
  * VMware's boards have an 82443BX instead, which neither SeaBIOS nor OVMF know.  They meet the
  * 82441FX and, from when they are done with it until the next reset, guests meet the other: a
@@ -218,7 +219,10 @@ static void i440fx_reset(struct device *d, enum reset kind)
     struct i440fx *h = (struct i440fx *)d;
     u8 *config = pci_config(d);
 
-    (void)kind;
+    if (kind == RESET_SLEEP) {
+        h->state.address = h->state.reset_control = 0;
+        return;
+    }
     h->state = (struct i440fx_state){ .address = 0 };
     memset(h->state.pam, 0xff, PAM_COUNT);
     memset(config + 0x40, 0, 0xc0);

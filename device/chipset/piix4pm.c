@@ -4,8 +4,11 @@
  * 7; ACPI 6.4, 4.8.  With the APM ports 0xb2 and 0xb3, through which the ACPI mode is
  * switched on and off, as an SMI handler would.
  *
- * Sleep means off: any sleep type ends the machine.  Left out: SMBus, device monitors, C states.
+ * Sleep to RAM (S3), where the board has it, until the power button, the clock's alarm or a general
+ * purpose event that is enabled; other sleep types end the machine.  Left out: SMBus, device
+ * monitors, C states, S1, S4.
  */
+#include "device/chipset/piix4pm.h"
 #include "base/bytes.h"
 #include "bus/pci.h"
 #include "machine/machine.h"
@@ -31,23 +34,24 @@ enum {
     STATUS_TIMER = 1 << 0,
     STATUS_GLOBAL = 1 << 5,
     STATUS_BUTTON = 1 << 8,
+    STATUS_ALARM = 1 << 10,
     STATUS_WAKE = 1 << 15,
     STATUS_ALL =
-        STATUS_TIMER | 1 << 4 | STATUS_GLOBAL | STATUS_BUTTON | 1 << 9 | 1 << 10 | STATUS_WAKE,
-    ENABLE_ALL = STATUS_TIMER | STATUS_GLOBAL | STATUS_BUTTON | 1 << 9 | 1 << 10
+        STATUS_TIMER | 1 << 4 | STATUS_GLOBAL | STATUS_BUTTON | 1 << 9 | STATUS_ALARM | STATUS_WAKE,
+    ENABLE_ALL = STATUS_TIMER | STATUS_GLOBAL | STATUS_BUTTON | 1 << 9 | STATUS_ALARM
 };
-enum { CONTROL_SCI = 1, CONTROL_SLEEP = 1 << 13, CONTROL_WRITABLE = 0x1c03 };
+enum { CONTROL_SCI = 1, CONTROL_SLEEP = 1 << 13, CONTROL_TYPE = 10, CONTROL_WRITABLE = 0x1c03 };
 enum { APM_ACPI_ON = 0xf1, APM_ACPI_OFF = 0xf0, PM_TIMER_HZ = 3579545 };
 
 struct piix4pm {
     struct device dev;
     struct piix4pm_config {
-        u8 vmware;
+        u8 vmware, sleeps;
     } config;
     struct piix4pm_state {
         i64 overflow; /* guest time of the next change of the timer's top bit */
         u16 status, enable, control, gpe_status, gpe_enable;
-        u8 apm_control, apm_status, pad[4];
+        u8 apm_control, apm_status, asleep, pad[3];
     } state;
     struct irq sci;
     struct timer *timer;
@@ -73,6 +77,19 @@ static i64 pm_next(i64 now)
     return (i64)((unsigned __int128)ticks * 1000000000 / PM_TIMER_HZ) + 1;
 }
 
+/* ACPI 4.8.3.1.1, 16.1: the button wakes always, the others when they are enabled. */
+static void pm_wake(struct piix4pm *p)
+{
+    struct piix4pm_state *s = &p->state;
+
+    if (!s->asleep || !(s->status & (STATUS_BUTTON | (s->enable & STATUS_ALARM)) ||
+                        s->gpe_status & s->gpe_enable))
+        return;
+    s->asleep = 0;
+    s->status |= STATUS_WAKE;
+    machine_ask(p->dev.machine, MACHINE_WAKE, 0);
+}
+
 static void pm_update(struct piix4pm *p)
 {
     struct piix4pm_state *s = &p->state;
@@ -87,6 +104,7 @@ static void pm_update(struct piix4pm *p)
         timer_set(p->timer, s->overflow);
     else
         timer_stop(p->timer);
+    pm_wake(p);
 }
 
 static void pm_fire(struct device *d)
@@ -97,6 +115,12 @@ static void pm_fire(struct device *d)
 static void pm_button(struct device *d)
 {
     pm_state(d)->status |= STATUS_BUTTON;
+    pm_update((struct piix4pm *)d);
+}
+
+static void pm_alarm(struct device *d)
+{
+    pm_state(d)->status |= STATUS_ALARM;
     pm_update((struct piix4pm *)d);
 }
 
@@ -141,6 +165,13 @@ static u64 pm_load(struct device *d, u32 off, u32 size)
     return pm_load16(p, off & ~1u) >> (off & 1 ? 8 : 0);
 }
 
+static void pm_sleep(struct piix4pm *p)
+{
+    bool ram = p->config.sleeps && (p->state.control >> CONTROL_TYPE & 7) == PIIX4PM_RAM;
+
+    machine_ask(p->dev.machine, ram ? MACHINE_SLEEP : MACHINE_POWEROFF, 0);
+}
+
 /* mask: the bits that the access reaches. */
 static void pm_store16(struct piix4pm *p, u32 off, u16 val, u16 mask)
 {
@@ -157,7 +188,7 @@ static void pm_store16(struct piix4pm *p, u32 off, u16 val, u16 mask)
     case PM1_CONTROL:
         s->control = ((s->control & keep) | val) & CONTROL_WRITABLE;
         if (val & CONTROL_SLEEP)
-            machine_ask(p->dev.machine, MACHINE_POWEROFF, 0);
+            pm_sleep(p);
         break;
     case GPE_STATUS:
         s->gpe_status &= (u16)~val;
@@ -257,10 +288,16 @@ static int piix4pm_create(struct device *d, struct err *e)
         return err_set(e, -ENOMEM, "no memory for a timer");
     p->sci = machine_wire(d->machine, d, "isa.9");
     machine_button_set(d->machine, d, pm_button);
+    machine_alarm_set(d->machine, d, pm_alarm);
     machine_gpe_set(d->machine, d, pm_event);
     if (space_add(machine_ports(d->machine), &pm, &p->region, e))
         return -EEXIST;
     return space_add(machine_ports(d->machine), &apm, NULL, e);
+}
+
+bool piix4pm_sleeps(const struct device *d)
+{
+    return ((const struct piix4pm *)d)->config.sleeps;
 }
 
 static void piix4pm_destroy(struct device *d)
@@ -268,19 +305,31 @@ static void piix4pm_destroy(struct device *d)
     pci_unplug(d);
 }
 
+/* What was enabled wakes the guest; ACPI is on as it wakes.  ACPI 16.3.1 */
+static void pm_reset_state(struct piix4pm *p, enum reset kind)
+{
+    struct piix4pm_state *s = &p->state;
+
+    if (kind == RESET_SLEEP) {
+        s->asleep = 1;
+        s->control &= CONTROL_SCI;
+    } else {
+        *s = (struct piix4pm_state){ .overflow = pm_next(machine_now(p->dev.machine)) };
+    }
+}
+
 /* The base is where SeaBIOS puts it, so that a guest without a BIOS finds it there too. */
 static void piix4pm_reset(struct device *d, enum reset kind)
 {
     u8 *config = pci_config(d);
 
-    (void)kind;
     for (u32 i = 0x40; i < 0x100; i++)
         config[i] = 0;
     put_le32(config + PM_BASE, PM_DEFAULT | 1);
     config[PM_MISC] = 1;
     config[SMB_BASE] = 1;
     config[DEVACTB + 3] = 2; /* SMI by APM is on: there is nothing for a BIOS to set up */
-    *pm_state(d) = (struct piix4pm_state){ .overflow = pm_next(machine_now(d->machine)) };
+    pm_reset_state((struct piix4pm *)d, kind);
     pm_place(d);
     pm_update((struct piix4pm *)d);
 }
@@ -289,13 +338,16 @@ static int piix4pm_check(const struct device *d, struct err *e)
 {
     const struct piix4pm_state *s = &((const struct piix4pm *)d)->state;
 
-    if (s->enable & ~ENABLE_ALL || s->control & ~CONTROL_WRITABLE || s->status & ~STATUS_ALL)
+    if (s->enable & ~ENABLE_ALL || s->control & ~CONTROL_WRITABLE || s->status & ~STATUS_ALL ||
+        s->asleep > 1)
         return err_set(e, -EBADMSG, "bits are set that do not exist");
     return 0;
 }
 
 static const struct field config[] = {
-    FIELD(1, struct piix4pm_config, vmware, 0, "1: the one of VMware's boards"), FIELD_END
+    FIELD(1, struct piix4pm_config, vmware, 0, "1: the one of VMware's boards"),
+    FIELD(2, struct piix4pm_config, sleeps, 0, "1: the firmware wakes it from sleep to RAM"),
+    FIELD_END
 };
 
 static const struct field state[] = { FIELD_TIME(1, struct piix4pm_state, overflow, 0,
@@ -307,12 +359,13 @@ static const struct field state[] = { FIELD_TIME(1, struct piix4pm_state, overfl
                                       FIELD(6, struct piix4pm_state, gpe_enable, 0, "GPE0 enable"),
                                       FIELD(7, struct piix4pm_state, apm_control, 0, "port 0xb2"),
                                       FIELD(8, struct piix4pm_state, apm_status, 0, "port 0xb3"),
+                                      FIELD(9, struct piix4pm_state, asleep, 0, "sleeps to RAM"),
                                       FIELDS(0, struct piix4pm_state, pad, F_LOCAL, "none"),
                                       FIELD_END };
 
 const struct device_class device_piix4pm = {
     .name = "piix4pm",
-    .about = "ACPI power management of the 82371AB: timer, power button, soft off",
+    .about = "ACPI power management of the 82371AB: timer, power button, soft off, sleep",
     .domain = "chipset",
     .size = sizeof(struct piix4pm),
     .state_at = offsetof(struct piix4pm, state),

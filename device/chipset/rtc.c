@@ -28,6 +28,7 @@ enum {
     REG_B,
     REG_C,
     REG_D,
+    SHUTDOWN_STATUS = 0xf, /* what a BIOS is to do after a reset */
     CENTURY = 0x32
 };
 enum {
@@ -45,6 +46,7 @@ enum {
     ALARM_ANY = 0xc0
 };
 #define SECOND 1000000000ll
+enum { SHUTDOWN_WAKES = 0xfe };
 enum { UPDATE_NS = 244000, YEAR_FIRST = 1900, YEAR_LAST = 2100 };
 
 struct rtc {
@@ -214,6 +216,8 @@ static void rtc_second(struct device *d)
         rtc_alarm_fits(s, HOURS_ALARM, HOURS))
         flags |= B_ALARM;
     rtc_flag(r, flags);
+    if (flags & s->cmos[REG_B] & B_ALARM)
+        machine_alarm(d->machine);
     rtc_arm(r);
 }
 
@@ -390,7 +394,10 @@ static int rtc_create(struct device *d, struct err *e)
     return space_add(machine_ports(d->machine), &ports, NULL, e);
 }
 
-/* CMOS memory and the clock live on through a reset; only power-on fills them. */
+/*
+ * CMOS memory and the clock live on through a reset; only power-on fills them.  While the guest
+ * sleeps its alarm goes on, and the BIOS is told how to start.
+ */
 static void rtc_reset(struct device *d, enum reset kind)
 {
     struct rtc *r = (struct rtc *)d;
@@ -398,6 +405,10 @@ static void rtc_reset(struct device *d, enum reset kind)
     struct timespec t = { .tv_sec = (time_t)r->config.base };
     bool off = s->off;
 
+    if (kind == RESET_SLEEP) {
+        s->cmos[SHUTDOWN_STATUS] = SHUTDOWN_WAKES;
+        return;
+    }
     if (kind == RESET_POWER) {
         if (!r->config.base)
             clock_gettime(CLOCK_REALTIME, &t);

@@ -439,6 +439,10 @@ static void svga_reset(struct device *d, enum reset kind)
 
     if (kind == RESET_BUS)
         return;
+    if (kind == RESET_SLEEP) { /* drivers set it up but once */
+        svga_interrupt(s, 0);
+        return;
+    }
     s->state = (struct svga_state){ .id = SVGA_ID(2),
                                     .width = FIRST_WIDTH,
                                     .height = FIRST_HEIGHT,

@@ -89,7 +89,7 @@ static void vga_destroy(struct device *d)
 
 static void vga_reset(struct device *d, enum reset kind)
 {
-    if (kind != RESET_BUS)
+    if (kind != RESET_BUS && kind != RESET_SLEEP)
         vga_power_on((struct vga *)d, kind);
 }
 

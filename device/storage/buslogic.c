@@ -488,8 +488,8 @@ static void buslogic_destroy(struct device *d)
 
 static void buslogic_reset(struct device *d, enum reset kind)
 {
-    (void)kind;
-    buslogic_reset_adapter((struct buslogic *)d, true);
+    if (kind != RESET_SLEEP)
+        buslogic_reset_adapter((struct buslogic *)d, true);
 }
 
 static void buslogic_pause(struct device *d)

@@ -556,8 +556,8 @@ static void pvscsi_destroy(struct device *d)
 
 static void pvscsi_reset(struct device *d, enum reset kind)
 {
-    (void)kind;
-    pvscsi_adapter_reset((struct pvscsi *)d);
+    if (kind != RESET_SLEEP)
+        pvscsi_adapter_reset((struct pvscsi *)d);
 }
 
 static void pvscsi_pause(struct device *d)

@@ -447,8 +447,8 @@ static void vmci_destroy(struct device *d)
 
 static void vmci_reset(struct device *d, enum reset kind)
 {
-    (void)kind;
-    vmci_clear((struct vmci *)d);
+    if (kind != RESET_SLEEP)
+        vmci_clear((struct vmci *)d);
 }
 
 static int vmci_check(const struct device *d, struct err *e)
