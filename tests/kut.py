@@ -12,7 +12,7 @@ import argparse, os, re, subprocess, sys, time
 # name, image, bits, vCPUs, arguments of the test, options of mimic run, seconds
 TESTS = [(n, n, 64, 1, "", "", 60) for n in (
     "realmode", "emulator", "smap", "pku", "pks", "la57", "lam", "memory", "rmap_chain", "umip", "idt_test",
-    "eventinj", "debug", "setjmp", "xsave", "msr", "tsc", "tsc_adjust", "rdpru", "pcid")] + [
+    "eventinj", "debug", "setjmp", "xsave", "msr", "tsc", "tsc_adjust", "rdpru", "pcid", "s3")] + [
     (n + "-32", n, 32, 1, "", "", 60) for n in (
     "realmode", "emulator", "smap", "umip", "eventinj", "cmpxchg8b", "taskswitch", "taskswitch2")] + [
     ("access", "access_test", 64, 1, "", "", 600), ("sieve", "sieve", 64, 1, "", "", 180),

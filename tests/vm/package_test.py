@@ -72,6 +72,14 @@ def programs_do_not_crash():
     crashed = s.shell("dmesg | grep -E -A 2 'traps:|segfault' || true")
     check(crashed == "", "programs crashed: " + crashed)
 
+def sleeps_and_wakes():
+    """To RAM, until its alarm: SeaBIOS finds where the guest goes on; disk and network are there again."""
+    s = Guest.session
+    s.shell("rtcwake -m mem -s 2", 60)
+    check("PM: suspend exit" in s.shell("dmesg | tail -n 30"), "it did not sleep")
+    s.shell("dd if=/dev/urandom of=/root/after bs=1M count=2; sync; echo 3 >/proc/sys/vm/drop_caches; md5sum /root/after")
+    s.shell("for i in 1 2 3 4 5; do ping -c 1 -W 2 10.0.2.2 && break; sleep 1; done")
+
 def published_port():
     s = Guest.session
     s.shell("cd /etc && (while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nfrom the guest' | nc -l -p 8000 -q 1; done >/dev/null 2>&1 &) ; true"
@@ -126,6 +134,7 @@ main([("SeaBIOS, GRUB and systemd to the login prompt", boot_to_login),
       ("disk under load, data verified", disk_under_load),
       ("64 MiB each way through vmxnet3, verified", network_under_load),
       ("programs do not crash", programs_do_not_crash),
+      ("sleep to RAM by SeaBIOS, until the alarm", sleeps_and_wakes),
       ("a published port", published_port), ("a clean power off", powers_off),
       ("writes are kept, also through kill -9", writes_are_kept_and_survive_kill),
       ("a throwaway run leaves nothing", throwaway)])
