@@ -117,7 +117,7 @@ static const struct opt run_opts[] = {
     { "no-traces", OPT_FLAG, RUN_AT(no_traces), NULL, NULL,
       "translate blocks only, not hot loops as a whole: slower" },
     { "check", OPT_FLAG, RUN_AT(check), NULL, NULL,
-      "run translator and interpreter in lock-step; slow" },
+      "run translator and interpreter in lock-step: slow, so is the guest's clock" },
     { "no-direct", OPT_FLAG, RUN_AT(no_direct), NULL, NULL,
       "never run user code on the host processor as it is, in a traced process" },
     { "stats", OPT_FLAG, RUN_AT(eyes.stats), NULL, NULL,

@@ -112,6 +112,7 @@ enum engine_chips {
 
 struct engine_options {
     u64 tsc_hz;       /* of the guest's TSC; it counts the host's own when equal */
+    u32 tsc_slow;     /* ... or 2^tsc_slow times slower than that: the translator only */
     u64 cache_size;   /* translated code, bytes; 0: the engine's choice */
     bool check;       /* translate: run the interpreter in lock-step and compare */
     bool no_traces;   /* translate: blocks only */

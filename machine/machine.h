@@ -34,6 +34,7 @@ struct machine_make {
     u64 ram;         /* bytes; a multiple of 1 MiB, at least 1 MiB */
     u32 cpus;        /* 1 to 64 */
     u64 tsc_hz;      /* what the guest's TSC counts */
+    u32 slow;        /* guest time and TSC run 2^slow times slower than the host's */
     bool no_irqchip; /* tests only */
     bool manual;     /* tests only: the caller turns the clock and runs the lane's loop */
 };

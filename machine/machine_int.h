@@ -63,7 +63,8 @@ struct clock {
     _Atomic u32 owed;      /* timers set by timer_owe */
     pthread_cond_t fired;  /* a timer's function has run */
     _Atomic i64 stands_at; /* CLOCK_RUNS, or the time of a clock that stands */
-    _Atomic i64 offset;    /* guest time is the host's minus this */
+    u32 slow;              /* guest time runs 2^slow times slower than the host's */
+    _Atomic i64 offset;    /* ... and is that minus this */
     _Atomic u64 tsc_offset, tsc_stands_at;
 };
 #define CLOCK_RUNS INT64_MIN

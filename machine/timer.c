@@ -29,13 +29,23 @@ struct timer {
     bool firing; /* taken from the heap, fn not yet called; stopping it clears this */
 };
 
+/* The host's time and counter, as slow as the guest's. */
+static i64 clock_host(const struct clock *c)
+{
+    return loop_now() >> c->slow;
+}
+static u64 clock_host_tsc(const struct clock *c)
+{
+    return __rdtsc() >> c->slow;
+}
+
 i64 machine_now(const struct machine *m)
 {
     i64 at = atomic_load_explicit(&m->clock.stands_at, memory_order_relaxed);
 
     if (at != CLOCK_RUNS)
         return at;
-    return loop_now() - atomic_load_explicit(&m->clock.offset, memory_order_relaxed);
+    return clock_host(&m->clock) - atomic_load_explicit(&m->clock.offset, memory_order_relaxed);
 }
 
 static u64 clock_scale(u64 v, u64 mul, u64 div)
@@ -49,7 +59,7 @@ u64 machine_tsc(const struct machine *m)
         return clock_scale((u64)machine_now(m), m->how.tsc_hz, 1000000000);
     if (atomic_load(&m->clock.stands_at) != CLOCK_RUNS)
         return atomic_load(&m->clock.tsc_stands_at);
-    return __rdtsc() + atomic_load(&m->clock.tsc_offset);
+    return clock_host_tsc(&m->clock) + atomic_load(&m->clock.tsc_offset);
 }
 
 u64 machine_tsc_offset(const struct machine *m)
@@ -133,6 +143,7 @@ static void clock_arm(struct clock *c, bool again)
         return;
     c->armed = c->heap[0]->at;
     host = c->armed + atomic_load(&c->offset);
+    host = host < INT64_MAX >> c->slow ? host << c->slow : INT64_MAX;
     if (host < 1)
         host = 1;
     at.it_value.tv_sec = host / 1000000000;
@@ -376,7 +387,8 @@ int clock_init(struct machine *m, struct err *e)
     c->armed = c->firing = CLOCK_NEVER;
     atomic_store(&c->due, CLOCK_NEVER);
     atomic_store(&c->stands_at, m->how.manual ? 0 : CLOCK_RUNS);
-    atomic_store(&c->offset, loop_now());
+    c->slow = m->how.slow;
+    atomic_store(&c->offset, clock_host(c));
     if (m->how.manual)
         return 0;
     c->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -422,8 +434,8 @@ void clock_go(struct machine *m)
     if (m->how.manual)
         return;
     pthread_mutex_lock(&c->lock);
-    atomic_store(&c->offset, loop_now() - atomic_load(&c->stands_at));
-    atomic_store(&c->tsc_offset, atomic_load(&c->tsc_stands_at) - __rdtsc());
+    atomic_store(&c->offset, clock_host(c) - atomic_load(&c->stands_at));
+    atomic_store(&c->tsc_offset, atomic_load(&c->tsc_stands_at) - clock_host_tsc(c));
     atomic_store(&c->stands_at, CLOCK_RUNS);
     c->armed = CLOCK_NEVER;
     clock_arm(c, true);

@@ -349,9 +349,18 @@ static void vm_tell_engine(const struct vm *vm, struct notes *notes)
              vm->persona->class->name, vm->ops->name);
 }
 
+/* Lock-step takes about so much longer: at the host's pace a guest would do nothing but ticks. */
+enum { CHECK_SLOW = 6 };
+
+static u32 vm_slow(const struct vm *vm)
+{
+    return vm->how.check ? CHECK_SLOW : 0;
+}
+
 static int vm_open_engine(struct vm *vm, struct err *e)
 {
     struct engine_options o = { .tsc_hz = machine_tsc_hz(vm->machine),
+                                .tsc_slow = vm_slow(vm),
                                 .check = vm->how.check,
                                 .no_traces = vm->how.no_traces,
                                 .apic_ids = vm->ncpus,
@@ -399,7 +408,8 @@ static int vm_make(struct vm *vm, struct notes *notes, struct err *e)
     u64 tsc_hz = saved ? vm_saved_tsc_hz(saved) : 0;
     struct machine_make make = { .ram = d->memory,
                                  .cpus = d->cpus,
-                                 .tsc_hz = tsc_hz ? tsc_hz : vm_host_tsc_hz() };
+                                 .tsc_hz = tsc_hz ? tsc_hz : vm_host_tsc_hz(),
+                                 .slow = vm_slow(vm) };
     int r;
 
     r = vm_check_memory(d->memory, e);

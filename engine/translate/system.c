@@ -115,7 +115,7 @@ static bool system_rdtsc(struct build *t, bool aux)
 {
     struct emit *e = &t->e;
 
-    if (!(t->mode & MODE_TSC))
+    if (!(t->mode & MODE_TSC) || t->g->options.tsc_slow)
         return false;
     flags_free(t, t->live[t->i]);
     if (aux) {

@@ -227,6 +227,7 @@ static int engine_translate_cpu_open(void *engine, u32 index, const struct cpu_i
         return rc;
     }
     v->c.hooks = &g->hooks;
+    v->c.tsc_slow = g->options.tsc_slow;
     v->c.amd = g->options.amd;
     v->c.apic_ids = g->options.apic_ids ? g->options.apic_ids : 1;
     tlb_init(v);

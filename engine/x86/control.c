@@ -140,5 +140,5 @@ void x86_set_flags(struct x86_cpu *c, u64 val, u64 mask)
 
 u64 x86_rdtsc(struct x86_cpu *c)
 {
-    return __rdtsc() + c->s.tsc_offset;
+    return (__rdtsc() >> c->tsc_slow) + c->s.tsc_offset;
 }

@@ -56,6 +56,7 @@ struct x86_cpu {
     bool amd;     /* CPUID, SYSCALL and SYSENTER are as on AMD's */
     u32 apic_ids; /* vCPUs there are: CPUID's topology; 1 unless the engine says otherwise */
     u64 tsc_hz;
+    u32 tsc_slow; /* the TSC counts 2^tsc_slow times slower than the host's */
     u64 clock_asked; /* the host's TSC until which io->clock need not be asked again */
 
     atomic_uint pending; /* set by kick: ask io->vector at the next boundary */

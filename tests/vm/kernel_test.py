@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernels, booted directly, each to its own sign of life and a clean power off."""
 import os, re, select, signal, subprocess, time
-from vmtest import MIMIC, check, kernels, main, run
+from vmtest import MIMIC, Skip, check, kernels, main, run
 
 LINE = "console=ttyS0 panic=-1 loglevel=4"
 
@@ -43,6 +43,11 @@ def i386():
 def i386_pae():
     boot("686-pae", "32")
 
+def lock_step():
+    if not os.environ.get("MIMIC_LONG"):
+        raise Skip("minutes long: with MIMIC_LONG=1")
+    boot("cloud", "64", args=["--engine", "translate", "--check"], seconds=1800)
+
 def starved():
     """A host without time for us: stopped for 100 ms, run for 20, while the kernel counts the ticks of
     its timer for as long as the TSC says; with the HPET, and with the PIT."""
@@ -75,4 +80,4 @@ main([("cloud kernel", cloud), ("cloud kernel, 2 vCPUs", cloud_two_cpus),
       ("cloud kernel, 8 vCPUs", cloud_eight_cpus),
       ("cloud kernel, page table isolation", cloud_page_table_isolation),
       ("cloud kernel as a VMware guest", cloud_vmware_persona), ("generic kernel", generic),
-      ("i386 kernel", i386), ("i386 PAE kernel", i386_pae), ("a host without time", starved)])
+      ("i386 kernel", i386), ("i386 PAE kernel", i386_pae), ("cloud kernel in lock-step", lock_step), ("a host without time", starved)])
