@@ -52,6 +52,9 @@ struct i8042 {
         struct ps2_mouse mouse;
     } state;
     struct irq keyboard_irq, mouse_irq;
+    i64 heard_ns;   /* when the guest last read a byte, or the first came that waits */
+    u64 held[4];    /* the keys that are down */
+    u64 unheard[4]; /* those whose press found no room: nobody hears of their release */
 };
 
 static struct i8042_state *i8042_state(struct device *d)
@@ -207,6 +210,7 @@ static u64 i8042_data_load(struct device *d, u32 off, u32 size)
 
     (void)off, (void)size;
     k->state.from = FROM_NOBODY;
+    k->heard_ns = machine_now(d->machine);
     i8042_lines(k);
     i8042_pump(k);
     return val;
@@ -240,11 +244,39 @@ static void i8042_command_store(struct device *d, u32 off, u32 size, u64 val)
 
 /* ---- from the host ---- */
 
+/*
+ * A real keyboard holds 16 bytes, and drivers that empty it before they begin give up after so
+ * many (Linux: "No controller found").  What a user types while nobody reads must fit: the byte
+ * in the output buffer, and here a key's press with its release.  A guest that lags hears all,
+ * but a key that is held down repeats only for one that keeps up.
+ */
+enum { KEYS_UNREAD = 15, KEY_BYTES = 5, KEYS_LAG_NS = 800000000 };
+
+static bool i8042_hears(struct i8042 *k, u16 key, bool down)
+{
+    u32 n = (key & 0x7f) | (key >> 8 ? 0x80 : 0), count = k->state.keyboard.queue.count;
+    u64 *held = &k->held[n / 64], *unheard = &k->unheard[n / 64], bit = 1ull << n % 64;
+    i64 now = machine_now(k->dev.machine);
+    bool late = now - k->heard_ns >= KEYS_LAG_NS, again = down && *held & bit;
+
+    if (!count)
+        k->heard_ns = now;
+    *held = down ? *held | bit : *held & ~bit;
+    if (again && count)
+        return false;
+    if (down)
+        *unheard = late && count + KEY_BYTES > KEYS_UNREAD ? *unheard | bit : *unheard & ~bit;
+    return !(*unheard & bit);
+}
+
 void ps2_key(struct device *d, u16 key, bool down)
 {
+    struct i8042 *k = (struct i8042 *)d;
+
     domain_lock(d->domain);
-    keyboard_key(&i8042_state(d)->keyboard, key, down);
-    i8042_pump((struct i8042 *)d);
+    if (i8042_hears(k, key, down))
+        keyboard_key(&k->state.keyboard, key, down);
+    i8042_pump(k);
     domain_unlock(d->domain);
 }
 

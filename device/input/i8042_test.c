@@ -112,6 +112,53 @@ static void typing(void)
     rig_stop(&r);
 }
 
+/* As much as a driver reads away that finds something: 16 bytes.  Then it hears all again. */
+static void typed_unread(void)
+{
+    u32 n = 0;
+
+    start();
+    mode(0x41);
+    for (u32 i = 0; i < 30; i++) {
+        rig_clock(&r, 200000000);
+        ps2_key(d, 0x1e, true);
+        rig_clock(&r, 50000000);
+        ps2_key(d, 0x1e, false);
+    }
+    ps2_key(d, 0x1e, true);
+    while (get() >= 0)
+        n++;
+    CHECK(n >= 8 && n <= 16);
+    CHECK_EQ(n % 2, 0);     /* no press without its release */
+    ps2_key(d, 0x1e, true); /* repeated: now it is heard, and so is its release */
+    ps2_key(d, 0x1e, false);
+    CHECK_EQ(get(), 0x1e);
+    CHECK_EQ(get(), 0x9e);
+    for (u32 i = 0; i < 10; i++) { /* at once, to one who reads */
+        ps2_key(d, 0xe048, true);
+        ps2_key(d, 0xe048, false);
+    }
+    for (n = 0; get() >= 0;)
+        n++;
+    CHECK_EQ(n, 40);
+    for (u32 i = 0; i < 20; i++) { /* held down */
+        rig_clock(&r, 30000000);
+        ps2_key(d, 0x1e, true);
+    }
+    ps2_key(d, 0x1e, false);
+    CHECK_EQ(get(), 0x1e);
+    for (n = 0; get() == 0x1e;)
+        n++;
+    CHECK(n <= 2);
+    ps2_key(d, 0x1e, true);
+    CHECK_EQ(get(), 0x1e);
+    ps2_key(d, 0x1e, true);
+    CHECK_EQ(get(), 0x1e);
+    ps2_key(d, 0x1e, false);
+    CHECK_EQ(get(), 0x9e);
+    rig_stop(&r);
+}
+
 static void mouse(void)
 {
     static const u8 wheel[] = { 0xf3, 200, 0xf3, 100, 0xf3, 80 };
@@ -152,6 +199,7 @@ int main(void)
     CASE(controller);
     CASE(keyboard);
     CASE(typing);
+    CASE(typed_unread);
     CASE(mouse);
     return check_end();
 }
