@@ -55,12 +55,11 @@ static const struct {
     { 0xfe03, 0xe038 },
 };
 
-u16 keys_symbol(u32 symbol)
+u16 keys_symbol(u32 symbol, bool *shift)
 {
-    bool shift;
-
+    *shift = false;
     if (symbol < 0x7f)
-        return keys_ascii((u8)symbol, &shift);
+        return keys_ascii((u8)symbol, shift);
     if (symbol >= 0xffbe && symbol <= 0xffc7) /* F1 to F10 */
         return (u16)(0x3b + symbol - 0xffbe);
     for (u32 i = 0; i < LEN(keys_named); i++)

@@ -8,5 +8,6 @@
  * 0: there is no such key.
  */
 u16 keys_ascii(u8 c, bool *shift);
-u16 keys_symbol(u32 symbol); /* X's name of a key, as RFB sends it (RFC 6143 7.5.4) */
+/* X's name of a key, as RFB sends it (RFC 6143 7.5.4); shift: it is there only with Shift. */
+u16 keys_symbol(u32 symbol, bool *shift);
 #endif

@@ -83,13 +83,29 @@ static void vnc_picture(struct vnc *v)
 
 /* ---- keyboard and pointer ---- */
 
+enum { KEY_SHIFT = 0x2a, KEY_SHIFT_RIGHT = 0x36, KEY_CAPS = 0x3a };
+
+/*
+ * Viewers that type a text, and keyboards on glass, send "A" or "!" and no Shift: the guest gets
+ * one around the key.  Not for letters while Caps Lock makes them capitals.
+ */
 static void vnc_key(rfbBool down, rfbKeySym symbol, rfbClientPtr client)
 {
     struct vnc *v = client->screen->screenData;
-    u16 code = keys_symbol(symbol);
+    bool shift, letter = symbol >= 'A' && symbol <= 'Z';
+    u16 code = keys_symbol(symbol, &shift);
+    u32 held = code == KEY_SHIFT ? 1 : code == KEY_SHIFT_RIGHT ? 2 : 0;
 
-    if (code)
-        v->how.key(v->how.arg, code, down);
+    if (!code)
+        return;
+    v->shifts = down ? v->shifts | held : v->shifts & ~held;
+    v->caps ^= down && code == KEY_CAPS;
+    shift = shift && down && !v->shifts && !(letter && v->caps);
+    if (shift)
+        v->how.key(v->how.arg, KEY_SHIFT, true);
+    v->how.key(v->how.arg, code, down);
+    if (shift)
+        v->how.key(v->how.arg, KEY_SHIFT, false);
 }
 
 /* RFC 6143 7.5.5: bit 0 left, 1 middle, 2 right; 3 and 4 are clicks of the wheel. */

@@ -20,7 +20,8 @@ struct vnc {
     rfbScreenInfoPtr screen;
     u32 width, height;
     u32 *shown; /* in the library's order of bytes: red first */
-    u32 buttons;
+    u32 buttons, shifts; /* shifts: the Shift keys that viewers hold down, bits 0 and 1 */
+    bool caps;           /* a viewer's Caps Lock is on, as far as we saw it pressed */
     bool has_shape;
     u32 shape_version;
 

@@ -16,7 +16,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
 static struct {
     u32 width, height, colour;
-    u16 code;
+    u16 code, typed[32]; /* typed: as scan codes of set 1 */
     bool down;
     u32 x, y, buttons, keys, moves;
     i32 wheel;
@@ -54,7 +54,7 @@ static void world_key(void *arg, u16 code, bool down)
     pthread_mutex_lock(&lock);
     world.code = code;
     world.down = down;
-    world.keys++;
+    world.typed[world.keys++ % LEN(world.typed)] = (u16)(code | (down ? 0 : 0x80));
     pthread_cond_signal(&told);
     pthread_mutex_unlock(&lock);
 }
@@ -370,6 +370,49 @@ static void keys_and_pointer_arrive(void)
     vnc_close(v);
 }
 
+static void viewer_key(int fd, u16 symbol, bool down)
+{
+    u8 key[] = { 4, down, 0, 0, 0, 0, (u8)(symbol >> 8), (u8)symbol };
+
+    viewer_put(fd, key, sizeof(key));
+}
+
+/* What a viewer types that sends no Shift, and what it types with Shift or Caps Lock. */
+static void capitals_bring_their_shift(void)
+{
+    static const struct {
+        u16 symbol;
+        bool down;
+    } typed[] = { { 'A', 1 },    { 'A', 0 }, { '!', 1 },    { '!', 0 },    { 0xffe2, 1 },
+                  { '!', 1 },    { '!', 0 }, { 0xffe2, 0 }, { 0xffe5, 1 }, { 0xffe5, 0 },
+                  { 'A', 1 },    { 'A', 0 }, { '{', 1 },    { '{', 0 },    { 0xffe5, 1 },
+                  { 0xffe5, 0 }, { 'Z', 1 }, { 'Z', 0 },    { 'a', 1 },    { 'a', 0 } };
+    static const u8 want[] = { 0x2a, 0x1e, 0xaa, 0x9e, 0x2a, 0x02, 0xaa, 0x82, 0x36, 0x02,
+                               0x82, 0xb6, 0x3a, 0xba, 0x1e, 0x9e, 0x2a, 0x1a, 0xaa, 0x9a,
+                               0x3a, 0xba, 0x2a, 0x2c, 0xaa, 0xac, 0x1e, 0x9e };
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    struct vnc *v = NULL;
+    u16 width, height;
+    char name[32];
+    int fd;
+
+    world.keys = 0;
+    CHECK_EQ(vnc_open(&v, &how, &e), 0);
+    fd = viewer_connect();
+    viewer_hello(fd, 1, &width, &height, name);
+    for (u32 i = 0; i < LEN(typed); i++)
+        viewer_key(fd, typed[i].symbol, typed[i].down);
+    pthread_mutex_lock(&lock);
+    while (world.keys < LEN(want))
+        pthread_cond_wait(&told, &lock);
+    for (u32 i = 0; i < LEN(want); i++)
+        CHECK_EQ(world.typed[i], want[i]);
+    pthread_mutex_unlock(&lock);
+    close(fd);
+    vnc_close(v);
+}
+
 static void write_password(char file[64], const char *password)
 {
     FILE *f;
@@ -564,13 +607,17 @@ static void places_are_checked(void)
 
 static void symbols_are_keys(void)
 {
-    CHECK_EQ(keys_symbol('a'), 0x1e);
-    CHECK_EQ(keys_symbol('A'), 0x1e);
-    CHECK_EQ(keys_symbol('!'), 0x02);
-    CHECK_EQ(keys_symbol(0xffbe), 0x3b);
-    CHECK_EQ(keys_symbol(0xffc9), 0x58);
-    CHECK_EQ(keys_symbol(0xffe4), 0xe01d);
-    CHECK_EQ(keys_symbol(0xe4), 0);
+    bool shift;
+
+    CHECK_EQ(keys_symbol('a', &shift), 0x1e);
+    CHECK(!shift);
+    CHECK_EQ(keys_symbol('A', &shift), 0x1e);
+    CHECK(shift);
+    CHECK_EQ(keys_symbol('!', &shift), 0x02);
+    CHECK_EQ(keys_symbol(0xffbe, &shift), 0x3b);
+    CHECK_EQ(keys_symbol(0xffc9, &shift), 0x58);
+    CHECK_EQ(keys_symbol(0xffe4, &shift), 0xe01d);
+    CHECK_EQ(keys_symbol(0xe4, &shift), 0);
 }
 
 int main(void)
@@ -580,6 +627,7 @@ int main(void)
     CASE(a_picture_is_seen);
     CASE(only_what_is_new_is_sent);
     CASE(keys_and_pointer_arrive);
+    CASE(capitals_bring_their_shift);
     CASE(a_password_is_asked);
     CASE(a_certificate_is_shown);
     CASE(only_encrypted_viewers_come_in);
