@@ -41,6 +41,10 @@ def measure(pid, seconds):
             "threads": {n: {"cpu_pct": r[0], "runs_per_s": r[1]} for n, r in rows.items() if r[1]}}
 
 def main(mimic, ova, settle, seconds, rest, as_json):
+    if not ova or not os.path.exists(ova):
+        print("bench: %s" % ("%s is not there" % ova if ova else "idle needs the demo package: --ova FILE, "
+                             "as ./dev bench idle gives it"), file=sys.stderr)
+        return 1
     s = Session([mimic, "run", "--throwaway", "--console", "serial", ova] + rest)
     try:
         s.expect(r"login: ?$", 600)
