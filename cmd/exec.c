@@ -220,39 +220,107 @@ static const char *cp_guest(const char *word, char *vm, size_t room)
     return colon + 1;
 }
 
-static int cp_open(const char *path, bool write, int fd[2], json_t *args, struct err *e)
+/* A file of ours that is read */
+static int cp_open(const char *path, int *fd, json_t *args, struct err *e)
 {
     struct stat st;
 
-    fd[0] =
-        open(path, write ? O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0666);
-    if (fd[0] < 0 || fstat(fd[0], &st))
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0 || fstat(*fd, &st))
         return err_set(e, -errno, "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return err_set(e, -EINVAL, "%s: not a plain file", path);
-    if (!write && st.st_mode & 0111)
+    if (st.st_mode & 0111)
         json_object_set_new(args, "mode", json_integer(st.st_mode & 0777));
     return 0;
 }
 
-static int cp_go(const struct exec_options *o, const char *from, const char *to, struct err *e)
+/* One that is made: under another name until it is whole. */
+static int cp_make(const char *path, char **made, int *fd, struct err *e)
 {
-    char vm[256], other[256];
-    const char *out = cp_guest(from, vm, sizeof(vm)), *in = cp_guest(to, out ? other : vm, 256);
-    int fd[2] = { -1, -1 }, r;
-    json_t *args, *result = NULL;
+    mode_t mask = umask(0);
+    struct stat st = { .st_mode = S_IFREG | (0666 & ~mask) };
 
-    if (!out == !in)
-        return err_set(e, -EINVAL, "one of the two must be a file in a guest, VM:/PATH");
-    args = json_pack("{s:s}", "path", out ? out : in);
-    r = cp_open(out ? to : from, out != NULL, fd, args, e);
+    umask(mask);
+    if (!stat(path, &st) && !S_ISREG(st.st_mode))
+        return err_set(e, -EINVAL, "%s: not a plain file", path);
+    if (asprintf(made, "%s.XXXXXX", path) < 0)
+        return err_set(e, -ENOMEM, "out of memory");
+    *fd = mkostemp(*made, O_CLOEXEC);
+    if (*fd < 0 || fchmod(*fd, st.st_mode & 0777))
+        return err_set(e, -errno, "%s: %s", path, strerror(errno));
+    return 0;
+}
+
+/* "dir/" of the guest, and a directory of ours: the file goes into it by its own name. */
+static char *cp_into(const char *from, const char *to, bool dir)
+{
+    const char *slash = strrchr(from, '/');
+    char *path = NULL;
+
+    if (asprintf(&path, "%s%s%s", to, dir && *to && to[strlen(to) - 1] != '/' ? "/" : "",
+                 !dir    ? ""
+                 : slash ? slash + 1
+                         : from) < 0)
+        return NULL;
+    return path;
+}
+
+static int cp_out(const struct exec_options *o, const char *vm, const char *from, const char *to,
+                  struct err *e)
+{
+    json_t *args = json_pack("{s:s}", "path", from), *result = NULL;
+    int fd[2] = { -1, -1 }, r;
+    char *made = NULL;
+
+    r = cp_make(to, &made, fd, e);
     r = r ? r : exec_login(o, args, e);
     if (r)
         json_decref(args);
-    r = r ? r : exec_vm(vm, out ? "get" : "put", args, fd, &result, e);
+    r = r ? r : exec_vm(vm, "get", args, fd, &result, e);
     json_decref(result);
     if (fd[0] >= 0 && close(fd[0]) && !r)
-        r = err_set(e, -errno, "%s: %s", out ? to : from, strerror(errno));
+        r = err_set(e, -errno, "%s: %s", to, strerror(errno));
+    if (!r && rename(made, to))
+        r = err_set(e, -errno, "%s: %s", to, strerror(errno));
+    if (r && fd[0] >= 0)
+        unlink(made);
+    free(made);
+    return r;
+}
+
+static int cp_in(const struct exec_options *o, const char *vm, const char *from, const char *to,
+                 struct err *e)
+{
+    json_t *args = json_pack("{s:s}", "path", to), *result = NULL;
+    int fd[2] = { -1, -1 }, r;
+
+    r = cp_open(from, fd, args, e);
+    r = r ? r : exec_login(o, args, e);
+    if (r)
+        json_decref(args);
+    r = r ? r : exec_vm(vm, "put", args, fd, &result, e);
+    json_decref(result);
+    if (fd[0] >= 0)
+        close(fd[0]);
+    return r;
+}
+
+static int cp_go(const struct exec_options *o, const char *from, const char *to, struct err *e)
+{
+    char vm[256], other[256], *target;
+    const char *out = cp_guest(from, vm, sizeof(vm)), *in = cp_guest(to, out ? other : vm, 256);
+    struct stat st;
+    int r;
+
+    if (!out == !in)
+        return err_set(e, -EINVAL, "one of the two must be a file in a guest, VM:/PATH");
+    target = in ? cp_into(from, in, in[strlen(in) - 1] == '/')
+                : cp_into(out, to, !stat(to, &st) && S_ISDIR(st.st_mode));
+    if (!target)
+        return err_set(e, -ENOMEM, "out of memory");
+    r = out ? cp_out(o, vm, out, target, e) : cp_in(o, vm, from, target, e);
+    free(target);
     return r;
 }
 
@@ -280,7 +348,10 @@ const struct command command_cp = {
     .name = "cp",
     .args = "FILE VM:/FILE | VM:/FILE FILE",
     .about = "Copy a file into a running guest or out of it, through its tools",
-    .text = "open-vm-tools want a user and a password of the guest; qemu-ga works as root.",
+    .text = "A file that comes out is there whole or not at all.  Into a directory, here or (with "
+            "/ at\n"
+            "its end) in the guest, it goes by its own name.\n"
+            "open-vm-tools want a user and a password of the guest; qemu-ga works as root.",
     .opts = cp_opts,
     .nopts = LEN(cp_opts),
     .run = cp_run,

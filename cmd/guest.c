@@ -62,7 +62,8 @@ static void info_show(const json_t *o)
     size_t i;
 
     if (!json_is_integer(beat)) {
-        printf("no tools have been heard of in this guest\n");
+        printf("no tools have been heard of in this guest: open-vm-tools (VMware's guests) or\n"
+               "qemu-guest-agent must be installed in it, and started\n");
         return;
     }
     printf("tools      %s %s, heard of %lld ms ago\n", guest_text(o, "agent"),

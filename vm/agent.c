@@ -179,7 +179,7 @@ static int agent_call_fd(struct agent_call *a, u32 which)
 static void agent_call_start(struct vm *vm, struct agent_call *a, struct agent_ask *ask)
 {
     struct err e = { 0 };
-    int r;
+    int r = 0;
 
     ask->user = control_text(a->call, "user");
     ask->password = control_text(a->call, "password");
@@ -187,7 +187,9 @@ static void agent_call_start(struct vm *vm, struct agent_call *a, struct agent_a
     ask->give = agent_call_give;
     ask->done = agent_call_done;
     ask->arg = a;
-    r = agent_start(vm->agent, ask, &a->job, &e);
+    if (vm->paused)
+        r = err_set(&e, -EBUSY, "the VM is paused, and its tools with it; see mimic resume");
+    r = r ? r : agent_start(vm->agent, ask, &a->job, &e);
     if (!r) {
         control_on_gone(a->call, agent_call_gone, a);
         return;
@@ -287,8 +289,8 @@ static void verb_guest(struct vm *vm, struct control_call *c)
     if (i == LEN(agent_words) || agent_words[i].verb >= AGENT_EXEC ||
         (agent_words[i].verb == AGENT_SCREEN && (!ask.width || !ask.height))) {
         control_fail(c, -EINVAL,
-                     "what: expected poweroff reboot suspend resume freeze thaw time, "
-                     "or screen with width and height");
+                     "what: expected poweroff reboot suspend resume freeze thaw time, screen with "
+                     "width and height, or clipboard");
         return;
     }
     ask.verb = agent_words[i].verb;

@@ -132,6 +132,10 @@ def programs():
     check(ask("exec", "-i", "-u", "root", vm(), "--", "cat", input=b"through\0it") == b"through\0it", "input")
     check(mimic("exec", "-u", "root", vm(), "--", "id", password="wrong")[0] != 0, "a wrong password was taken")
     check(mimic("exec", vm(), "--", "id")[0] != 0, "no user was asked for")
+    ask("pause", vm())
+    code, out, err = mimic("exec", "-u", "root", vm(), "--", "id", seconds=30)
+    ask("resume", vm())
+    check(code == 71 and "mimic resume" in err, "a program of a paused guest: %d, %s" % (code, err))
 
 def copy(mib, *login):
     data = os.urandom(mib << 20)
@@ -144,8 +148,15 @@ def copy(mib, *login):
     print("# %d MiB: %.1f s into the guest, %.1f s out" % (mib, middle - began, time.time() - middle), flush=True)
     with open(path("back"), "rb") as f:
         check(f.read() == data, "the file is another one after two copies")
-    check(mimic("cp", *login, vm() + ":/root/none", path("back"))[0] != 0, "a file that is not there was copied")
+    check(mimic("cp", *login, vm() + ":/root/none", path("none"))[0] != 0, "a file that is not there was copied")
+    check(not [n for n in os.listdir(Guest.dir.name) if n.startswith("none")], "a file was left of none")
     inside("rm /root/big")
+    os.mkdir(path("into"))
+    ask("cp", *login, vm() + ":/etc/hostname", path("into"))
+    ask("cp", *login, path("into/hostname"), vm() + ":/root/")
+    check(inside("cmp /etc/hostname /root/hostname && rm /root/hostname && echo same") == "same", "into directories")
+    os.unlink(path("into/hostname"))
+    os.rmdir(path("into"))
 
 def files():
     copy(50, "-u", "root")
