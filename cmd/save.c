@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mimic save: a running VM into a file, from which mimic restore goes on. */
+#include "base/progress.h"
 #include "cmd/call.h"
 #include "cmd/commands.h"
 #include <errno.h>
@@ -20,11 +21,11 @@ static const struct opt save_opts[] = {
 
 static void save_event(void *arg, const char *name, const json_t *body)
 {
-    double done = json_number_value(json_object_get(body, "done")),
-           total = json_number_value(json_object_get(body, "total"));
+    json_int_t done = json_integer_value(json_object_get(body, "done")),
+               total = json_integer_value(json_object_get(body, "total"));
 
-    if (*(const bool *)arg && !strcmp(name, "progress") && total > 0)
-        fprintf(stderr, "\r%3.0f %%", 100 * done / total);
+    if (arg && !strcmp(name, "progress") && total > 0)
+        progress_show(arg, (u64)done, (u64)total);
 }
 
 /* The VM's process has another working directory. */
@@ -45,7 +46,7 @@ static int save_run(int argc, char **argv)
     struct err e = { 0 };
     json_t *result = NULL;
     struct call *c = NULL;
-    bool tell;
+    struct progress bar = { 0 };
     int r = opt_parse(&command_save, argc, argv, &o, &words, &e);
 
     if (r > 0)
@@ -56,13 +57,12 @@ static int save_run(int argc, char **argv)
         fprintf(stderr, "mimic save: %s\n", e.text);
         return EXIT_USE;
     }
-    tell = !o.quiet && isatty(2);
     r = call_open(&c, words.v[0], &e);
     r = r ? r : call_send(c, "save", save_args(&o, words.v[1]), NULL, &e);
-    r = r ? r : call_wait(c, save_event, &tell, &result, &e);
+    progress_start(&bar, "save");
+    r = r ? r : call_wait(c, save_event, o.quiet ? NULL : &bar, &result, &e);
+    progress_end(&bar);
     call_close(c);
-    if (tell)
-        fputc('\r', stderr);
     if (r)
         fprintf(stderr, "mimic save: %s\n", e.text);
     else if (!o.quiet)
