@@ -5,11 +5,13 @@
 #include "image/image.h"
 #include "package/format.h"
 #include "package/ovf_env.h"
+#include "vm/saved.h"
 #include <errno.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 static void open_progress(void *arg, const char *what, u64 done, u64 total)
 {
@@ -71,6 +73,26 @@ static u32 open_next_unit(const struct desc *d, const char *controller)
     return next == 7 ? 8 : next; /* 7 is the adapter itself on a SCSI bus */
 }
 
+/* What is no VM and no disk may still be something that we know. */
+static int open_unknown(const struct open_how *how, struct err *e)
+{
+    struct saved *saved;
+    struct err other;
+    struct stat st;
+
+    if (!stat(how->path, &st) && S_ISREG(st.st_mode) && !st.st_size)
+        return err_set(e, -EMEDIUMTYPE, "%s: is empty", how->path);
+    if (!saved_open(&saved, how->path, &other)) {
+        saved_close(saved);
+        return err_set(e, -EMEDIUMTYPE, "%s: is a saved VM; mimic restore lets it go on",
+                       how->path);
+    }
+    return err_set(e, -EMEDIUMTYPE,
+                   "%s: is no package or disk image of a known format; if it is a raw disk, "
+                   "say so (--%s raw)",
+                   how->path, how->format_by ? how->format_by : "format");
+}
+
 int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media media, struct err *e)
 {
     bool usb = how->disk_bus && !strcmp(how->disk_bus, "usb");
@@ -86,10 +108,7 @@ int open_add_disk(const struct open_how *how, struct desc *d, enum desc_media me
     int r = image_open(&im, &io, e);
 
     if (r == -EMEDIUMTYPE && !how->format)
-        return err_set(e, r,
-                       "%s: is no package or disk image of a known format; if it is a raw disk, "
-                       "say so (--%s raw)",
-                       how->path, how->format_by ? how->format_by : "format");
+        return open_unknown(how, e);
     if (r)
         return r;
     for (const struct desc_disk *o = d->disks; o; o = o->next)

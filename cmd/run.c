@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { RUN_PORTS_MAX = 32, RUN_CONTROL_DIR = 4096 };
+enum { RUN_PORTS_MAX = 32, RUN_CPUS_MAX = 64, RUN_CONTROL_DIR = 4096 };
 
 struct run_options {
     u64 memory, cpus;
@@ -257,8 +257,6 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
 
     if (o->kernel && !how.disk_bus)
         how.disk_bus = "virtio_blk";
-    if (files->n > 1)
-        return err_set(e, -EINVAL, "expected one file to run; others go with --disk or --cdrom");
     if (files->n) {
         how.path = files->v[0];
         r = open_vm(&how, d, notes, e);
@@ -291,7 +289,7 @@ static int run_describe(const struct run_options *o, const struct opt_list *file
     if (o->memory)
         d->memory = o->memory;
     if (o->cpus)
-        d->cpus = o->cpus > 64 ? 65 : (u32)o->cpus;
+        d->cpus = (u32)o->cpus;
     if (o->video)
         d->display = o->video;
     r = run_add_nic(o, d, package, e);
@@ -415,6 +413,11 @@ static int run_run(int argc, char **argv)
         return EXIT_DONE;
     for (u32 i = 0; !r && i < o.publish.n; i++)
         r = run_port(o.publish.v[i], &ports[i], &e);
+    if (!r && files.n > 1)
+        r = err_set(&e, -EINVAL, "expected one file to run; others go with --disk or --cdrom");
+    if (!r && o.cpus > RUN_CPUS_MAX)
+        r = err_set(&e, -EINVAL, "--cpus %llu: 1 to %d are possible", (unsigned long long)o.cpus,
+                    RUN_CPUS_MAX);
     if (r) {
         fprintf(stderr, "mimic run: %s\n", e.text);
         return EXIT_USE;
@@ -456,8 +459,9 @@ const struct command command_run = {
         "the VM's state and is there at the next run of the same file.\n\n"
         "Ctrl-] (Ctrl-C when the input is no terminal), SIGTERM and closing the terminal press\n"
         "the guest's power button; a second time stops it at once.\n\n"
-        "Translated code is kept with what the guest writes, in a file \"translated\" of at most\n"
-        "128 MiB, and the next run of the same VM starts with it; it may be deleted at any time,\n"
+        "Translated code is kept with what the guest writes, in a file \"translated\" of about\n"
+        "128 MiB at most, and the next run of the same VM starts with it; it may be deleted at any "
+        "time,\n"
         "and is ignored when another version of mimic or another processor made it.\n\n"
         "With --perf-map, 'perf record -p PID' and 'perf report' show translated guest code by\n"
         "guest address, and by name with --symbols and a kernel booted with nokaslr.  --trace\n"

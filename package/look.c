@@ -86,7 +86,7 @@ char *package_main(const char *path, struct err *e)
         err_set(e, -ENOENT, "%s: is a directory without a package of a known format", path);
     else if (look->second[0])
         err_set(e, -EINVAL, "%s: has several packages: name one of them, \"%s\" or \"%s\"", path,
-                source_base(look->best), source_base(look->second));
+                look->best, look->second);
     else if (!(found = strdup(look->best)))
         err_set(e, -ENOMEM, "no memory");
     free(look);

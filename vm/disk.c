@@ -200,6 +200,20 @@ int vm_disk_copy(const struct vm_disk *k, const char *saved, char **copy, struct
     return r ? r : again;
 }
 
+static int disk_open_overlay(const struct vm *vm, const struct desc_disk *d,
+                             const struct image_open *parent, struct image **im, struct vm_disk *k,
+                             struct err *e)
+{
+    int r = vm_overlay_open(vm, d, parent, im, k, e);
+    struct err busy = *e;
+
+    if (r != -EBUSY)
+        return r;
+    return err_set(e, r,
+                   "%s; --state DIR keeps what another VM writes elsewhere, --throwaway nowhere",
+                   busy.text);
+}
+
 int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct vm_disk *k,
                  struct image **im, struct err *e)
 {
@@ -214,7 +228,7 @@ int vm_disk_open(const struct vm *vm, const struct desc_disk *d, struct vm_disk 
     else if (vm->how.throwaway || d->mode == DESC_THROWAWAY)
         r = disk_open_throwaway(d, &parent.how, im, &k->fd, e);
     else
-        r = vm_overlay_open(vm, d, &parent.how, im, k, e);
+        r = disk_open_overlay(vm, d, &parent.how, im, k, e);
     desc_image_fini(&parent);
     if (r)
         err_in(e, "%s: ", d->name);

@@ -79,6 +79,8 @@ def unknown_file():
     with open(path, "w") as f:
         f.write("just text\n" * 1000)
     refused(["run", path], "text")
+    open(path, "w").close()
+    refused(["run", path], "text", "empty", code=65)
 
 def no_memory():
     path = os.path.join(DIR.name, "k.bin")
@@ -109,6 +111,8 @@ def wrong_options():
     refused(["run", "--publish", "x", OVA], "--publish", code=64)
     refused(["run", "--colour", OVA], "--colour", code=64)
     refused(["run"], "file", code=64)
+    refused(["run", OVA, OVA], "one file", code=64)
+    refused(["run", "--cpus", "99", OVA], "99", "64", code=64)
     refused(["fly"], "fly", code=64)
 
 def too_new():
