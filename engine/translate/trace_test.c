@@ -591,6 +591,140 @@ static void random_loops(void)
     printf("# %u traces\n", (u32)rig_traces);
 }
 
+/* ---- displacements and indices at their ends ---- */
+
+/* Where an address is wrong by 2 or 4 GiB there is memory too: the guest's, and ours. */
+static void prepare_ends(u8 *ram, struct x86_state *s)
+{
+    static const u16 also[] = { 2, 4, 506, 508, 510 };
+
+    memcpy(ram + TABLES + 0xff8, ram + TABLES, 8);
+    for (u32 i = 0; i < LEN(also); i++)
+        memcpy(ram + TABLES + 0x1000 + 8 * also[i], ram + TABLES + 0x1000, 8);
+    for (u32 i = 0; i < 256; i++) /* neighbours lie apart */
+        page(ram, 0x80000 + i * PAGE, (DATA + i * 37 % 256 * PAGE) | 7);
+    for (u32 i = 0; i < 2; i++) {
+        u8 *p = mmap(i ? ram + (1ull << 32) : ram - (1ull << 32), RAM, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+        if (p != MAP_FAILED)
+            memset(p + DATA, 0x77, TABLES - DATA);
+    }
+}
+
+struct ends {
+    u8 base[6];
+    i32 off[6];
+    u8 scale[3];
+    u64 index; /* rcx at first */
+};
+
+/* op reg, [base + disp] or [base + rcx * scale + disp], either way round; rcx may be moved far. */
+static u32 rnd_end_op(u8 *p, const struct ends *w)
+{
+    static const u8 ops[] = { 0x8b, 3, 0x2b, 0x33, 0x23, 0xb, 0x3b, 0x13, 0x1b, 0x87 };
+    u32 k = rnd(6), n = 0;
+    u8 op = ops[rnd(sizeof(ops))], reg = values[rnd(7)], base = w->base[k];
+    i32 disp = w->off[k] + (i32)rnd(400) - 200;
+    bool index = k < 3;
+    i64 less = index ? (i64)disp - (0xffffff8ll << w->scale[k]) : INT64_MIN;
+    bool add = less >= INT32_MIN && !rnd(3);
+
+    if (add) {
+        memcpy(p, (u8[]){ 0x48, 0x8d, 0x89, 0xf8, 0xff, 0xff, 0xf }, 7); /* lea rcx,[rcx+...] */
+        n = 7;
+        disp = (i32)less;
+    }
+    p[n++] = 0x40 | (rnd(2) ? 8 : 0) | (reg & 8 ? 4 : 0) | (base & 8 ? 1 : 0);
+    p[n++] = rnd(2) && op != 0x87 ? op ^ 2 : op;
+    p[n++] = 0x80 | (reg & 7) << 3 | (index || (base & 7) == 4 ? 4 : base & 7);
+    if (index || (base & 7) == 4)
+        p[n++] = (u8)((index ? w->scale[k] << 6 | RCX << 3 : 4 << 3) | (base & 7));
+    memcpy(p + n, &disp, 4);
+    n += 4;
+    if (add) {
+        memcpy(p + n, (u8[]){ 0x48, 0x8d, 0x89, 8, 0, 0, 0xf0 }, 7);
+        n += 7;
+    }
+    return n;
+}
+
+static u32 rnd_set(u8 *p, u8 reg, u64 val)
+{
+    p[0] = 0x48 | reg >> 3;
+    p[1] = 0xb8 | (reg & 7);
+    memcpy(p + 2, &val, 8);
+    return 10;
+}
+
+static u32 rnd_end_loop(u8 *p)
+{
+    static const i32 offs[] = { INT32_MAX - 200, INT32_MIN + 200, 0,
+                                INT32_MAX - 200, INT32_MIN + 200, -200 };
+    static const i8 steps[] = { 0, 0, 4, 8, -8, 16, 24, 3, -40 };
+    struct ends w = { .index = 0 };
+    u32 n = 0, head, count = 3 + rnd(12), off = rnd(PAGE);
+    i8 step = steps[rnd(9)];
+
+    /* it wraps about where the first base's address comes to another page */
+    w.index = (step < 0 ? (u64)INT64_MIN + off : (u64)INT64_MAX - (PAGE - off)) + rnd(600) - 300;
+    if (!rnd(4))
+        w.index <<= 1;
+    for (u32 i = 0; i < 6; i++) {
+        u64 at = 0x90000 + i * 0x20000 + 0x8000 + (i ? rnd(PAGE) : off);
+
+        w.base[i] = i == 5 && rnd(2) ? RSP : bases[i];
+        w.off[i] = offs[rnd(6)];
+        if (i < 3) {
+            w.scale[i] = i ? (u8)rnd(4) : 0;
+            at -= w.index << w.scale[i];
+        }
+        n += rnd_set(p + n, w.base[i], at - (u64)(i64)w.off[i]);
+    }
+    n += rnd_set(p + n, RCX, w.index);
+    n += rnd_set(p + n, R15, 300 + rnd(400));
+    head = n;
+    for (u32 i = 0; i < count; i++)
+        n += rnd_end_op(p + n, &w);
+    for (u32 i = 0; i < 6; i++) {
+        u8 b = w.base[i];
+
+        p[n++] = 0x48 | b >> 3 | b >> 3 << 2;
+        p[n++] = 0x8d; /* lea */
+        p[n++] = 0x40 | (b & 7) << 3 | (b & 7);
+        if ((b & 7) == 4)
+            p[n++] = 0x24;
+        p[n++] = (u8)(i < 3 && rnd(2) ? 0 : steps[rnd(9)]);
+    }
+    memcpy(p + n, (u8[]){ 0x48, 0x8d, 0x49, (u8)step }, 4); /* lea rcx, [rcx + step] */
+    n += 4;
+    memcpy(p + n, (u8[]){ 0x49, 0xff, 0xcf, 0xf, 0x85 }, 5); /* dec r15; jnz */
+    n += 5;
+    head -= n + 4;
+    memcpy(p + n, &head, 4);
+    n += 4;
+    p[n++] = 0xf4;
+    return n;
+}
+
+static void ends(void)
+{
+    u8 code[1024];
+
+    rig_traces = 0;
+    for (u32 i = 0; i < 100 && !check_failed_now; i++) {
+        struct program p = { X86_MODE64, code, 0, prepare_ends, i % 2 };
+
+        seed = 0xd6e8feb86659fd93ull * (i + 1);
+        p.size = rnd_end_loop(code);
+        program_compare(&p);
+        if (check_failed_now)
+            printf("# loop %u\n", i);
+    }
+    CHECK(rig_traces > 30);
+    printf("# %u traces\n", (u32)rig_traces);
+}
+
 /* Made by another thread: what is computed does not depend on when. */
 static void beside(void)
 {
@@ -646,6 +780,7 @@ int main(void)
     CASE(far_end);
     CASE(reach);
     CASE(random_loops);
+    CASE(ends);
     CASE(beside);
     return check_end();
 }
