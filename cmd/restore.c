@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 struct restore_options {
-    const char *engine, *irqchip, *console, *state;
+    const char *engine, *irqchip, *console, *display, *vnc, *vnc_password, *vnc_tls, *state;
     bool copy, revert, check, json, quiet, stats;
 };
 #define RESTORE_AT(m) offsetof(struct restore_options, m)
@@ -27,6 +27,12 @@ static const struct opt restore_opts[] = {
       "with KVM: interrupt controllers in this program, local APICs in the kernel, or all there" },
     { "console", OPT_TEXT, RESTORE_AT(console), "WHICH", "serial vga none",
       "what this terminal shows; Ctrl-] leaves" },
+    { "display", OPT_TEXT, RESTORE_AT(display), "WHERE", "term vnc none",
+      "where the guest's screen is seen: this terminal (as --console vga), VNC, or nowhere" },
+    { "vnc", OPT_TEXT, RESTORE_AT(vnc), "ADDRESS", NULL, "VNC, here: as mimic run --vnc" },
+    { "vnc-password", OPT_TEXT, RESTORE_AT(vnc_password), "FILE", NULL,
+      "as mimic run --vnc-password" },
+    { "vnc-tls", OPT_TEXT, RESTORE_AT(vnc_tls), "FILE", NULL, "as mimic run --vnc-tls" },
     { "state", OPT_TEXT, RESTORE_AT(state), "DIR", NULL,
       "with --as-copy: where the copy's writes are kept" },
     { "check", OPT_FLAG, RESTORE_AT(check), NULL, NULL, "only look whether the file is whole" },
@@ -69,6 +75,10 @@ static int restore_place(const struct restore_options *o, const struct saved *s,
 
 static enum vm_console restore_console(const struct restore_options *o, enum vm_console was)
 {
+    if (o->display && !strcmp(o->display, "term"))
+        return VM_CONSOLE_VGA;
+    if (!o->console && (o->display || o->vnc))
+        return was == VM_CONSOLE_VGA ? VM_CONSOLE_SERIAL : was;
     if (!o->console)
         return was == VM_CONSOLE_VGA && !(isatty(0) && isatty(1)) ? VM_CONSOLE_NONE : was;
     return !strcmp(o->console, "vga")      ? VM_CONSOLE_VGA
@@ -92,6 +102,10 @@ static int restore_vm(const struct restore_options *o, struct saved *s)
         how.engine = o->engine ? o->engine : how.engine;
         how.irqchip = o->irqchip ? o->irqchip : getenv("MIMIC_IRQCHIP");
         how.console = restore_console(o, how.console);
+        how.vnc.on = o->vnc || (o->display && !strcmp(o->display, "vnc"));
+        how.vnc.at = o->vnc;
+        how.vnc.password = o->vnc_password;
+        how.vnc.tls = o->vnc_tls;
         how.control = control_dir(control, sizeof(control)) ? NULL : control;
         r = boot_vm("restore", &(struct boot_how){ o->json, o->quiet, o->stats }, &how, &notes);
     } else {

@@ -82,7 +82,8 @@ const struct command command_save = {
         "package, to be where they are.  What a VM that runs with --throwaway wrote is copied "
         "beside\n"
         "it, as FILE.DISK.qcow2.  The VM ends when it is saved; with --keep-running it\n"
-        "goes on, and the file can be restored with --as-copy at any time.",
+        "goes on, and the file can be restored with --as-copy at any time.  Ctrl-C ends the\n"
+        "waiting, not the saving.",
     .opts = save_opts,
     .nopts = LEN(save_opts),
     .run = save_run,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Save and restore of the Debian VM while it works: disk, processor and clock go on, sums inside
 the guest prove that nothing was lost; other engine, copies, going back, kill -9, a full disk."""
-import hashlib, json, os, signal, subprocess, sys, time
+import hashlib, json, os, signal, socket, subprocess, sys, time
 import load
 from vmtest import MIMIC, OVA, Session, Skip, check, main, scratch
 
@@ -116,8 +116,12 @@ def stands_while_paused():
 def copies():
     save("twin", "--keep-running")
     goes_on(VM.session)
-    two = [restore(VM.saved, "--as-copy", "--state", file("copy%d" % i)) for i in (1, 2)]
+    two = [restore(VM.saved, "--as-copy", "--state", file("copy%d" % i), "--vnc", file("vnc%d" % i)) for i in (1, 2)]
     names = [json.loads(mimic("call", str(s.pid), "status")) for s in two + [VM.session]]
+    with socket.socket(socket.AF_UNIX) as viewer:
+        viewer.settimeout(60)
+        viewer.connect(file("vnc2"))
+        check(viewer.recv(4) == b"RFB ", "no VNC of a restored VM")
     check(len({n["name"] for n in names}) == 3 and len({n["uuid"] for n in names}) == 3, "they are not different VMs")
     for i, s in enumerate(two):
         goes_on(s)
