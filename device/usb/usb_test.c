@@ -432,6 +432,25 @@ static void moves_in_the_middle(void)
     end_of(&a);
 }
 
+/* Saved state is there until the power goes; then it is told that it cannot be restored. */
+static void saved_and_lost(void)
+{
+    enum { COMMAND = 0x40, STATUS = 0x44, SAVE = 1 << 8, RESTORE = 1 << 9, LOST = 1 << 10 };
+
+    class = "xhci";
+    begin();
+    rig_store(&a.r, a.u.base + COMMAND, 4, SAVE);
+    rig_store(&a.r, a.u.base + COMMAND, 4, RESTORE);
+    CHECK_EQ(rig_load(&a.r, a.u.base + STATUS, 4) & LOST, 0);
+    machine_reset(a.r.m, RESET_SLEEP);
+    usb_driver_start(&a.u, &a.r, a.host);
+    rig_store(&a.r, a.u.base + COMMAND, 4, RESTORE);
+    CHECK_EQ(rig_load(&a.r, a.u.base + STATUS, 4) & LOST, LOST);
+    rig_store(&a.r, a.u.base + STATUS, 4, LOST);
+    CHECK_EQ(rig_load(&a.r, a.u.base + STATUS, 4) & LOST, 0);
+    end_of(&a);
+}
+
 int main(void)
 {
     static const struct {
@@ -457,5 +476,6 @@ int main(void)
             snprintf(name, sizeof(name), "%s: %s", class, cases[k].name);
             check_case(name, cases[k].fn);
         }
+    check_case("xhci: what was saved is lost in a sleep", saved_and_lost);
     return check_end();
 }

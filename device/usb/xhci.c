@@ -228,6 +228,9 @@ static void command_store(struct xhci *x, u32 val)
         xhci_clear(x);
         return;
     }
+    if (val & CMD_RESTORE && !s->kept) /* lost in a sleep: 4.23.2 */
+        s->status |= STS_RESTORE_ERROR;
+    s->kept |= (val & CMD_SAVE) != 0;
     s->command = val & CMD_KEPT;
     s->status = (s->status & ~(u32)STS_HALTED) | (val & CMD_RUN ? 0 : STS_HALTED);
     if (!(val & CMD_RUN))
@@ -332,7 +335,7 @@ static void operational_store(struct xhci *x, u32 off, u32 val)
         command_store(x, val);
         break;
     case XHCI_USBSTS:
-        s->status &= ~(val & (STS_HOST_ERROR | STS_EINT | STS_PORT));
+        s->status &= ~(val & (STS_HOST_ERROR | STS_EINT | STS_PORT | STS_RESTORE_ERROR));
         break;
     case XHCI_DNCTRL:
         s->notify = val & 0xffff;
@@ -493,7 +496,7 @@ static const struct field state[] = {
     FIELD(7, S, ring_cycle, 0, "cycle bit of the command ring"),
     FIELD(8, S, ring_runs, 0, "the command ring runs"),
     FIELD(9, S, starved, 0, "work waits for room in an event ring"),
-    FIELDS(0, S, pad, F_LOCAL, "none"),
+    FIELD(16, S, kept, 0, "state was saved and not lost"),
     FIELD(10, S, untold, 0, "ports whose change was not told"),
     FIELDS(11, S, port, 0, "PORTSC"),
     FIELDS(12, S, power, 0, "PORTPMSC"),

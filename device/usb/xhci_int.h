@@ -41,8 +41,8 @@ struct xhci_state {
     u32 command, status, notify, config;
     u64 ring, contexts; /* CRCR, DCBAAP */
     bool ring_cycle, ring_runs;
-    bool starved; /* work was left because an event ring was full */
-    u8 pad[1];
+    bool starved;             /* work was left because an event ring was full */
+    bool kept;                /* it was told to save its state and has it still */
     u32 untold;               /* ports whose change waits for its event */
     u32 port[XHCI_PORTS];     /* PORTSC */
     u32 power[XHCI_PORTS];    /* PORTPMSC */

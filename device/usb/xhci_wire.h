@@ -33,12 +33,15 @@ enum { /* registers; VMware's third one */
 enum { /* USBCMD */
        CMD_RUN = 1 << 0,
        CMD_RESET = 1 << 1,
+       CMD_SAVE = 1 << 8,
+       CMD_RESTORE = 1 << 9,
        CMD_INTE = 1 << 2,
        CMD_KEPT = CMD_RUN | CMD_INTE | 1 << 3 | 1 << 10 | 1 << 11,
        STS_HALTED = 1 << 0, /* USBSTS */
        STS_HOST_ERROR = 1 << 2,
        STS_EINT = 1 << 3,
-       STS_PORT = 1 << 4
+       STS_PORT = 1 << 4,
+       STS_RESTORE_ERROR = 1 << 10
 };
 enum { /* CRCR */
        CRCR_CYCLE = 1 << 0,
