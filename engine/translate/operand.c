@@ -131,11 +131,16 @@ static void operand_index(struct build *t)
     x_alu_imm(&t->e, 4, 0, R11, (TLB_SIZE - 1) << ENTRY_SHIFT);
 }
 
-/* An address known now: the entry is known too. */
+static u64 operand_const(const struct access *a)
+{
+    return a->asize == 8 ? (u64)a->disp : a->asize == 4 ? (u32)a->disp : (u16)a->disp;
+}
+
+/* An address known now, all of it in one page: the entry is known too. */
 static struct xmem operand_check_const(struct build *t, const struct access *a)
 {
     struct emit *e = &t->e;
-    u64 at = a->asize == 8 ? (u64)a->disp : a->asize == 4 ? (u32)a->disp : (u16)a->disp;
+    u64 at = operand_const(a);
     u64 page = at & -(u64)PAGE;
     i32 entry = (i32)(at >> 12 & (TLB_SIZE - 1)) << ENTRY_SHIFT;
     bool near = (i64)at == (i32)at;
@@ -152,7 +157,7 @@ static struct xmem operand_check_const(struct build *t, const struct access *a)
     miss = x_jump(e, X_JNE);
     l = late_add(t, LATE_MISS_AT, miss);
     l->a = (u8)a->size;
-    l->b = (at & (PAGE - 1)) + a->size > PAGE ? 2 : a->write;
+    l->b = a->write;
     l->value = page;
     l->retry = retry;
     x_gs_op(e, 0x8b | X_W, R11, (size_t)(addend_at(t) + entry));
@@ -265,7 +270,7 @@ struct xmem operand_check(struct build *t, const struct access *a)
 
     if (t->trace && trace_operand(t, a, &known))
         return known;
-    if (none && flat && !a->page)
+    if (none && flat && !a->page && (operand_const(a) & (PAGE - 1)) + a->size <= PAGE)
         return operand_check_const(t, a);
     if (a->base == RSP && a->index == X86_NOREG && flat && a->size < 256 &&
         a->asize == (long_mode ? 8 : 4) && operand_last(&stack, a->size, &known))

@@ -234,6 +234,20 @@ PROGRAM(stack_reach, X86_MODE64, prepare_stack_reach, 0x48, 0xb8, 0, 0, 0x28, 0,
         0xff, 0x48, 0x8b, 0x18, 0x48, 0xc7, 0xc4, 4, 0, 0x28, 0x80, 0x48, 0x8b, 0x94, 0x24, 0xfc,
         0xff, 0xff, 0x7f, 0x48, 0x89, 0x9c, 0x24, 0xfe, 0xff, 0xff, 0x7f, 0xf4)
 
+/*
+ * Addresses known beforehand, of accesses that end in another page, which is elsewhere.
+ * mov al,[0x90000]; mov al,[0x91000]; mov rbx,[0x90ffc]; mov [0x90ffe],ecx; hlt
+ */
+static void prepare_const_cross(u8 *ram, struct x86_state *s)
+{
+    u64 entry = 0x98007;
+
+    memcpy(ram + TABLES + 0x3000 + 0x91 * 8, &entry, 8);
+    memset(ram + 0x98000, 0x5a, 64);
+}
+PROGRAM(const_cross, X86_MODE64, prepare_const_cross, 0x8a, 4, 0x25, 0, 0, 9, 0, 0x8a, 4, 0x25, 0,
+        0x10, 9, 0, 0x48, 0x8b, 0x1c, 0x25, 0xfc, 0xf, 9, 0, 0x89, 0xc, 0x25, 0xfe, 0xf, 9, 0, 0xf4)
+
 static u32 rnd_move(u8 *p, u32 reg, u64 val, bool wide)
 {
     u32 n = 0;
@@ -502,6 +516,7 @@ int main(int argc, char **argv)
     CASE(io_64);
     CASE(divide_64);
     CASE(stack_reach);
+    CASE(const_cross);
     CASE(align_64);
     CASE(interrupt_64);
     CASE(atomic_two_cpus);
