@@ -78,29 +78,70 @@ static u8 low_reg(void)
     return r == 4 ? 7 : r; /* not rsp */
 }
 
-static void put_address(struct text *t, u8 reg, bool wide)
+static void put_value(struct text *t, u8 reg, u64 value, bool wide)
 {
-    u64 to = address();
-
     if (wide)
         PUT(t, 0x48, 0xb8 | reg);
     else
         PUT(t, 0xb8 | reg);
-    put(t, &to, wide ? 8 : 4);
+    put(t, &value, wide ? 8 : 4);
+}
+static void put_address(struct text *t, u8 reg, bool wide)
+{
+    put_value(t, reg, address(), wide);
+}
+
+/* The bytes of an instruction that accesses memory, before ModRM. */
+static void put_operation(struct text *t, bool wide)
+{
+    static const u8 op[] = { 0x88, 0x89, 0x8a, 0x8b, 0x01, 0x29, 0x87, 0x39, 0x31, 0x63 };
+
+    if (pick(6) == 0)
+        PUT(t, 0xf0);
+    if (wide && pick(2))
+        PUT(t, 0x48);
+    PUT(t, op[pick(sizeof(op))]);
 }
 
 /* An access through a register that points somewhere. */
 static void put_access(struct text *t, bool wide)
 {
-    static const u8 op[] = { 0x88, 0x89, 0x8a, 0x8b, 0x01, 0x29, 0x87, 0x39, 0x31, 0x63 };
     u8 base = low_reg();
 
     put_address(t, base, wide);
-    if (pick(6) == 0)
-        PUT(t, 0xf0);
-    if (wide && pick(2))
-        PUT(t, 0x48);
-    PUT(t, op[pick(sizeof(op))], 0x40 | (u8)(pick(8) << 3) | base, (u8)pick(256));
+    put_operation(t, wide);
+    PUT(t, 0x40 | (u8)(pick(8) << 3) | base, (u8)pick(256));
+}
+
+/* To somewhere, by a sum whose parts are at their ends: it wraps around, or nearly. */
+static void put_far_access(struct text *t, bool wide)
+{
+    u8 base = low_reg(), index = low_reg(), scale = (u8)pick(4), reg = (u8)(pick(8) << 3);
+    i32 disp = pick(2) ? INT32_MAX - (i32)pick(16) : INT32_MIN + (i32)pick(16);
+    u64 to = address(), from = to - (u64)(i64)disp, part = random_value();
+
+    switch (pick(3)) {
+    case 0:
+        put_value(t, base, from, wide);
+        put_operation(t, wide);
+        PUT(t, 0x80 | reg | base);
+        break;
+    case 1:
+        put_value(t, base, from - (part << scale), wide);
+        put_value(t, index, part, wide);
+        put_operation(t, wide);
+        PUT(t, 0x84 | reg, (u8)(scale << 6 | index << 3 | base));
+        break;
+    default: /* absolute; by RIP in 64-bit code, or without a register at all */
+        disp = (i32)to;
+        put_operation(t, wide);
+        if (wide && pick(2))
+            PUT(t, 0x04 | reg, 0x25);
+        else
+            PUT(t, 0x05 | reg);
+        disp -= wide && pick(2) ? CODE : 0;
+    }
+    put(t, &disp, 4);
 }
 
 static void put_flow(struct text *t)
@@ -250,6 +291,10 @@ static void write_code(u8 *from, u8 *to, bool wide)
         case 9:
             PUT(&t, 0xbc); /* mov esp */
             put(&t, &(u32){ (u32)(STACK - pick(0x2000)) }, 4);
+            break;
+        case 10:
+        case 11:
+            put_far_access(&t, wide);
             break;
         default:
             put_random(&t, wide);
