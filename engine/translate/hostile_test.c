@@ -4,7 +4,8 @@
  * anywhere, writes to itself and to the other vCPU's code, to its page tables and descriptors,
  * and is interrupted at any time.  Nothing of it may reach memory beyond the guest's own, stop
  * the engine from coming out when it is asked to, or break it; one vCPU alone is also run in
- * lock-step.  Best run under sanitizers:
+ * lock-step.  About one life in some thousands changes a page table that it is using, and does not
+ * flush: there the two differ, and both are right.  Best run under sanitizers:
  *
  *     hostile_test [SECONDS [SEED]]
  */
