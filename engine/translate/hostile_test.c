@@ -134,13 +134,12 @@ static void put_far_access(struct text *t, bool wide)
         PUT(t, 0x84 | reg, (u8)(scale << 6 | index << 3 | base));
         break;
     default: /* absolute; by RIP in 64-bit code, or without a register at all */
-        disp = (i32)to;
         put_operation(t, wide);
         if (wide && pick(2))
             PUT(t, 0x04 | reg, 0x25);
         else
             PUT(t, 0x05 | reg);
-        disp -= wide && pick(2) ? CODE : 0;
+        disp = (i32)(to - (wide && pick(2) ? CODE : 0));
     }
     put(t, &disp, 4);
 }
