@@ -77,7 +77,7 @@ static u32 open_next_unit(const struct desc *d, const char *controller)
 static int open_unknown(const struct open_how *how, struct err *e)
 {
     struct saved *saved;
-    struct err other;
+    struct err other = { 0 };
     struct stat st;
 
     if (!stat(how->path, &st) && S_ISREG(st.st_mode) && !st.st_size)
