@@ -266,19 +266,28 @@ static char *cp_into(const char *from, const char *to, bool dir)
     return path;
 }
 
+/* Takes args. */
+static int cp_call(const struct exec_options *o, const char *vm, const char *verb, json_t *args,
+                   const int fd[2], struct err *e)
+{
+    json_t *result = NULL;
+    int r = exec_login(o, args, e);
+
+    if (r)
+        json_decref(args);
+    r = r ? r : exec_vm(vm, verb, args, fd, &result, e);
+    json_decref(result);
+    return r;
+}
+
 static int cp_out(const struct exec_options *o, const char *vm, const char *from, const char *to,
                   struct err *e)
 {
-    json_t *args = json_pack("{s:s}", "path", from), *result = NULL;
     int fd[2] = { -1, -1 }, r;
     char *made = NULL;
 
     r = cp_make(to, &made, fd, e);
-    r = r ? r : exec_login(o, args, e);
-    if (r)
-        json_decref(args);
-    r = r ? r : exec_vm(vm, "get", args, fd, &result, e);
-    json_decref(result);
+    r = r ? r : cp_call(o, vm, "get", json_pack("{s:s}", "path", from), fd, e);
     if (fd[0] >= 0 && close(fd[0]) && !r)
         r = err_set(e, -errno, "%s: %s", to, strerror(errno));
     if (!r && rename(made, to))
@@ -292,15 +301,12 @@ static int cp_out(const struct exec_options *o, const char *vm, const char *from
 static int cp_in(const struct exec_options *o, const char *vm, const char *from, const char *to,
                  struct err *e)
 {
-    json_t *args = json_pack("{s:s}", "path", to), *result = NULL;
-    int fd[2] = { -1, -1 }, r;
+    json_t *args = json_pack("{s:s}", "path", to);
+    int fd[2] = { -1, -1 }, r = cp_open(from, fd, args, e);
 
-    r = cp_open(from, fd, args, e);
-    r = r ? r : exec_login(o, args, e);
     if (r)
         json_decref(args);
-    r = r ? r : exec_vm(vm, "put", args, fd, &result, e);
-    json_decref(result);
+    r = r ? r : cp_call(o, vm, "put", args, fd, e);
     if (fd[0] >= 0)
         close(fd[0]);
     return r;
