@@ -335,21 +335,29 @@ static void only_what_is_new_is_sent(void)
     vnc_close(v);
 }
 
+/* A server with a viewer in it: the viewer's end. */
+static int viewer_of(struct vnc **v, u16 *width, u16 *height)
+{
+    struct vnc_how how = how_to(path);
+    struct err e = { 0 };
+    char name[32];
+    int fd;
+
+    CHECK_EQ(vnc_open(v, &how, &e), 0);
+    fd = viewer_connect();
+    viewer_hello(fd, 1, width, height, name);
+    return fd;
+}
+
 static void keys_and_pointer_arrive(void)
 {
     static const u8 key[] = { 4, 1, 0, 0, 0, 0, 0xff, 0x52 };
     static const u8 odd[] = { 4, 1, 0, 0, 0x01, 0x00, 0x20, 0xac };
     static const u8 move[] = { 5, 1 | 4 | 8, 0, 99, 0, 0 };
-    struct vnc_how how = how_to(path);
-    struct err e = { 0 };
     struct vnc *v = NULL;
     u16 width, height;
-    char name[32];
-    int fd;
+    int fd = viewer_of(&v, &width, &height);
 
-    CHECK_EQ(vnc_open(&v, &how, &e), 0);
-    fd = viewer_connect();
-    viewer_hello(fd, 1, &width, &height, name);
     while (viewer_update(fd, &width, &height), width != 64 && width != 100)
         continue;
     viewer_put(fd, odd, sizeof(odd));
@@ -390,17 +398,12 @@ static void capitals_bring_their_shift(void)
     static const u8 want[] = { 0x2a, 0x1e, 0xaa, 0x9e, 0x2a, 0x02, 0xaa, 0x82, 0x36, 0x02,
                                0x82, 0xb6, 0x3a, 0xba, 0x1e, 0x9e, 0x2a, 0x1a, 0xaa, 0x9a,
                                0x3a, 0xba, 0x2a, 0x2c, 0xaa, 0xac, 0x1e, 0x9e };
-    struct vnc_how how = how_to(path);
-    struct err e = { 0 };
     struct vnc *v = NULL;
     u16 width, height;
-    char name[32];
     int fd;
 
     world.keys = 0;
-    CHECK_EQ(vnc_open(&v, &how, &e), 0);
-    fd = viewer_connect();
-    viewer_hello(fd, 1, &width, &height, name);
+    fd = viewer_of(&v, &width, &height);
     for (u32 i = 0; i < LEN(typed); i++)
         viewer_key(fd, typed[i].symbol, typed[i].down);
     pthread_mutex_lock(&lock);
