@@ -283,46 +283,34 @@ void machine_on_ask(struct machine *m, void (*fn)(void *arg, enum machine_event 
     m->on_ask_arg = arg;
 }
 
-void machine_button_set(struct machine *m, struct device *d, void (*fn)(struct device *d))
+void machine_power_set(struct machine *m, struct device *d, const struct machine_power *is)
 {
-    m->button = d;
-    m->button_fn = fn;
+    m->power = d;
+    m->power_is = is;
 }
 
 void machine_power_button(struct machine *m)
 {
-    if (!m->button)
+    if (!m->power)
         return;
-    domain_lock(m->button->domain);
-    m->button_fn(m->button);
-    domain_unlock(m->button->domain);
-}
-
-void machine_alarm_set(struct machine *m, struct device *d, void (*fn)(struct device *d))
-{
-    m->alarm = d;
-    m->alarm_fn = fn;
+    domain_lock(m->power->domain);
+    m->power_is->button(m->power);
+    domain_unlock(m->power->domain);
 }
 
 void machine_alarm(struct machine *m)
 {
-    if (!m->alarm)
+    if (!m->power)
         return;
-    domain_assert(m->alarm->domain);
-    m->alarm_fn(m->alarm);
-}
-
-void machine_gpe_set(struct machine *m, struct device *d, void (*fn)(struct device *d, u32 bit))
-{
-    m->gpe = d;
-    m->gpe_fn = fn;
+    domain_assert(m->power->domain);
+    m->power_is->alarm(m->power);
 }
 
 void machine_gpe(struct machine *m, u32 bit)
 {
-    if (!m->gpe)
+    if (!m->power)
         return;
-    domain_lock(m->gpe->domain);
-    m->gpe_fn(m->gpe, bit);
-    domain_unlock(m->gpe->domain);
+    domain_lock(m->power->domain);
+    m->power_is->gpe(m->power, bit);
+    domain_unlock(m->power->domain);
 }

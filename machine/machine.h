@@ -113,17 +113,16 @@ void machine_ask(struct machine *m, enum machine_event what, u32 code);
 void machine_on_ask(struct machine *m, void (*fn)(void *arg, enum machine_event what, u32 code),
                     void *arg); /* fn runs on the VM thread */
 
-/* The power button of the machine's power management device. */
-void machine_power_button(struct machine *m);
-void machine_button_set(struct machine *m, struct device *d, void (*fn)(struct device *d));
-
-/* The clock's alarm, for the same device.  The domain of both is held. */
-void machine_alarm(struct machine *m);
-void machine_alarm_set(struct machine *m, struct device *d, void (*fn)(struct device *d));
-
-/* A general purpose event of the same device: ACPI code of ours answers it.  No domain held. */
-void machine_gpe(struct machine *m, u32 bit);
-void machine_gpe_set(struct machine *m, struct device *d, void (*fn)(struct device *d, u32 bit));
+/* What the machine's power management device is told of, its domain held; `is` lasts. */
+struct machine_power {
+    void (*button)(struct device *d);
+    void (*alarm)(struct device *d);
+    void (*gpe)(struct device *d, u32 bit); /* a general purpose event: ACPI code of ours answers */
+};
+void machine_power_set(struct machine *m, struct device *d, const struct machine_power *is);
+void machine_power_button(struct machine *m); /* no domain held */
+void machine_gpe(struct machine *m, u32 bit); /* no domain held */
+void machine_alarm(struct machine *m);        /* the clock's; the domain of both is held */
 
 /*
  * Memory slots: RAM-like memory at guest-physical addresses.  The machine makes those for

@@ -171,12 +171,8 @@ struct machine {
     bool has_chips;
     int (*msi)(void *arg, u64 addr, u32 data);
     void *msi_arg;
-    struct device *button;
-    void (*button_fn)(struct device *d);
-    struct device *alarm;
-    void (*alarm_fn)(struct device *d);
-    struct device *gpe;
-    void (*gpe_fn)(struct device *d, u32 bit);
+    struct device *power;
+    const struct machine_power *power_is;
     void (*on_ask)(void *arg, enum machine_event what, u32 code);
     void *on_ask_arg;
     _Atomic u32 asked; /* 0, or an event and its code on their way to the VM thread */

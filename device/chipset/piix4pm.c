@@ -253,6 +253,10 @@ static void pm_on_config(struct device *d, u32 off, u32 size)
     pm_place(d);
 }
 
+static const struct machine_power power = { .button = pm_button,
+                                            .alarm = pm_alarm,
+                                            .gpe = pm_event };
+
 static int piix4pm_create(struct device *d, struct err *e)
 {
     struct pci_ident id = {
@@ -287,9 +291,7 @@ static int piix4pm_create(struct device *d, struct err *e)
     if (timer_new(d, pm_fire, &p->timer))
         return err_set(e, -ENOMEM, "no memory for a timer");
     p->sci = machine_wire(d->machine, d, "isa.9");
-    machine_button_set(d->machine, d, pm_button);
-    machine_alarm_set(d->machine, d, pm_alarm);
-    machine_gpe_set(d->machine, d, pm_event);
+    machine_power_set(d->machine, d, &power);
     if (space_add(machine_ports(d->machine), &pm, &p->region, e))
         return -EEXIST;
     return space_add(machine_ports(d->machine), &apm, NULL, e);
