@@ -3,7 +3,6 @@
  * guest drives it, else PS/2's. */
 #include "backend/term.h"
 #include "device/display/vga.h"
-#include "device/input/ps2.h"
 #include "vm/vm_int.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -33,10 +32,7 @@ static void vm_screen_key(void *arg, u16 code, bool down)
 {
     struct vm_screen *s = arg;
 
-    if (down && vm_stir(s->vm))
-        return;
-    if (!vm_usb_key(s->vm, code, down) && s->keyboard)
-        ps2_key(s->keyboard, code, down);
+    vm_key(s->vm, s->keyboard, code, down);
 }
 
 static void vm_screen_leave(void *arg)

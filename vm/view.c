@@ -58,10 +58,7 @@ static void view_key(void *arg, u16 code, bool down)
 {
     struct vm_view *w = arg;
 
-    if (down && vm_stir(w->vm))
-        return;
-    if (!vm_usb_key(w->vm, code, down) && w->i8042)
-        ps2_key(w->i8042, code, down);
+    vm_key(w->vm, w->i8042, code, down);
 }
 
 static void view_pointer(void *arg, u32 x, u32 y, i32 wheel, u32 buttons)

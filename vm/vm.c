@@ -7,6 +7,7 @@
 #include "backend/agent.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "device/input/ps2.h"
 #include "engine/x86/cpu.h"
 #include "vm/control.h"
 #include "vm/vm_int.h"
@@ -65,6 +66,14 @@ bool vm_stir(struct vm *vm)
     if (asleep)
         machine_power_button(vm->machine);
     return asleep;
+}
+
+void vm_key(struct vm *vm, struct device *i8042, u16 key, bool down)
+{
+    if (down && vm_stir(vm))
+        return;
+    if (!vm_usb_key(vm, key, down) && i8042)
+        ps2_key(i8042, key, down);
 }
 
 /* The press that wakes a guest does no more. */

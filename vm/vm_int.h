@@ -106,6 +106,9 @@ void vm_cpus_free(struct vm *vm);
 void vm_finish(struct vm *vm, enum vm_end end, u32 code);
 /* Wakes it as its power button does; false: it does not sleep.  Any thread. */
 bool vm_stir(struct vm *vm);
+/* A key of its screen, as backend/keys.h names it: wakes it, or goes to the USB keyboard that it
+ * uses, or to the i8042's (NULL: it has none).  Any thread. */
+void vm_key(struct vm *vm, struct device *i8042, u16 key, bool down);
 void vm_press(struct vm *vm); /* the power button; the guest has its time, then it is stopped */
 
 /* build.c */
